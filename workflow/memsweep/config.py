@@ -1,0 +1,227 @@
+"""Reads a study's configuration: fills in defaults, and says everything that is wrong with it."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from .catalogue import CATALOGUE
+from .errors import UserError
+from .grid import AXES, expand
+from .schedule import evaluation_steps
+
+Config = dict[str, Any]
+
+
+@functools.cache
+def schema() -> dict[str, Any]:
+    """The JSON schema of a study: the only place where a default is written."""
+    path = Path(__file__).parent / "schemas" / "config.schema.yaml"
+    loaded: dict[str, Any] = yaml.safe_load(path.read_text())
+    return loaded
+
+
+def resolve(config: Mapping[str, Any], files: list[Path] | None = None) -> Config:
+    """Check a study's configuration and return it with every default filled in.
+
+    Args:
+        config: the study as read from YAML.
+        files: where it was read from; checked for keys written twice and, together with
+            the other studies in the same folder, for study names used twice.
+
+    Raises:
+        UserError: one sentence a problem, each naming the key, the value found and what
+            is accepted.
+    """
+    problems = list(_file_problems(files or []))
+    problems += [_sentence(error) for error in sorted(_schema_errors(config), key=lambda e: list(map(str, e.path)))]
+    resolved: Config = {}
+    if not problems:
+        resolved = _with_defaults(config, schema())
+        problems += _grid_problems(resolved)
+    if problems:
+        raise UserError("\n".join(f"config error: {problem}" for problem in dict.fromkeys(problems)))
+    return resolved
+
+
+def _with_defaults(value: Any, subschema: Mapping[str, Any]) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    properties = subschema.get("properties", {})
+    filled = {key: _with_defaults(item, properties.get(key, {})) for key, item in value.items()}
+    for key, property_schema in properties.items():
+        if key not in filled and "default" in property_schema:
+            filled[key] = _with_defaults(property_schema["default"], property_schema)
+    return filled
+
+
+def _schema_errors(config: Mapping[str, Any]) -> Iterator[ValidationError]:
+    yield from Draft202012Validator(schema()).iter_errors(config)
+
+
+def _sentence(error: ValidationError) -> str:
+    """One schema violation as a sentence."""
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.path).lstrip(".")
+    where = key or "the study"
+    found = repr(error.instance)
+    if len(found) > 80:
+        found = f"{found[:77]}..."
+    match error.validator:
+        case "additionalProperties":
+            known = list(error.schema.get("properties", {}))
+            unknown = [name for name in error.instance if name not in known]
+            parts = []
+            for name in unknown:
+                close = difflib.get_close_matches(str(name), known, n=1)
+                hint = f" (did you mean '{close[0]}'?)" if close else ""
+                parts.append(f"{f'{key}.' if key else ''}{name}: unknown key{hint}; accepted keys are {', '.join(known)}")
+            return "; ".join(parts)
+        case "required":
+            missing = [name for name in error.validator_value if name not in error.instance]
+            return f"{where}: missing {', '.join(repr(name) for name in missing)}"
+        case "enum":
+            return f"{where}: found {found}; accepted is one of {', '.join(map(str, error.validator_value))}"
+        case "type":
+            return f"{where}: found {found}; accepted is {_article(error.validator_value)}"
+        case "minimum":
+            accepted = f"at least {error.validator_value}"
+        case "maximum":
+            accepted = f"at most {error.validator_value}"
+        case "exclusiveMinimum":
+            accepted = f"greater than {error.validator_value}"
+        case "exclusiveMaximum":
+            accepted = f"less than {error.validator_value}"
+        case "multipleOf":
+            accepted = f"a multiple of {error.validator_value}"
+        case "minItems":
+            accepted = f"a list of at least {error.validator_value} value(s)"
+        case "uniqueItems":
+            accepted = "a list without repeated values"
+        case "pattern":
+            accepted = "a name of letters, digits, '-' and '_'"
+        case "minProperties" | "maxProperties":
+            accepted = f"exactly one of {', '.join(error.schema.get('properties', {}))}"
+        case _:
+            accepted = error.message
+    return f"{where}: found {found}; accepted is {accepted}"
+
+
+def _article(json_type: str | list[str]) -> str:
+    names = {
+        "integer": "a whole number",
+        "number": "a number (YAML reads 1e-3 as text; write 1.0e-3 or 0.001)",
+        "string": "text",
+        "array": "a list",
+        "object": "a mapping of keys to values",
+    }
+    return " or ".join(names.get(name, name) for name in ([json_type] if isinstance(json_type, str) else json_type))
+
+
+def _grid_problems(config: Config) -> Iterator[str]:
+    """What a schema cannot say: the grid against the data, the network and the schedule."""
+    facts = CATALOGUE[config["dataset"]["name"]]
+    available = facts.images - config["dataset"]["test_images"]
+    if available < 2:
+        yield (
+            f"dataset.test_images: found {config['dataset']['test_images']}; "
+            f"accepted is at most {facts.images - 2}, as {config['dataset']['name']} has {facts.images} images"
+        )
+        return
+    grid = config["grid"]
+    for number, product in enumerate(grid["products"]):
+        missing = [axis for axis in AXES if axis not in product and axis not in grid["base"]]
+        if missing:
+            yield f"grid.products[{number}]: no value for {', '.join(missing)}; give it here or in grid.base"
+            return
+    for point in expand(grid):
+        if point["train_size"] > available:
+            yield (
+                f"grid: train_size {point['train_size']} is larger than the data; accepted is at most {available} "
+                f"({facts.images} {config['dataset']['name']} images less {config['dataset']['test_images']} for testing)"
+            )
+        if point["batch_size"] > point["train_size"]:
+            yield (
+                f"grid: batch_size {point['batch_size']} is larger than train_size {point['train_size']}; "
+                f"accepted is a batch of at most the training set"
+            )
+        if not evaluation_steps(
+            config["training"]["budget"], config["evaluation"], point["train_size"], point["batch_size"]
+        ):
+            yield (
+                f"evaluation.first: found {config['evaluation']['first']}; accepted is at most the budget of "
+                f"{config['training']['budget']}"
+            )
+    levels = len(config["network"]["channel_multipliers"])
+    if facts.height % 2 ** (levels - 1) or facts.width % 2 ** (levels - 1):
+        yield (
+            f"network.channel_multipliers: found {levels} levels; accepted is as many as {facts.height}x{facts.width} "
+            f"images can be halved between"
+        )
+    if any(level >= levels for level in config["network"]["attention_levels"]):
+        yield (
+            f"network.attention_levels: found {config['network']['attention_levels']}; accepted are levels "
+            f"0 to {levels - 1}, as channel_multipliers has {levels}"
+        )
+    if config["figures"]["distance"] not in config["metrics"]["spaces"]:
+        yield (
+            f"figures.distance: found {config['figures']['distance']!r}; accepted is one of metrics.spaces, "
+            f"{', '.join(config['metrics']['spaces'])}"
+        )
+
+
+class _KeepingDuplicates(yaml.SafeLoader):
+    """Reads YAML, refusing a key that is written twice where YAML would keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key_node, _ in node.value:
+            key = str(key_node.value)
+            if key in seen:
+                raise UserError(f"key '{key}' is written twice, line {key_node.start_mark.line + 1}; accepted is once")
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> Any:
+    """Read one YAML file.
+
+    Raises:
+        UserError: it is missing, is not YAML, or writes a key twice.
+    """
+    try:
+        return yaml.load(path.read_text(), _KeepingDuplicates)  # noqa: S506  # a SafeLoader
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+
+
+def _file_problems(files: list[Path]) -> Iterator[str]:
+    for path in files:
+        try:
+            study = read_yaml(path)
+        except UserError as error:
+            yield str(error)
+            continue
+        name = study.get("study") if isinstance(study, Mapping) else None
+        for other in sorted(path.parent.glob("*.y*ml")):
+            if other.resolve() in {file.resolve() for file in files}:
+                continue
+            try:
+                other_study = read_yaml(other)
+            except UserError:
+                continue  # another study's file is not this study's problem
+            if isinstance(other_study, Mapping) and name is not None and other_study.get("study") == name:
+                yield (
+                    f"study: the name '{name}' of {path} is also the name of {other}; accepted is a name of its own, "
+                    f"as results go to results/{name}/"
+                )

@@ -1,0 +1,107 @@
+"""Expands a grid into runs, and groups runs into packs."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .schedule import evaluation_steps
+
+AXES = ("train_size", "base_channels", "batch_size", "learning_rate", "seed")
+
+Point = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One point of the grid.
+
+    Attributes:
+        run_id: hash of every parameter that can change the run's trajectory; the budget
+            is not one of them, so a longer run continues a shorter one.
+        train_size: training images N.
+        base_channels: channels of the first level, the model size axis.
+        batch_size: images a step B.
+        learning_rate: step size of Adam.
+        seed: seed of the initialisation and of the training noise.
+        max_steps: the step at which the run ends, that of its last evaluation.
+    """
+
+    run_id: str
+    train_size: int
+    base_channels: int
+    batch_size: int
+    learning_rate: float
+    seed: int
+    max_steps: int
+
+
+def expand(grid: Mapping[str, Any]) -> Iterator[Point]:
+    """The distinct points of a grid, in the order they are written.
+
+    Args:
+        grid: ``products``, a list of mappings from axis to list of values, and ``base``,
+            the value of each axis that a product leaves out.
+
+    Yields:
+        Mappings from every axis to one value.
+    """
+    seen = set()
+    for product in grid["products"]:
+        values = [product.get(axis, [grid["base"].get(axis)]) for axis in AXES]
+        for combination in itertools.product(*values):
+            # YAML may spell one number in several ways: 1, 1.0, 1.0e-3, 0.001
+            point = {
+                axis: float(value) if axis == "learning_rate" else int(value)
+                for axis, value in zip(AXES, combination, strict=True)
+            }
+            key = tuple(point.values())
+            if key not in seen:
+                seen.add(key)
+                yield point
+
+
+def trajectory_parameters(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Every parameter outside the axes that can change a run's trajectory."""
+    return {
+        "dataset": config["dataset"],
+        "network": config["network"],
+        "formulation": config["formulation"],
+        "ema_decay": config["training"]["ema_decay"],
+        "evaluation": config["evaluation"],
+        # The unit decides where evaluations lie; the length only how many there are.
+        "budget_unit": next(iter(config["training"]["budget"])),
+    }
+
+
+def runs(config: Mapping[str, Any]) -> list[Run]:
+    """The runs of a resolved configuration, each with its run id."""
+    shared = trajectory_parameters(config)
+    result = []
+    for point in expand(config["grid"]):
+        text = json.dumps({**shared, **point}, sort_keys=True)
+        run_id = hashlib.sha256(text.encode()).hexdigest()[:12]
+        schedule = evaluation_steps(
+            config["training"]["budget"], config["evaluation"], point["train_size"], point["batch_size"]
+        )
+        result.append(Run(run_id=run_id, **point, max_steps=schedule[-1]))
+    return result
+
+
+def packs(all_runs: Sequence[Run], packed_axes: Sequence[str]) -> dict[str, list[Run]]:
+    """Group runs by the axes that are not packed.
+
+    Returns:
+        Job path, such as ``train_size=256/base_channels=16/batch_size=32``, to its runs.
+    """
+    path_axes = [axis for axis in AXES if axis not in packed_axes]
+    grouped: dict[str, list[Run]] = {}
+    for run in all_runs:
+        values = asdict(run)
+        path = "/".join(f"{axis}={values[axis]!r}" for axis in path_axes) or "all"
+        grouped.setdefault(path, []).append(run)
+    return grouped

@@ -1,0 +1,41 @@
+"""When a run is evaluated, and so where it ends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+
+def steps_per_unit(unit: str, train_size: int, batch_size: int) -> float:
+    """Optimiser steps in one unit of the budget: 1 for ``steps``, N / B for ``epochs``."""
+    return train_size / batch_size if unit == "epochs" else 1.0
+
+
+def evaluation_steps(
+    budget: Mapping[str, float], evaluation: Mapping[str, Any], train_size: int, batch_size: int
+) -> list[int]:
+    """The steps at which a run is evaluated, evenly spaced on a logarithmic axis.
+
+    The points are 10 ** (k / per_decade) units of the budget for whole k, from ``first``
+    up to the budget. They do not depend on the budget itself, so a longer budget adds
+    points and moves none. A run ends at its last point: training past it would be seen
+    by nobody.
+
+    Args:
+        budget: one entry, ``{"epochs": ...}`` or ``{"steps": ...}``.
+        evaluation: ``first`` (in the budget's unit) and ``per_decade``.
+        train_size: training images N.
+        batch_size: images a step B.
+
+    Returns:
+        Increasing steps, each at least 1; empty when ``first`` exceeds the budget.
+    """
+    (unit, length), *_ = budget.items()
+    scale = steps_per_unit(unit, train_size, batch_size)
+    per_decade = evaluation["per_decade"]
+    # The slack absorbs rounding, so that 1000 is a point of every per_decade.
+    first = math.ceil(per_decade * math.log10(evaluation["first"]) - 1e-9)
+    last = math.floor(per_decade * math.log10(length) + 1e-9)
+    steps = {max(1, round(scale * 10 ** (k / per_decade))) for k in range(first, last + 1)}
+    return sorted(steps)

@@ -1,0 +1,192 @@
+"""The Parquet tables: their columns, what each means, and how they are read and written.
+
+Columns and units are a contract; they stand in the schema metadata of every file, so a
+table explains itself wherever it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from .errors import UserError
+from .files import replacing
+
+
+def _column(name: str, kind: pa.DataType, meaning: str, unit: str = "") -> pa.Field:
+    return pa.field(name, kind, metadata={"meaning": meaning, **({"unit": unit} if unit else {})})
+
+
+_RUN = _column("run_id", pa.string(), "hash of every parameter that can change the run's trajectory")
+_STEP = _column("step", pa.int64(), "optimiser steps taken", "steps")
+_SPLIT = _column("split", pa.string(), "train: images the run is trained on; test: held-out images")
+_LABEL = _column("label", pa.int64(), "class of the image")
+
+
+def _interval(of: str) -> tuple[pa.Field, pa.Field]:
+    return (
+        _column("ci_low", pa.float64(), f"lower end of the confidence interval of {of}"),
+        _column("ci_high", pa.float64(), f"upper end of the confidence interval of {of}"),
+    )
+
+
+SCHEMAS: dict[str, pa.Schema] = {
+    "images": pa.schema(
+        [
+            _column("index", pa.int64(), "position of the image in the original dataset"),
+            _column("split", pa.string(), "train or test; a run is trained on the first train_size rows of train"),
+            _LABEL,
+            _column("image", pa.binary(), "pixels, uint8; shape and channel order in the schema metadata"),
+        ]
+    ),
+    "runs": pa.schema(
+        [
+            _RUN,
+            _column("train_size", pa.int64(), "training images N", "images"),
+            _column("base_channels", pa.int64(), "channels of the U-Net's first level", "channels"),
+            _column("batch_size", pa.int64(), "images a step B", "images"),
+            _column("learning_rate", pa.float64(), "step size of Adam"),
+            _column("seed", pa.int64(), "seed of the initialisation and of the training noise"),
+            _column("dataset", pa.string(), "name of the dataset"),
+            _column("parameters", pa.int64(), "trainable parameters P of the network", "parameters"),
+            _column("max_steps", pa.int64(), "step at which the run ends", "steps"),
+            _column("status", pa.string(), "finished, or diverged (non-finite loss)"),
+            _column("data_hash", pa.string(), "content hash of the images the run was trained on"),
+            _column("code_version", pa.string(), "fingerprint of the training code"),
+        ]
+    ),
+    "losses": pa.schema(
+        [
+            _RUN,
+            _STEP,
+            _SPLIT,
+            _column("item", pa.int64(), "which noisy image; the same image, time and noise at every step"),
+            _column("index", pa.int64(), "position of the clean image in its split"),
+            _column("time", pa.float32(), "noise level: 0 is the clean image, 1 is pure noise"),
+            _column("loss", pa.float32(), "squared error a pixel of the averaged network"),
+        ]
+    ),
+    "samples": pa.schema(
+        [
+            _RUN,
+            _STEP,
+            _column("index", pa.int64(), "which sample; the same latent and label at every step"),
+            _LABEL,
+            _column("image", pa.binary(), "pixels, uint8; shape and channel order in the schema metadata"),
+        ]
+    ),
+    "features": pa.schema(
+        [
+            _SPLIT,
+            _column("index", pa.int64(), "position of the image in its split"),
+            _column("feature", pa.list_(pa.float32()), "the image in the feature space"),
+        ]
+    ),
+    "neighbours": pa.schema(
+        [
+            _RUN,
+            _STEP,
+            _column("index", pa.int64(), "which sample"),
+            _column("reference", pa.string(), "train: the training set; control: as many other images"),
+            _column("nearest", pa.int64(), "row of the nearest image, counted in the image table's split train"),
+            _column("distance", pa.float64(), "distance d1 to the nearest image", "pixel values in [0, 1], L2"),
+            _column("second_distance", pa.float64(), "distance d2 to the second nearest", "pixel values in [0, 1], L2"),
+        ]
+    ),
+    "trajectories": pa.schema(
+        [_RUN, _STEP, _SPLIT, _column("loss", pa.float64(), "mean squared error a pixel"), *_interval("loss")]
+    ),
+    "noise_levels": pa.schema(
+        [
+            _RUN,
+            _STEP,
+            _SPLIT,
+            _column("noise_level", pa.float64(), "middle of the bin of times; 0 is clean, 1 is pure noise"),
+            _column("loss", pa.float64(), "mean squared error a pixel within the bin"),
+            *_interval("loss"),
+        ]
+    ),
+    "metrics": pa.schema(
+        [
+            _RUN,
+            _column("step", pa.int64(), "optimiser steps taken; null where the value holds for the whole run", "steps"),
+            _column("metric", pa.string(), "f_mem, f_mem_held_out or sliced_wasserstein"),
+            _column("space", pa.string(), "feature space: pixels or classifier"),
+            _column("reference", pa.string(), "train, test, control (training-set-sized, disjoint from it) or null"),
+            _column("value", pa.float64(), "value of the metric"),
+            *_interval("value"),
+            _column("generated", pa.int64(), "images compared with the reference", "images"),
+        ]
+    ),
+    "onsets": pa.schema(
+        [
+            _RUN,
+            _column("definition", pa.string(), "test_loss_minimum, loss_gap_absolute, loss_gap_relative or f_mem"),
+            _column("step", pa.float64(), "onset of memorisation; the run's last step where censored", "steps"),
+            _column("censored", pa.bool_(), "the run ended before the onset"),
+            *_interval("step"),
+        ]
+    ),
+    "scaling": pa.schema(
+        [
+            _column("definition", pa.string(), "definition of the onset"),
+            _column("term", pa.string(), "axis: train_size, batch_size, learning_rate or parameters"),
+            _column("exponent", pa.float64(), "k in: onset is proportional to axis ** k, the other axes held fixed"),
+            *_interval("exponent"),
+            _column("runs", pa.int64(), "runs behind the fit"),
+            _column("censored_runs", pa.int64(), "of these, runs that ended before the onset"),
+        ]
+    ),
+}
+
+
+def write_table(
+    path: Path, name: str, data: pd.DataFrame | pa.Table, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write a table under its contract, whole or not at all.
+
+    Args:
+        path: the Parquet file.
+        name: key of `SCHEMAS`.
+        data: the columns of that schema, in any order.
+        metadata: further entries of the schema metadata.
+
+    Raises:
+        KeyError: a column is missing.
+        pyarrow.ArrowInvalid: a column cannot be held by its type.
+    """
+    schema = SCHEMAS[name].with_metadata({"table": name, **(metadata or {})})
+    if isinstance(data, pd.DataFrame):
+        table = pa.Table.from_pandas(data[schema.names], schema=schema, preserve_index=False)
+        table = table.replace_schema_metadata(schema.metadata)
+    else:
+        table = data.select(schema.names).cast(schema)
+    with replacing(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def read_arrow(path: Path, name: str) -> pa.Table:
+    """Read a table and check that it is what its contract says.
+
+    Raises:
+        UserError: the file is missing, truncated, not Parquet, or another table.
+    """
+    try:
+        table = pq.ParquetFile(path).read()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(f"{path}: not a whole Parquet file ({' '.join(str(error).split())}); delete it to make it again") from None
+    missing = [column for column in SCHEMAS[name].names if column not in table.column_names]
+    if missing:
+        raise UserError(f"{path}: not a table of {name}: no column {', '.join(missing)}")
+    return table
+
+
+def read_table(path: Path, name: str) -> pd.DataFrame:
+    """Read a table as a data frame; errors as in `read_arrow`."""
+    return read_arrow(path, name).to_pandas()
