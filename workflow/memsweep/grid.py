@@ -6,38 +6,15 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
+from .run import Run
 from .schedule import evaluation_steps
 
 AXES = ("train_size", "base_channels", "batch_size", "learning_rate", "seed")
 
 Point = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Run:
-    """One point of the grid.
-
-    Attributes:
-        run_id: hash of every parameter that can change the run's trajectory; the budget
-            is not one of them, so a longer run continues a shorter one.
-        train_size: training images N.
-        base_channels: channels of the first level, the model size axis.
-        batch_size: images a step B.
-        learning_rate: step size of Adam.
-        seed: seed of the initialisation and of the training noise.
-        max_steps: the step at which the run ends, that of its last evaluation.
-    """
-
-    run_id: str
-    train_size: int
-    base_channels: int
-    batch_size: int
-    learning_rate: float
-    seed: int
-    max_steps: int
 
 
 def expand(grid: Mapping[str, Any]) -> Iterator[Point]:

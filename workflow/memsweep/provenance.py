@@ -15,22 +15,27 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent
 
 # Modules that carry no numbers: they report, check, read and write.
-NEUTRAL = frozenset({"checkpoints", "errors", "files", "progress", "provenance", "tables"})
+NEUTRAL = frozenset({"checkpoints", "errors", "files", "interruption", "progress", "provenance", "tables"})
 
 
-def fingerprint(module: str) -> str:
-    """Hash of a module of this package and of every module of it that it imports.
+def fingerprint(*modules: str) -> str:
+    """Hash of modules of this package and of every module of it that they import.
 
     Args:
-        module: dotted name inside the package, such as ``packs`` or ``figures.dynamics``.
+        modules: dotted names inside the package, such as ``measure`` or ``figures.dynamics``.
 
     Returns:
         12 hexadecimal digits, the same on every machine that holds the same code.
     """
     digest = hashlib.sha256()
-    for name in sorted(dependencies(module)):
+    for name in sorted(set().union(*map(dependencies, modules))):
         digest.update(f"{name}:{_parsed(name)[0]}\n".encode())
     return digest.hexdigest()[:12]
+
+
+def training_code() -> str:
+    """Fingerprint of the code that a trajectory depends on: a run trained by other code is stale."""
+    return fingerprint("training", "evaluation")
 
 
 def dependencies(module: str) -> set[str]:

@@ -6,6 +6,7 @@ table explains itself wherever it is read.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -144,6 +145,12 @@ SCHEMAS: dict[str, pa.Schema] = {
 }
 
 
+def image_shape(metadata: Mapping[str, str]) -> tuple[int, int, int]:
+    """(height, width, channels) of the images of a table, from its schema metadata."""
+    height, width, channels = (int(part) for part in metadata["shape"].split(","))
+    return height, width, channels
+
+
 def write_table(
     path: Path, name: str, data: pd.DataFrame | pa.Table, metadata: Mapping[str, str] | None = None
 ) -> None:
@@ -153,13 +160,18 @@ def write_table(
         path: the Parquet file.
         name: key of `SCHEMAS`.
         data: the columns of that schema, in any order.
-        metadata: further entries of the schema metadata.
+        metadata: further entries of the schema metadata; a table of images needs
+            ``shape``, such as ``8,8,1``, which also fixes the size of column ``image``.
 
     Raises:
         KeyError: a column is missing.
         pyarrow.ArrowInvalid: a column cannot be held by its type.
     """
     schema = SCHEMAS[name].with_metadata({"table": name, **(metadata or {})})
+    if "image" in schema.names:
+        size = math.prod(image_shape(metadata or {}))
+        position = schema.get_field_index("image")
+        schema = schema.set(position, schema.field(position).with_type(pa.binary(size)))
     if isinstance(data, pd.DataFrame):
         table = pa.Table.from_pandas(data[schema.names], schema=schema, preserve_index=False)
         table = table.replace_schema_metadata(schema.metadata)

@@ -1,0 +1,150 @@
+"""The command line: ``python -m memsweep <stage>``, one command a stage.
+
+Files are arguments. What the stage needs of the configuration comes as JSON on standard
+input, where no length limit cuts off the runs of a large pack.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .errors import UserError
+from .interruption import Interrupted
+
+Settings = Mapping[str, Any]
+Arguments = argparse.Namespace
+
+
+# Each command imports its stage when it runs, so that none waits for another's libraries.
+
+
+def prepare(settings: Settings, files: Arguments) -> None:
+    from .datasets import prepare
+
+    prepare(settings, files.output)
+
+
+def train(settings: Settings, files: Arguments) -> None:
+    from .packs import train_pack
+
+    train_pack(settings, files.images, files.checkpoints, files.output)
+
+
+def classifier(settings: Settings, files: Arguments) -> None:
+    from .classifier import train_classifier
+
+    train_classifier(files.images, files.output)
+
+
+def features(settings: Settings, files: Arguments) -> None:
+    from .features import write_features
+
+    write_features(settings["space"], files.images, files.classifier, files.output)
+
+
+def measure(settings: Settings, files: Arguments) -> None:
+    from .measure import measure_pack
+
+    measure_pack(settings, files.images, files.train, files.features, files.classifier, files.output)
+
+
+def collect(settings: Settings, files: Arguments) -> None:
+    from .collect import collect
+
+    collect(settings, files.train, files.measured, files.output)
+
+
+def analyse(settings: Settings, files: Arguments) -> None:
+    from .analyse import analyse
+
+    losses = [files.train / job / "losses.parquet" for job in settings["jobs"]]
+    neighbours = [files.measured / job / "neighbours.parquet" for job in settings["jobs"]]
+    analyse(
+        settings, files.tables, losses, neighbours, files.output / "onsets.parquet", files.output / "scaling.parquet"
+    )
+
+
+def figure(settings: Settings, files: Arguments) -> None:
+    from .figures import draw_figure
+
+    draw_figure(settings, dict(files.source), files.output)
+
+
+STAGES: dict[str, tuple[Callable[[Settings, Arguments], None], str, Sequence[str]]] = {
+    "prepare": (prepare, "the dataset as an image table", ["output"]),
+    "train": (train, "the runs of one pack", ["images", "checkpoints", "output"]),
+    "classifier": (classifier, "the study's own classifier", ["images", "output"]),
+    "features": (features, "features of every image in one space", ["images", "classifier", "output"]),
+    "measure": (measure, "metrics of one pack", ["images", "train", "features", "classifier", "output"]),
+    "collect": (collect, "the study's tables", ["train", "measured", "output"]),
+    "analyse": (analyse, "onsets and scaling exponents", ["tables", "train", "measured", "output"]),
+    "figure": (figure, "one figure", []),
+}
+
+
+def named_path(text: str) -> tuple[str, Path]:
+    """``runs=tables/runs.parquet`` as a name and a path."""
+    name, separator, path = text.partition("=")
+    if not separator:
+        raise argparse.ArgumentTypeError(f"found {text!r}; accepted is TABLE=PATH")
+    return name, Path(path)
+
+
+def parse(arguments: Sequence[str] | None) -> Arguments:
+    parser = argparse.ArgumentParser(
+        prog="python -m memsweep",
+        description="One stage of a memsweep study. Settings are read from standard input, as JSON.",
+    )
+    stages = parser.add_subparsers(dest="stage", required=True)
+    for name, (_, purpose, files) in STAGES.items():
+        stage = stages.add_parser(name, help=purpose, description=f"Makes {purpose}.")
+        for file in files:
+            stage.add_argument(f"--{file}", type=Path, required=True)
+        if name == "figure":
+            stage.add_argument("--source", action="append", type=named_path, required=True, metavar="TABLE=PATH")
+            stage.add_argument("--output", nargs="+", type=Path, required=True)
+    return parser.parse_args(arguments)
+
+
+def read_settings() -> Settings:
+    """The stage's settings from standard input.
+
+    Raises:
+        UserError: they are missing or are not a JSON object.
+    """
+    if sys.stdin.isatty():
+        raise UserError("settings are read from standard input, as a JSON object; found a terminal")
+    try:
+        settings = json.load(sys.stdin)
+    except ValueError as error:
+        raise UserError(f"settings on standard input: not JSON ({error})") from None
+    if not isinstance(settings, dict):
+        raise UserError(f"settings on standard input: found {type(settings).__name__}; accepted is a JSON object")
+    return settings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one stage; returns the exit status."""
+    files = parse(arguments)
+    try:
+        STAGES[files.stage][0](read_settings(), files)
+    except Interrupted:
+        print(f"memsweep {files.stage}: stopped on request; run it again to continue from here", file=sys.stderr)
+        return 128 + signal.SIGTERM
+    except UserError as error:
+        print(f"memsweep {files.stage}: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:  # a full disk, a folder that may not be written
+        print(f"memsweep {files.stage}: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""How each run trades novelty against fidelity as it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ..tables import read_table
+from . import style
+
+SOURCES = ("runs", "metrics")
+
+_SMALLEST, _LARGEST = 3.0, 26.0  # areas of the markers of the first and last step, in points²
+
+
+def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
+    """Draw each run's path through novelty and fidelity, one panel a swept axis.
+
+    Args:
+        sources: the tables of `SOURCES`.
+        settings: ``palette``; ``distance``, the feature space of the fidelity.
+    """
+    runs = read_table(sources["runs"], "runs")
+    paths = _paths(read_table(sources["metrics"], "metrics"), settings["distance"])
+    with style.styled():
+        figure = Figure(figsize=(style.WIDTH, 6.0), layout="constrained")
+        panels = figure.subplots(2, 2, sharex=True, sharey=True).ravel()
+        for ax, letter, axis in zip(panels, "abcd", style.SWEPT, strict=True):
+            shown = style.along(runs, axis)
+            colours = style.colours(shown[axis].tolist(), settings["palette"])
+            ax.set_title(rf"$\bf{{{letter}}}$  {style.AXIS_LABELS[axis]}")
+            _trajectories(ax, style.timed(paths, shown, "step"), axis, colours)
+            _values(ax, style.value_labels(axis, shown), colours)
+        if len(paths):
+            style.logarithmic(panels[0], "x")
+        panels[0].invert_xaxis()
+        panels[0].set_ylim(-0.04, 1.04)
+        for ax in panels[2:]:
+            ax.set_xlabel(f"sliced Wasserstein distance to test, {settings['distance']}\nfidelity: better →")
+        for ax in panels[::2]:
+            ax.set_ylabel("novelty $1 - f_\\mathrm{mem}$: better →")
+        _legend(figure)
+    return figure
+
+
+def _paths(metrics: pd.DataFrame, space: str) -> pd.DataFrame:
+    """Novelty and distance of each run at each step that has both."""
+    keys = ["run_id", "step"]
+    share = style.metric(metrics, "f_mem", "train", "pixels")[[*keys, "value"]]
+    distance = style.metric(metrics, "sliced_wasserstein", "test", space)[[*keys, "value"]]
+    both = share.merge(distance, on=keys, suffixes=("_share", "_distance"))
+    return both.assign(novelty=1 - both["value_share"], distance=both["value_distance"])
+
+
+def _trajectories(ax: Axes, rows: pd.DataFrame, axis: str, colours: Mapping[float, style.Colour]) -> None:
+    """A line a run, markers growing with the logarithm of the step, the end of the run ringed."""
+    if rows.empty:
+        style.note(ax, "no values")
+        return
+    logs = np.log(rows["step"].astype(float).clip(lower=1))
+    weight = (logs - logs.min()) / max(logs.max() - logs.min(), 1e-9)
+    rows = rows.assign(area=_SMALLEST + (_LARGEST - _SMALLEST) * weight)
+    for _, run in rows.groupby("run_id", sort=False):
+        colour = colours[run[axis].iloc[0]]
+        ax.plot(run["distance"], run["novelty"], color=colour, linewidth=0.9, alpha=0.8, zorder=2, clip_on=False)
+        ax.scatter(run["distance"], run["novelty"], s=run["area"], color=colour, linewidth=0, zorder=3, clip_on=False)
+        end = run.iloc[-1]
+        ax.scatter(
+            end["distance"], end["novelty"], s=34, color=colour, edgecolor="k", linewidth=0.8, zorder=4, clip_on=False
+        )
+
+
+def _values(ax: Axes, labels: Mapping[float, str], colours: Mapping[float, style.Colour]) -> None:
+    handles = [Line2D([], [], color=colours[value], linewidth=2.4, label=label) for value, label in labels.items()]
+    ax.legend(handles=handles, loc="lower left", handlelength=1.4, ncols=1 + (len(handles) > 6))
+
+
+def _legend(figure: Figure) -> None:
+    shapes = [
+        Line2D([], [], color="0.4", marker="o", linewidth=0.9, markersize=_SMALLEST**0.5, label="early in training"),
+        Line2D([], [], color="0.4", marker="o", linewidth=0.9, markersize=_LARGEST**0.5, label="late"),
+        Line2D([], [], color="0.4", marker="o", linestyle="", markersize=34**0.5, markeredgecolor="k", label="run's end"),
+    ]
+    figure.legend(handles=shapes, loc="outside lower center", ncols=3)

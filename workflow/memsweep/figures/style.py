@@ -1,0 +1,287 @@
+"""What the figures share: their look, their words, their colours, and how they are saved."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from ..errors import UserError
+from ..files import replacing
+from ..grid import AXES
+
+Colour = tuple[float, float, float]
+
+WIDTH = 7.0
+"""Width of a figure over both columns of a paper, in inches."""
+
+INK = "0.2"
+"""Colour of lines and text that stand for no swept value."""
+
+SWEPT = ("train_size", "base_channels", "batch_size", "learning_rate")
+"""The axes that have a figure: all but the seed."""
+
+DEFINITIONS = ("test_loss_minimum", "loss_gap_absolute", "loss_gap_relative", "f_mem")
+"""The definitions of the onset, in the order in which they are drawn."""
+
+AXIS_LABELS = {
+    "train_size": "training images $N$",
+    "base_channels": "parameters $P$",
+    "parameters": "parameters $P$",
+    "batch_size": "batch size $B$",
+    "learning_rate": r"learning rate $\eta$",
+}
+
+TIME_LABELS = {"normalised_step": "normalised step $T$", "step": "step"}
+
+_DARKEST_ON_WHITE = 0.62  # luminance above which a line on white paper is hard to see
+
+
+@contextmanager
+def styled() -> Iterator[None]:
+    """Draw and save within this look: small sans-serif type, open axes, fonts kept as text.
+
+    The fonts are matplotlib's own, so that a figure comes out the same on every machine.
+    """
+    look = {
+        **sns.axes_style("ticks"),
+        "font.family": "sans-serif",
+        "font.sans-serif": ["DejaVu Sans"],
+        "mathtext.fontset": "dejavusans",
+        "font.size": 8,
+        "axes.labelsize": 8,
+        "axes.titlesize": 8,
+        "axes.titlelocation": "left",
+        "axes.linewidth": 0.6,
+        "axes.edgecolor": INK,
+        "axes.labelcolor": "black",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.axisbelow": True,
+        "xtick.labelsize": 7,
+        "ytick.labelsize": 7,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "xtick.major.width": 0.6,
+        "ytick.major.width": 0.6,
+        "xtick.minor.width": 0.4,
+        "ytick.minor.width": 0.4,
+        "xtick.major.size": 3,
+        "ytick.major.size": 3,
+        "xtick.minor.size": 1.5,
+        "ytick.minor.size": 1.5,
+        "legend.fontsize": 7,
+        "legend.title_fontsize": 7,
+        "legend.frameon": False,
+        "lines.linewidth": 1.2,
+        "lines.markersize": 4,
+        "figure.constrained_layout.h_pad": 0.06,
+        "figure.constrained_layout.w_pad": 0.06,
+        "figure.dpi": 100,
+        "savefig.dpi": 200,
+        "pdf.fonttype": 42,
+        "svg.fonttype": "none",
+        "svg.hashsalt": "memsweep",
+    }
+    with matplotlib.rc_context(look):
+        yield
+
+
+def save(figure: Figure, *paths: Path) -> None:
+    """Write a figure to each path, whole or not at all, in the format of its suffix.
+
+    The files carry no time stamp: the same tables give the same bytes.
+    """
+    stamps: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
+    for path in paths:
+        kind = path.suffix.lstrip(".")
+        with styled(), replacing(path) as temporary:
+            figure.savefig(temporary, format=kind, metadata=stamps.get(kind, {}))
+
+
+def along(runs: pd.DataFrame, axis: str) -> pd.DataFrame:
+    """The runs that vary along one axis, every other axis except the seed held fixed.
+
+    Among the groups of runs that agree in the other axes this is the one with the most
+    values of ``axis``; of several such, the one with the most runs; then the first.
+    """
+    fixed = [other for other in AXES if other not in (axis, "seed")]
+    groups = [group for _, group in runs.groupby(fixed, sort=False)]
+    return max(groups, key=lambda group: (group[axis].nunique(), len(group)), default=runs)
+
+
+def normalised_step(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.Series[float]:
+    """T = step · (N_min / N) · (B / B_min) · (η / η_min) for each row (Marion & Wu 2026).
+
+    The minima are over ``runs``. Time to memorise in proportion to N, 1 / B and 1 / η would
+    make the runs' curves one curve in T.
+
+    Args:
+        rows: columns ``run_id`` and ``step``.
+        runs: rows of the runs table, at least all those named in ``rows``.
+    """
+    scale = (
+        (runs["train_size"].min() / runs["train_size"])
+        * (runs["batch_size"] / runs["batch_size"].min())
+        * (runs["learning_rate"] / runs["learning_rate"].min())
+    )
+    factor = rows["run_id"].map(dict(zip(runs["run_id"], scale, strict=True)))
+    return (rows["step"].astype(float) * factor.astype(float)).rename("time")
+
+
+def timed(rows: pd.DataFrame, runs: pd.DataFrame, time: str) -> pd.DataFrame:
+    """The rows of these runs, with the runs' axes and a column ``time``.
+
+    Args:
+        rows: rows of a table with columns ``run_id`` and ``step``.
+        runs: the runs to keep.
+        time: ``normalised_step`` or ``step``.
+    """
+    kept = rows[rows["run_id"].isin(runs["run_id"]) & rows["step"].notna()]
+    joined = kept.merge(runs[["run_id", *AXES]], on="run_id", how="left")
+    joined["time"] = normalised_step(joined, runs) if time == "normalised_step" else joined["step"].astype(float)
+    return joined.sort_values(["run_id", "step"], ignore_index=True)
+
+
+def metric(metrics: pd.DataFrame, name: str, reference: str, space: str) -> pd.DataFrame:
+    """The finite values of one metric against one reference, in one feature space."""
+    wanted = (
+        (metrics["metric"] == name)
+        & (metrics["reference"] == reference)
+        & ((metrics["space"] == space) | metrics["space"].isna())
+        & np.isfinite(metrics["value"].to_numpy(dtype=float))
+    )
+    return metrics[wanted]
+
+
+def over_seeds(rows: pd.DataFrame, axis: str) -> pd.DataFrame:
+    """Mean and band of ``value`` over seeds, for each value of an axis and step.
+
+    Returns:
+        Columns ``axis``, ``step``, ``time``, ``mean``, ``low`` and ``high``. The band is
+        the range over seeds, or where there is one seed its confidence interval.
+    """
+    grouped = rows.groupby([axis, "step"], as_index=False).agg(
+        time=("time", "first"),
+        mean=("value", "mean"),
+        low=("value", "min"),
+        high=("value", "max"),
+        seeds=("run_id", "nunique"),
+        ci_low=("ci_low", "first"),
+        ci_high=("ci_high", "first"),
+    )
+    alone = grouped["seeds"] == 1
+    grouped["low"] = grouped["low"].mask(alone, grouped["ci_low"])
+    grouped["high"] = grouped["high"].mask(alone, grouped["ci_high"])
+    return grouped.drop(columns=["seeds", "ci_low", "ci_high"])
+
+
+def colours(values: Sequence[float], palette: str) -> dict[float, Colour]:
+    """A colour for each value, in order, from the part of a colour map that shows on white.
+
+    Raises:
+        UserError: there is no such colour map.
+    """
+    ordered = sorted(set(values))
+    try:
+        shades = [to_rgb(shade) for shade in sns.color_palette(palette, 256)]
+    except ValueError:
+        raise UserError(
+            f"figures.palette: found {palette!r}; accepted is a colour map of matplotlib or seaborn, such as viridis"
+        ) from None
+    weights = np.array([0.2126, 0.7152, 0.0722])
+    visible = [shade for shade in shades if float(weights @ np.array(shade)) < _DARKEST_ON_WHITE] or shades
+    # One value takes the middle; several spread from end to end.
+    ends = (0.0, 1.0) if len(ordered) > 1 else (0.5, 0.5)
+    places = np.linspace(*ends, len(ordered)) * (len(visible) - 1)
+    return {value: visible[round(float(place))] for value, place in zip(ordered, places, strict=True)}
+
+
+def count_label(count: float) -> str:
+    """A count in three significant digits: 512, 64k, 2.93M."""
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if count >= 0.9995 * size:
+            return f"{float(f'{count / size:.3g}'):g}{unit}"
+    return f"{count:g}"
+
+
+def number_label(value: float) -> str:
+    """A number as a paper prints it: 0.05, 2000, $10^{-4}$, $3\\times10^{-4}$."""
+    return f"{value:g}" if value == 0 or 1e-2 <= abs(value) < 1e4 else power_label(value)
+
+
+def power_label(value: float) -> str:
+    """A number other than 0 as a mantissa and a power of ten; a mantissa of 1 is left out."""
+    digits, power = f"{value:.2e}".split("e")
+    mantissa = f"{float(digits):g}"
+    factor = "" if mantissa == "1" else rf"{mantissa}\times"
+    return f"${factor}10^{{{int(power)}}}$"
+
+
+def value_labels(axis: str, runs: pd.DataFrame) -> dict[float, str]:
+    """How each value of an axis is written; a model size is written as its parameters."""
+    values = sorted(runs[axis].unique())
+    if axis == "base_channels":
+        parameters = runs.groupby("base_channels")["parameters"].first()
+        return {value: count_label(float(parameters[value])) for value in values}
+    if axis == "learning_rate":
+        return {value: number_label(value) for value in values}
+    return {value: f"{value:g}" for value in values}
+
+
+def definition_label(definition: str, thresholds: Mapping[str, float]) -> str:
+    """A definition of the onset in words, with its threshold."""
+    match definition:
+        case "test_loss_minimum":
+            return "test loss minimum"
+        case "loss_gap_absolute":
+            return f"loss gap > {thresholds[definition]:g}"
+        case "loss_gap_relative":
+            return f"loss gap > {100 * thresholds[definition]:g} % of train"
+        case "f_mem":
+            return rf"$f_\mathrm{{mem}}$ > {100 * thresholds[definition]:g} %"
+        case _:
+            return definition
+
+
+def logarithmic(ax: Axes, which: Literal["x", "y"]) -> None:
+    """Make an axis logarithmic, with at least three labelled ticks where it is short.
+
+    Call it once everything is drawn, as the ticks depend on the limits.
+    """
+    set_scale: Callable[[str], None] = ax.set_xscale if which == "x" else ax.set_yscale
+    set_scale("log")
+    axis = ax.xaxis if which == "x" else ax.yaxis
+    low, high = sorted(ax.get_xlim() if which == "x" else ax.get_ylim())
+    axis.set_minor_formatter(NullFormatter())
+    for subs in ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), (1.0, 2.0, 3.0, 5.0, 7.0)):
+        ticks = [
+            sub * 10.0**power
+            for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+            for sub in subs
+            if low <= sub * 10.0**power <= high
+        ]
+        if len(ticks) >= 3:
+            axis.set_major_locator(LogLocator(subs=subs, numticks=9))
+            axis.set_minor_locator(LogLocator(subs=np.arange(1, 10).tolist(), numticks=99))
+            label = power_label if ticks[0] < 1e-2 or ticks[-1] >= 1e4 else number_label
+            axis.set_major_formatter(FuncFormatter(lambda value, _: label(value)))
+            return
+    axis.set_major_locator(MaxNLocator(4))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: number_label(value)))
+
+
+def note(ax: Axes, text: str) -> None:
+    """Say in the middle of a panel why there is nothing, or little, to see."""
+    ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color="0.4", size=7, wrap=True)

@@ -1,0 +1,81 @@
+"""Images in memory: the prepared dataset, and pixels as the network sees them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from .tables import image_shape, read_arrow
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images (n, H, W, C) uint8 and their labels (n,) int64."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """A prepared dataset.
+
+    Attributes:
+        train, test: the two splits. A run is trained on the first N rows of ``train``.
+        data_hash: content hash of both splits.
+        classes: number of labels.
+    """
+
+    train: Split
+    test: Split
+    data_hash: str
+    classes: int
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels)."""
+        height, width, channels = self.train.images.shape[1:]
+        return height, width, channels
+
+
+def read_images(path: Path) -> ImageSet:
+    """Read the image table that ``prepare`` wrote; errors as in `tables.read_arrow`."""
+    table = read_arrow(path, "images")
+    metadata = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
+    images = decode(table["image"], image_shape(metadata))
+    labels = table["label"].to_numpy()
+    is_train = np.array(table["split"].to_pylist()) == "train"
+    return ImageSet(
+        train=Split(images[is_train], labels[is_train]),
+        test=Split(images[~is_train], labels[~is_train]),
+        data_hash=metadata["data_hash"],
+        classes=int(metadata["classes"]),
+    )
+
+
+def decode(column: pa.ChunkedArray, shape: tuple[int, int, int]) -> np.ndarray:
+    """A binary column as images, (n, H, W, C) uint8."""
+    return np.frombuffer(b"".join(column.to_pylist()), dtype=np.uint8).reshape(-1, *shape)
+
+
+def encode(images: np.ndarray) -> list[bytes]:
+    """Images (n, H, W, C) uint8 as the values of a binary column."""
+    return [image.tobytes() for image in images]
+
+
+def to_network(images: np.ndarray) -> torch.Tensor:
+    """Pixels 0 ... 255, (n, H, W, C), as a float32 tensor on [-1, 1], (n, C, H, W)."""
+    return torch.from_numpy(images).permute(0, 3, 1, 2).to(torch.float32).contiguous() / 127.5 - 1
+
+
+def to_pixels(x: torch.Tensor) -> np.ndarray:
+    """The inverse of `to_network`, clipped and rounded to uint8."""
+    pixels: np.ndarray = ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    return pixels

@@ -1,0 +1,113 @@
+"""A study as the workflow sees it: its runs and packs, and what each stage needs of the config.
+
+A stage's settings are canonical JSON, so that Snakemake reruns a job when something in them
+really changed and at no other time. Nothing here imports more than the standard library and
+the configuration's own checks: Snakemake reads it again for every job on a cluster.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from .config import resolve
+from .grid import AXES, packs, runs
+from .run import Run
+
+SWEPT_AXES = tuple(axis for axis in AXES if axis != "seed")
+
+
+class Study:
+    """A checked configuration, expanded.
+
+    Attributes:
+        name: name of the study, that of its results folder.
+        config: the configuration with every default filled in.
+        runs: all runs of the grid.
+        packs: job path to the runs that one training job trains.
+    """
+
+    def __init__(self, config: Mapping[str, Any], files: list[Path] | None = None) -> None:
+        """Check and expand; raises `errors.UserError` as `config.resolve` does."""
+        self.config = resolve(config, files)
+        self.name: str = self.config["study"]
+        self.runs = runs(self.config)
+        self.packs = packs(self.runs, self.config["pack"])
+
+    @property
+    def jobs(self) -> list[str]:
+        """The packs' job paths."""
+        return list(self.packs)
+
+    @property
+    def axes(self) -> list[str]:
+        """The axes, seeds aside, on which the grid takes more than one value."""
+        return [axis for axis in SWEPT_AXES if len({getattr(run, axis) for run in self.runs}) > 1]
+
+    def sheet_run(self) -> tuple[str, Run]:
+        """Job path and run of the sample sheet: the first run that takes the most values of ``grid.base``."""
+        base = self.config["grid"]["base"]
+        candidates = [(job, run) for job, members in self.packs.items() for run in members]
+        return max(candidates, key=lambda item: sum(getattr(item[1], axis) == base[axis] for axis in base))
+
+    def _section(self, *names: str) -> dict[str, Any]:
+        return {name: self.config[name] for name in names}
+
+    def prepare(self) -> str:
+        """Settings of ``prepare``."""
+        return canonical(self.config["dataset"])
+
+    def train(self, job: str) -> str:
+        """Settings of ``train`` for one pack."""
+        sections = self._section("dataset", "network", "formulation", "training", "evaluation")
+        return canonical({"runs": [asdict(run) for run in self.packs[job]], **sections})
+
+    def features(self, space: str) -> str:
+        """Settings of ``features`` for one space."""
+        return canonical({"space": space})
+
+    def measure(self) -> str:
+        """Settings of ``measure``."""
+        return canonical({**self.config["metrics"], **self._section("confidence")})
+
+    def collect(self) -> str:
+        """Settings of ``collect``."""
+        return canonical(
+            {
+                "jobs": self.jobs,
+                "noise_levels": self.config["evaluation"]["noise_levels"],
+                **self._section("confidence"),
+            }
+        )
+
+    def analyse(self) -> str:
+        """Settings of ``analyse``."""
+        threshold = {"f_mem_threshold": self.config["metrics"]["f_mem_threshold"]}
+        return canonical({"jobs": self.jobs, **self.config["onset"], **threshold, **self._section("confidence")})
+
+    def figure(self, name: str, **details: Any) -> str:
+        """Settings of a figure."""
+        onset = self.config["onset"]
+        style = {key: value for key, value in self.config["figures"].items() if not key.startswith("sheet_")}
+        thresholds = {key: onset[key] for key in ("loss_gap_absolute", "loss_gap_relative", "f_mem")}
+        settings = {"figure": name, "thresholds": thresholds, **style, **self._section("confidence"), **details}
+        return canonical(settings)
+
+    def sample_sheet(self) -> str:
+        """Settings of the sample sheet, which shows one run."""
+        figures = self.config["figures"]
+        return self.figure(
+            "sample_sheet",
+            run_id=self.sheet_run()[1].run_id,
+            f_mem_threshold=self.config["metrics"]["f_mem_threshold"],
+            sheet_steps=figures["sheet_steps"],
+            sheet_samples=figures["sheet_samples"],
+        )
+
+
+def canonical(value: Any) -> str:
+    """One spelling of a value as JSON."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))

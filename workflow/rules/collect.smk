@@ -1,0 +1,34 @@
+# The study's tables, from those of its packs.
+
+
+rule collect:
+    input:
+        expand(rules.train.output.runs, job=STUDY.jobs),
+        expand(rules.train.output.losses, job=STUDY.jobs),
+        expand(rules.measure.output.metrics, job=STUDY.jobs),
+    output:
+        runs=report(
+            f"{RESULTS}/tables/runs.parquet",
+            category="Tables",
+            caption="../report/runs.rst",
+            labels={"table": "runs"},
+        ),
+        trajectories=f"{RESULTS}/tables/trajectories.parquet",
+        noise_levels=f"{RESULTS}/tables/noise_levels.parquet",
+        metrics=report(
+            f"{RESULTS}/tables/metrics.parquet",
+            category="Tables",
+            caption="../report/metrics.rst",
+            labels={"table": "metrics"},
+        ),
+    params:
+        settings=STUDY.collect(),
+        code=f"collecting code {fingerprint('collect')}",
+        train=f"{RESULTS}/train",
+        measured=f"{RESULTS}/measure",
+        folder=subpath(output.runs, parent=True),
+    log:
+        f"{RESULTS}/logs/collect.log",
+    shell:
+        "python -m memsweep collect --train {params.train} --measured {params.measured}"
+        " --output {params.folder} <<< {params.settings:q} 2> {log}"

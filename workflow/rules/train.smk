@@ -1,0 +1,23 @@
+# One job trains one pack. Checkpoints lie outside of its declared outputs: Snakemake deletes
+# those when a job fails, and the next attempt continues from the checkpoints.
+
+
+rule train:
+    input:
+        images=rules.prepare.output,
+    output:
+        runs=f"{RESULTS}/train/{{job}}/runs.parquet",
+        losses=f"{RESULTS}/train/{{job}}/losses.parquet",
+        samples=f"{RESULTS}/train/{{job}}/samples.parquet",
+    params:
+        settings=lambda wildcards: STUDY.train(wildcards.job),
+        code=f"training code {training_code()}",
+        tables=f"table code {fingerprint('packs')}",
+        checkpoints=f"{RESULTS}/checkpoints",
+        folder=subpath(output.runs, parent=True),
+    log:
+        f"{RESULTS}/logs/train/{{job}}.log",
+    threads: STUDY.config["training"]["threads"]
+    shell:
+        "python -m memsweep train --images {input.images} --checkpoints {params.checkpoints}"
+        " --output {params.folder} <<< {params.settings:q} 2> {log}"
