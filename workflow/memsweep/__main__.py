@@ -107,7 +107,7 @@ def parse(arguments: Sequence[str] | None) -> Arguments:
         for file in files:
             stage.add_argument(f"--{file}", type=Path, required=True)
         if name == "figure":
-            stage.add_argument("--source", action="append", type=named_path, required=True, metavar="TABLE=PATH")
+            stage.add_argument("--source", nargs="+", type=named_path, required=True, metavar="TABLE=PATH")
             stage.add_argument("--output", nargs="+", type=Path, required=True)
     return parser.parse_args(arguments)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ def resolve(config: Mapping[str, Any], files: list[Path] | None = None) -> Confi
         UserError: one sentence a problem, each naming the key, the value found and what
             is accepted.
     """
+    config = _with_scientific_numbers(config)
     problems = list(_file_problems(files or []))
     problems += [_sentence(error) for error in sorted(_schema_errors(config), key=lambda e: list(map(str, e.path)))]
     resolved: Config = {}
@@ -49,6 +51,17 @@ def resolve(config: Mapping[str, Any], files: list[Path] | None = None) -> Confi
     if problems:
         raise UserError("\n".join(f"config error: {problem}" for problem in dict.fromkeys(problems)))
     return resolved
+
+
+def _with_scientific_numbers(value: Any) -> Any:
+    """Read 1e-4 as a number, as YAML 1.2 does: the older YAML of PyYAML takes it for text."""
+    if isinstance(value, Mapping):
+        return {key: _with_scientific_numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_scientific_numbers(item) for item in value]
+    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
+        return float(value)
+    return value
 
 
 def _with_defaults(value: Any, subschema: Mapping[str, Any]) -> Any:
@@ -116,7 +129,7 @@ def _sentence(error: ValidationError) -> str:
 def _article(json_type: str | list[str]) -> str:
     names = {
         "integer": "a whole number",
-        "number": "a number (YAML reads 1e-3 as text; write 1.0e-3 or 0.001)",
+        "number": "a number",
         "string": "text",
         "array": "a list",
         "object": "a mapping of keys to values",

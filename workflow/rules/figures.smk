@@ -1,14 +1,106 @@
 # Each figure is a rule of its own: `snakemake results/<study>/figures/<name>.pdf` brings just
 # that one up to date.
 
-FIGURES = f"{RESULTS}/figures"
-TABLES = f"{RESULTS}/tables"
+
+def figure_files(name, caption, **labels):
+    """The files of a figure: the PDF to publish, the PNG for the report."""
+    path = f"{RESULTS}/figures/{name}"
+    png = report(f"{path}.png", category="Figures", caption=f"../report/{caption}.rst", labels=labels)
+    return [f"{path}.pdf", png]
 
 
-def formats(name, **labels):
-    """The files of a figure; the PNG stands in the report."""
-    caption = f"../report/{name.split('_{')[0]}.rst"
-    return {
-        "pdf": f"{FIGURES}/{name}.pdf",
-        "png": report(f"{FIGURES}/{name}.png", category="Figures", caption=caption, labels=labels),
-    }
+def figure_code(name):
+    return f"figure code {fingerprint(f'figures.{name}')}"
+
+
+rule dynamics:
+    input:
+        runs=rules.collect.output.runs,
+        trajectories=rules.collect.output.trajectories,
+        metrics=rules.collect.output.metrics,
+    output:
+        figure_files("dynamics_{axis}", "dynamics", figure="dynamics", axis="{axis}"),
+    params:
+        settings=lambda wildcards: STUDY.figure("dynamics", axis=wildcards.axis),
+        code=figure_code("dynamics"),
+    log:
+        f"{RESULTS}/logs/figures/dynamics_{{axis}}.log",
+    shell:
+        "python -m memsweep figure --source runs={input.runs} trajectories={input.trajectories}"
+        " metrics={input.metrics} --output {output} <<< {params.settings:q} 2> {log}"
+
+
+rule memorisation_time:
+    input:
+        runs=rules.collect.output.runs,
+        onsets=rules.analyse.output.onsets,
+        scaling=rules.analyse.output.scaling,
+    output:
+        figure_files("memorisation_time", "memorisation_time", figure="memorisation time", axis="train_size"),
+    params:
+        settings=STUDY.figure("memorisation_time"),
+        code=figure_code("memorisation_time"),
+    log:
+        f"{RESULTS}/logs/figures/memorisation_time.log",
+    shell:
+        "python -m memsweep figure --source runs={input.runs} onsets={input.onsets}"
+        " scaling={input.scaling} --output {output} <<< {params.settings:q} 2> {log}"
+
+
+rule scaling_exponents:
+    input:
+        scaling=rules.analyse.output.scaling,
+    output:
+        figure_files("scaling_exponents", "scaling_exponents", figure="scaling exponents", axis="all"),
+    params:
+        settings=STUDY.figure("scaling_exponents"),
+        code=figure_code("scaling_exponents"),
+    log:
+        f"{RESULTS}/logs/figures/scaling_exponents.log",
+    shell:
+        "python -m memsweep figure --source scaling={input.scaling}"
+        " --output {output} <<< {params.settings:q} 2> {log}"
+
+
+rule novelty_fidelity:
+    input:
+        runs=rules.collect.output.runs,
+        metrics=rules.collect.output.metrics,
+    output:
+        figure_files("novelty_fidelity", "novelty_fidelity", figure="novelty and fidelity", axis="all"),
+    params:
+        settings=STUDY.figure("novelty_fidelity"),
+        code=figure_code("novelty_fidelity"),
+    log:
+        f"{RESULTS}/logs/figures/novelty_fidelity.log",
+    shell:
+        "python -m memsweep figure --source runs={input.runs} metrics={input.metrics}"
+        " --output {output} <<< {params.settings:q} 2> {log}"
+
+
+rule sample_sheet:
+    input:
+        images=rules.prepare.output,
+        runs=expand(rules.train.output.runs, job=STUDY.sheet_run()[0]),
+        samples=expand(rules.train.output.samples, job=STUDY.sheet_run()[0]),
+        neighbours=expand(rules.measure.output.neighbours, job=STUDY.sheet_run()[0]),
+    output:
+        figure_files("sample_sheet", "sample_sheet", figure="sample sheet", axis="none"),
+    params:
+        settings=STUDY.sample_sheet(),
+        code=figure_code("sample_sheet"),
+    log:
+        f"{RESULTS}/logs/figures/sample_sheet.log",
+    shell:
+        "python -m memsweep figure --source images={input.images} runs={input.runs}"
+        " samples={input.samples} neighbours={input.neighbours}"
+        " --output {output} <<< {params.settings:q} 2> {log}"
+
+
+rule figures:
+    input:
+        expand(rules.dynamics.output, axis=STUDY.axes),
+        rules.memorisation_time.output,
+        rules.scaling_exponents.output,
+        rules.novelty_fidelity.output,
+        rules.sample_sheet.output,

@@ -44,7 +44,7 @@ rule measure:
         settings=STUDY.measure(),
         code=f"metrics code {fingerprint('measure')}",
         train=subpath(input.runs, parent=True),
-        features=subpath(input.features[0], parent=True),
+        features=f"{RESULTS}/data/features",
         folder=subpath(output.metrics, parent=True),
     log:
         f"{RESULTS}/logs/measure/{{job}}.log",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,19 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from ..tables import read_table
 from . import style
 
 SOURCES = ("runs", "trajectories", "metrics")
 
-_TRAIN, _TEST, _CONTROL, _THRESHOLD = "-", (0, (3.5, 1.8)), (0, (1, 1.5)), (0, (6, 1.5, 1, 1.5))
+_Dashes = tuple[float, Sequence[float]]
 
-_Dashes = str | tuple[int, tuple[float, ...]]
+_TRAIN: _Dashes = (0, ())
+_TEST: _Dashes = (0, (3.5, 1.8))
+_CONTROL: _Dashes = (0, (1, 1.5))
+_THRESHOLD: _Dashes = (0, (6, 1.5, 1, 1.5))
 
 
 def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
@@ -58,21 +62,27 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         _curves(top_right, share("control"), axis, colours, _CONTROL, width=0.9, band=False)
         _curves(top_right, share("train"), axis, colours, _TRAIN)
         _title(top_right, "b", "memorised share", r"$f_\mathrm{mem}$")
-        top_right.set_ylim(0, max(1.05 * top_right.get_ylim()[1] / 1.05, 2 * settings["thresholds"]["f_mem"]))
+        top_right.set_ylim(0, max(top_right.get_ylim()[1], 2 * settings["thresholds"]["f_mem"]))
 
         _curves(bottom_left, distance("train"), axis, colours, _TRAIN)
         _curves(bottom_left, distance("test"), axis, colours, _TEST)
-        _title(bottom_left, "c", "distance of the generated images", f"sliced Wasserstein, {settings['distance']}")
+        space = f"sliced Wasserstein ({settings['distance']} space)"
+        _title(bottom_left, "c", "distance of the generated images", space)
         _logarithmic(bottom_left)
 
         _threshold(bottom_right, settings["thresholds"]["loss_gap_absolute"])
         _curves(bottom_right, _gaps(losses), axis, colours, _TRAIN)
-        _title(bottom_right, "d", "loss gap", "test loss − training loss")
+        _title(bottom_right, "d", "loss gap", f"test loss {style.MINUS} training loss")
 
+        for ax in (top_right, bottom_right):
+            ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         for ax in (bottom_left, bottom_right):
             ax.set_xlabel(style.TIME_LABELS[settings["time"]])
         style.logarithmic(bottom_left, "x")
-        _legends(figure, runs, axis, colours, diverged)
+        lines = [("train", _TRAIN), ("test", _TEST), ("onset threshold", _THRESHOLD)]
+        if len(share("control")):
+            lines.insert(2, ("control", _CONTROL))
+        _legends(figure, runs, axis, colours, lines, diverged)
     return figure
 
 
@@ -137,12 +147,16 @@ def _logarithmic(ax: Axes) -> None:
 
 
 def _legends(
-    figure: Figure, runs: pd.DataFrame, axis: str, colours: Mapping[float, style.Colour], diverged: bool
+    figure: Figure,
+    runs: pd.DataFrame,
+    axis: str,
+    colours: Mapping[float, style.Colour],
+    styles: Sequence[tuple[str, _Dashes]],
+    diverged: bool,
 ) -> None:
-    """Colours on the left, line styles on the right, below the panels."""
+    """Colours on the left, line styles on the right, both in two lines below the panels."""
     labels = style.value_labels(axis, runs)
     swept = [Line2D([], [], color=colours[value], linewidth=2.4, label=label) for value, label in labels.items()]
-    styles = [("train", _TRAIN), ("test", _TEST), ("control of the share", _CONTROL), ("onset threshold", _THRESHOLD)]
     lines = [Line2D([], [], color=style.INK, linestyle=dashes, label=name) for name, dashes in styles]
     if diverged:
         lines.append(
@@ -152,10 +166,8 @@ def _legends(
         handles=swept,
         loc="outside lower left",
         title=style.AXIS_LABELS[axis],
-        ncols=min(len(swept), 4),
+        ncols=min(len(swept), 5),
         handlelength=1.6,
         alignment="left",
     )
-    figure.legend(
-        handles=lines, loc="outside lower right", title="lines", ncols=3, handlelength=2.6, alignment="left"
-    )
+    figure.legend(handles=lines, loc="outside lower right", ncols=3 if diverged else 2, handlelength=2.8)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from . import style
 
 SOURCES = ("runs", "onsets", "scaling")
 
+_BEYOND = 1e12  # steps; further than any run, and its inverse shorter
 _DODGE = 1.035  # factor in N between neighbouring seeds
 
 
@@ -26,26 +27,24 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
 
     Args:
         sources: the tables of `SOURCES`.
-        settings: ``palette``; ``thresholds`` of the onset; ``confidence`` of the intervals.
+        settings: ``palette``; ``thresholds`` of the onset.
     """
     runs = style.along(read_table(sources["runs"], "runs"), "train_size")
-    onsets = read_table(sources["onsets"], "onsets").merge(
-        runs[["run_id", "train_size", "seed", "max_steps"]], on="run_id"
-    )
-    onsets["place"] = onsets["train_size"] * _DODGE ** _offsets(onsets["seed"])
+    onsets = read_table(sources["onsets"], "onsets").merge(runs[["run_id", "train_size", "seed"]], on="run_id")
+    onsets = onsets[onsets["step"] > 0]  # a run that was never evaluated says nothing
+    onsets = onsets.assign(place=onsets["train_size"] * _DODGE ** _offsets(onsets["seed"]))
     scaling = read_table(sources["scaling"], "scaling")
-    scaling = scaling[scaling["term"] == "train_size"].set_index("definition")
+    fits = {fit["definition"]: fit for fit in scaling[scaling["term"] == "train_size"].to_dict("records")}
     colours = style.colours(runs["train_size"].tolist(), settings["palette"])
 
     with style.styled():
         figure = Figure(figsize=(style.WIDTH, 5.0), layout="constrained")
         panels = figure.subplots(2, 2, sharex=True, sharey=True).ravel()
         for ax, letter, definition in zip(panels, "abcd", style.DEFINITIONS, strict=True):
-            rows = onsets[(onsets["definition"] == definition) & (onsets["step"] > 0)]
-            fit = scaling.loc[definition] if definition in scaling.index else None
-            ax.set_title(rf"$\bf{{{letter}}}$  {style.definition_label(definition, settings['thresholds'])}")
+            rows = onsets[onsets["definition"] == definition]
+            ax.set_title(rf"$\bf{{{letter}}}$  {style.definition_label(definition, settings['thresholds'])}", pad=16)
             _points(ax, rows, colours)
-            _power_law(ax, rows, fit, settings["confidence"])
+            _power_law(ax, rows, fits.get(definition))
         if len(onsets):
             _scales(panels[0], onsets, runs)
         for ax in panels[2:]:
@@ -64,19 +63,18 @@ def _offsets(seeds: pd.Series[int]) -> pd.Series[float]:
 
 def _points(ax: Axes, rows: pd.DataFrame, colours: Mapping[float, style.Colour]) -> None:
     """Onsets with their intervals; the ends of censored runs as hollow triangles."""
-    for row in rows.itertuples():
-        colour = colours[row.train_size]
-        if row.censored:
-            ax.plot(row.place, row.step, marker="^", markersize=5, markerfacecolor="w", color=colour, zorder=3)
+    for row in rows.to_dict("records"):
+        place, step, colour = row["place"], row["step"], colours[row["train_size"]]
+        if row["censored"]:
+            ax.plot(place, step, marker="^", markersize=5, markerfacecolor="w", color=colour, zorder=3)
             continue
-        # An interval that reaches past the run's end is known only up to there.
-        low = row.ci_low if np.isfinite(row.ci_low) and row.ci_low > 0 else row.step
-        high = min(row.ci_high, row.max_steps) if not np.isnan(row.ci_high) else row.step
-        ax.plot([row.place] * 2, [min(low, row.step), max(high, row.step)], color=colour, linewidth=1, zorder=2)
-        ax.plot(row.place, row.step, marker="o", color=colour, markeredgecolor="w", markeredgewidth=0.4, zorder=3)
+        # Where the run does not bound the onset, the interval leaves the panel.
+        ends = np.nan_to_num(np.array([row["ci_low"], row["ci_high"]], float), nan=step, posinf=_BEYOND)
+        ax.plot([place, place], np.maximum(ends, 1 / _BEYOND), color=colour, linewidth=1, zorder=2)
+        ax.plot(place, step, marker="o", color=colour, markersize=3.5, zorder=3)
 
 
-def _power_law(ax: Axes, rows: pd.DataFrame, fit: pd.Series[Any] | None, confidence: float) -> None:
+def _power_law(ax: Axes, rows: pd.DataFrame, fit: Mapping[Hashable, Any] | None) -> None:
     """The fitted line with its band, a line of slope 1, and the exponent in words."""
     censored = int(rows["censored"].sum())
     if censored == len(rows):
@@ -89,18 +87,16 @@ def _power_law(ax: Axes, rows: pd.DataFrame, fit: pd.Series[Any] | None, confide
     sizes = np.geomspace(rows["train_size"].min() / 1.15, rows["train_size"].max() * 1.15, 50)
     ax.plot(sizes, height * sizes / pivot, color="0.6", linewidth=0.8, linestyle=(0, (1, 1.5)), zorder=1)
     if fit is None or not np.isfinite(exponent):
-        _say(ax, "no exponent fitted")
+        _say(ax, "exponent not estimable")
         return
     ends = [float(fit["ci_low"]), float(fit["ci_high"])]
     ax.plot(sizes, height * (sizes / pivot) ** exponent, color=style.INK, linewidth=1.1, zorder=1)
     if np.all(np.isfinite(ends)):
         edges = np.array([height * (sizes / pivot) ** end for end in ends])
         ax.fill_between(sizes, edges.min(axis=0), edges.max(axis=0), color=style.INK, alpha=0.1, linewidth=0)
-    _say(
-        ax,
-        rf"$\tau \propto N^{{{_signed(exponent)}}}$, {100 * confidence:g} % interval {_signed(ends[0])} to "
-        f"{_signed(ends[1])}\nfitted to {int(fit['runs'])} runs, {int(fit['censored_runs'])} of them censored",
-    )
+    interval = f"[{style.exponent_label(ends[0])}, {style.exponent_label(ends[1])}]"
+    runs = f"{int(fit['runs'])} runs, {int(fit['censored_runs'])} censored"
+    _say(ax, rf"$\tau \propto N^k$,  $k$ = {style.exponent_label(exponent)} {interval};  {runs}")
 
 
 def _location(rows: pd.DataFrame, slope: float, pivot: float) -> float:
@@ -113,20 +109,16 @@ def _location(rows: pd.DataFrame, slope: float, pivot: float) -> float:
     return float(np.exp(seen.mean()))
 
 
-def _signed(value: float) -> str:
-    return f"{value:.2f}".replace("-", "−") if np.isfinite(value) else "?"
-
-
 def _say(ax: Axes, text: str) -> None:
-    ax.text(0.03, 0.97, text, transform=ax.transAxes, ha="left", va="top", size=7, linespacing=1.4)
+    ax.text(0, 1.025, text, transform=ax.transAxes, ha="left", va="bottom", size=7, color="0.25")
 
 
 def _scales(ax: Axes, onsets: pd.DataFrame, runs: pd.DataFrame) -> None:
-    """Logarithmic axes, shared by the panels, with a tick at each N and room for the text."""
+    """Logarithmic axes, shared by the panels, with a tick at each N."""
     sizes = sorted(runs["train_size"].unique())
     ax.set_yscale("log")
     low, high = onsets["step"].min(), onsets["step"].max()
-    ax.set_ylim(low / 1.6, high * max(2.0, (high / low) ** 0.28))
+    ax.set_ylim(low / 1.6, high * 2)
     style.logarithmic(ax, "y")
     ax.set_xscale("log")
     ax.set_xlim(sizes[0] / 1.3, sizes[-1] * 1.3)
@@ -136,7 +128,7 @@ def _scales(ax: Axes, onsets: pd.DataFrame, runs: pd.DataFrame) -> None:
 
 def _legend(figure: Figure) -> None:
     shapes = [
-        Line2D([], [], color=style.INK, marker="o", linewidth=1, markeredgecolor="w", label="onset and its interval"),
+        Line2D([], [], color=style.INK, marker="o", markersize=3.5, linewidth=1, label="onset and its interval"),
         Line2D([], [], color=style.INK, marker="^", linestyle="", markerfacecolor="w", label="run ended before it"),
         Line2D([], [], color=style.INK, linewidth=1.1, label="fitted power law"),
         Line2D([], [], color="0.6", linewidth=0.8, linestyle=(0, (1, 1.5)), label=r"$\tau \propto N$"),

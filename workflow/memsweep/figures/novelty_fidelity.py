@@ -17,7 +17,7 @@ from . import style
 
 SOURCES = ("runs", "metrics")
 
-_SMALLEST, _LARGEST = 3.0, 26.0  # areas of the markers of the first and last step, in points²
+_SMALLEST, _LARGEST, _END = 3.0, 26.0, 34.0  # areas of the markers from the first step to the last, in points²
 
 
 def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
@@ -41,9 +41,10 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         if len(paths):
             style.logarithmic(panels[0], "x")
         panels[0].invert_xaxis()
-        panels[0].set_ylim(-0.04, 1.04)
+        lowest = min(paths["novelty"].min(), 0.8) if len(paths) else 0.0
+        panels[0].set_ylim(1 - 1.06 * (1 - lowest), 1 + 0.04 * (1 - lowest))
         for ax in panels[2:]:
-            ax.set_xlabel(f"sliced Wasserstein distance to test, {settings['distance']}\nfidelity: better →")
+            ax.set_xlabel(f"sliced Wasserstein distance to test ({settings['distance']} space)\nfidelity: better →")
         for ax in panels[::2]:
             ax.set_ylabel("novelty $1 - f_\\mathrm{mem}$: better →")
         _legend(figure)
@@ -73,7 +74,7 @@ def _trajectories(ax: Axes, rows: pd.DataFrame, axis: str, colours: Mapping[floa
         ax.scatter(run["distance"], run["novelty"], s=run["area"], color=colour, linewidth=0, zorder=3, clip_on=False)
         end = run.iloc[-1]
         ax.scatter(
-            end["distance"], end["novelty"], s=34, color=colour, edgecolor="k", linewidth=0.8, zorder=4, clip_on=False
+            end["distance"], end["novelty"], s=_END, color=colour, edgecolor="k", linewidth=0.8, zorder=4, clip_on=False
         )
 
 
@@ -86,6 +87,6 @@ def _legend(figure: Figure) -> None:
     shapes = [
         Line2D([], [], color="0.4", marker="o", linewidth=0.9, markersize=_SMALLEST**0.5, label="early in training"),
         Line2D([], [], color="0.4", marker="o", linewidth=0.9, markersize=_LARGEST**0.5, label="late"),
-        Line2D([], [], color="0.4", marker="o", linestyle="", markersize=34**0.5, markeredgecolor="k", label="run's end"),
+        Line2D([], [], color="0.4", marker="o", linewidth=0, markersize=_END**0.5, mec="k", label="run's end"),
     ]
     figure.legend(handles=shapes, loc="outside lower center", ncols=3)

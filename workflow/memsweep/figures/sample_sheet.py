@@ -23,7 +23,9 @@ SOURCES = ("runs", "images", "samples", "neighbours")
 
 _COPY = "#D55E00"
 _LABELS = 1.05  # inches for the row labels
-_PAIR = 2.32  # height of a pair of rows and the space below it, in images
+_HEADING = 0.47  # inches above the images
+_TALLEST = 7.4  # inches, so that the sheet and its caption fit a page
+_PAIR = 2.22  # height of a pair of rows and the space below it, in images
 
 Images = npt.NDArray[np.uint8]
 
@@ -48,25 +50,28 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         raise UserError(f"{sources['samples']}: no samples of run {run_id} whose neighbours are known")
     steps = spread(available, settings["sheet_steps"])
     pairs = neighbours.drop_columns(["reference"]).to_pandas()
-    pairs["copy"] = pairs["distance"] < settings["f_mem_threshold"] * pairs["second_distance"]
+    ratio_below = pairs["distance"] < settings["f_mem_threshold"] * pairs["second_distance"]
+    # An exact copy of an image that the training set holds twice is 0 / 0, and a copy.
+    pairs["copied"] = ratio_below | (pairs["second_distance"] == 0)
     shown = np.sort(pairs.loc[pairs["step"] == steps[0], "index"].unique())[: settings["sheet_samples"]]
 
     images = read_arrow(sources["images"], "images")
     train = images.filter(pc.equal(images["split"], "train"))
     with style.styled():
-        cell = (style.WIDTH - _LABELS) / max(len(shown), 6)
-        height = cell * _PAIR * len(steps) + 0.55
-        figure = Figure(figsize=(style.WIDTH, height), layout=None)
-        ax = figure.add_axes((_LABELS / style.WIDTH, 0.0, 1 - _LABELS / style.WIDTH, 1 - 0.55 / height))
+        columns = max(len(shown), 6)
+        cell = min((style.WIDTH - _LABELS) / columns, (_TALLEST - _HEADING) / (_PAIR * len(steps)))
+        width, height = cell * columns + _LABELS, cell * _PAIR * len(steps) + _HEADING
+        figure = Figure(figsize=(width, height))
+        ax = figure.add_axes((_LABELS / width, 0, 1 - _LABELS / width, 1 - _HEADING / height))
         for row, step in enumerate(steps):
             here = pairs[pairs["step"] == step]
             chosen = here[here["index"].isin(shown)].sort_values("index")
             generated = samples.filter(pc.equal(samples["step"], step))
             _row_of_pairs(ax, row * _PAIR, chosen, _generated(generated, chosen["index"]), _nearest(train, chosen))
-            _label(ax, row * _PAIR, step, float(here["copy"].mean()))
-        ax.set(xlim=(-0.04, max(len(shown), 6) + 0.04), ylim=(len(steps) * _PAIR, -0.04), aspect="equal", anchor="NW")
+            _label(ax, row * _PAIR, step, float(here["copied"].mean()))
+        ax.set(xlim=(-0.04, columns + 0.04), ylim=(len(steps) * _PAIR, -0.04), aspect="equal", anchor="NW")
         ax.axis("off")
-        _heading(figure, _title(sources["runs"], run_id), height, settings["f_mem_threshold"])
+        _heading(figure, _title(sources["runs"], run_id), settings["f_mem_threshold"])
     return figure
 
 
@@ -112,43 +117,42 @@ def _nearest(train: pa.Table, pairs: pd.DataFrame) -> list[Images]:
 def _row_of_pairs(ax: Axes, top: float, pairs: pd.DataFrame, upper: list[Images], lower: list[Images]) -> None:
     """Generated images above their nearest training images; copies framed."""
     for column, (pair, above, below) in enumerate(zip(pairs.itertuples(), upper, lower, strict=True)):
-        for image, offset in ((above, 0.0), (below, 1.02)):
-            left, high = column + 0.03, top + offset
+        for image, offset in ((above, 0.0), (below, 0.96)):
+            left, high = column + 0.05, top + offset
             ax.imshow(
                 image,
-                extent=(left, left + 0.94, high + 0.97, high + 0.03),
+                extent=(left, left + 0.9, high + 0.95, high + 0.05),
                 cmap="gray",
                 vmin=0,
                 vmax=255,
                 interpolation="nearest",
             )
-        if pair.copy:
-            frame = Rectangle((column + 0.0, top), 1.0, 2.02, fill=False, edgecolor=_COPY, linewidth=1.6)
+        if pair.copied:
+            frame = Rectangle((column + 0.025, top + 0.025), 0.95, 1.91, fill=False, edgecolor=_COPY, linewidth=1.5)
             ax.add_patch(frame)
 
 
 def _label(ax: Axes, top: float, step: int, share: float) -> None:
     count = f"{step:,}".replace(",", "\u2009")
     ax.text(-0.15, top + 0.5, f"step {count}", ha="right", va="center", size=7.5, weight="bold")
-    ax.text(-0.15, top + 1.52, "nearest in train", ha="right", va="center", size=6.5, color="0.35")
-    ax.text(
-        -0.15, top + 1.01, rf"$f_\mathrm{{mem}}$ = {100 * share:.3g} %", ha="right", va="center", size=7
-    )
+    ax.text(-0.15, top + 1.46, "nearest in train", ha="right", va="center", size=6.5, color="0.35")
+    ax.text(-0.15, top + 0.98, rf"$f_\mathrm{{mem}}$ = {100 * share:.3g} %", ha="right", va="center", size=7)
 
 
 def _title(path: Path, run_id: str) -> str:
-    runs = read_table(path, "runs").set_index("run_id")
-    if run_id not in runs.index:
+    runs = {run["run_id"]: run for run in read_table(path, "runs").to_dict("records")}
+    if run_id not in runs:
         return f"run {run_id}"
-    run = runs.loc[run_id]
+    run = runs[run_id]
     return (
         f"$N$ = {run['train_size']},  $P$ = {style.count_label(run['parameters'])},  $B$ = {run['batch_size']},  "
         rf"$\eta$ = {style.number_label(run['learning_rate'])},  seed {run['seed']}"
     )
 
 
-def _heading(figure: Figure, title: str, height: float, threshold: float) -> None:
-    left = _LABELS / style.WIDTH
+def _heading(figure: Figure, title: str, threshold: float) -> None:
+    width, height = figure.get_size_inches()
+    left = (_LABELS + 0.03) / width
     figure.text(left, 1 - 0.08 / height, title, va="top", size=8.5)
     figure.text(
         left,

@@ -45,7 +45,10 @@ AXIS_LABELS = {
 
 TIME_LABELS = {"normalised_step": "normalised step $T$", "step": "step"}
 
-_DARKEST_ON_WHITE = 0.62  # luminance above which a line on white paper is hard to see
+MINUS = "\N{MINUS SIGN}"
+
+_LIGHTEST = 0.62  # luminance above which a line on white paper is hard to see
+_PIXELS = {"pdf": 600}  # an inch; in a PDF this concerns nothing but images
 
 
 @contextmanager
@@ -54,7 +57,7 @@ def styled() -> Iterator[None]:
 
     The fonts are matplotlib's own, so that a figure comes out the same on every machine.
     """
-    look = {
+    look: dict[Any, Any] = {
         **sns.axes_style("ticks"),
         "font.family": "sans-serif",
         "font.sans-serif": ["DejaVu Sans"],
@@ -84,12 +87,12 @@ def styled() -> Iterator[None]:
         "legend.fontsize": 7,
         "legend.title_fontsize": 7,
         "legend.frameon": False,
+        "legend.borderpad": 0.2,
         "lines.linewidth": 1.2,
         "lines.markersize": 4,
         "figure.constrained_layout.h_pad": 0.06,
         "figure.constrained_layout.w_pad": 0.06,
         "figure.dpi": 100,
-        "savefig.dpi": 200,
         "pdf.fonttype": 42,
         "svg.fonttype": "none",
         "svg.hashsalt": "memsweep",
@@ -98,7 +101,7 @@ def styled() -> Iterator[None]:
         yield
 
 
-def save(figure: Figure, *paths: Path) -> None:
+def save(figure: Figure, paths: Sequence[Path]) -> None:
     """Write a figure to each path, whole or not at all, in the format of its suffix.
 
     The files carry no time stamp: the same tables give the same bytes.
@@ -107,7 +110,7 @@ def save(figure: Figure, *paths: Path) -> None:
     for path in paths:
         kind = path.suffix.lstrip(".")
         with styled(), replacing(path) as temporary:
-            figure.savefig(temporary, format=kind, metadata=stamps.get(kind, {}))
+            figure.savefig(temporary, format=kind, dpi=_PIXELS.get(kind, 200), metadata=stamps.get(kind, {}))
 
 
 def along(runs: pd.DataFrame, axis: str) -> pd.DataFrame:
@@ -162,29 +165,23 @@ def metric(metrics: pd.DataFrame, name: str, reference: str, space: str) -> pd.D
         & ((metrics["space"] == space) | metrics["space"].isna())
         & np.isfinite(metrics["value"].to_numpy(dtype=float))
     )
-    return metrics[wanted]
+    found: pd.DataFrame = metrics[wanted]
+    return found
 
 
 def over_seeds(rows: pd.DataFrame, axis: str) -> pd.DataFrame:
     """Mean and band of ``value`` over seeds, for each value of an axis and step.
 
     Returns:
-        Columns ``axis``, ``step``, ``time``, ``mean``, ``low`` and ``high``. The band is
-        the range over seeds, or where there is one seed its confidence interval.
+        Columns ``axis``, ``step``, ``time``, ``mean``, ``low`` and ``high``. The band runs
+        from the lowest to the highest end of the seeds' confidence intervals, so that it
+        means the same for one seed as for several, and never looks surer for having two.
     """
-    grouped = rows.groupby([axis, "step"], as_index=False).agg(
-        time=("time", "first"),
-        mean=("value", "mean"),
-        low=("value", "min"),
-        high=("value", "max"),
-        seeds=("run_id", "nunique"),
-        ci_low=("ci_low", "first"),
-        ci_high=("ci_high", "first"),
+    ends = rows.assign(low=rows["ci_low"].fillna(rows["value"]), high=rows["ci_high"].fillna(rows["value"]))
+    bands: pd.DataFrame = ends.groupby([axis, "step"], as_index=False).agg(
+        time=("time", "first"), mean=("value", "mean"), low=("low", "min"), high=("high", "max")
     )
-    alone = grouped["seeds"] == 1
-    grouped["low"] = grouped["low"].mask(alone, grouped["ci_low"])
-    grouped["high"] = grouped["high"].mask(alone, grouped["ci_high"])
-    return grouped.drop(columns=["seeds", "ci_low", "ci_high"])
+    return bands
 
 
 def colours(values: Sequence[float], palette: str) -> dict[float, Colour]:
@@ -201,7 +198,7 @@ def colours(values: Sequence[float], palette: str) -> dict[float, Colour]:
             f"figures.palette: found {palette!r}; accepted is a colour map of matplotlib or seaborn, such as viridis"
         ) from None
     weights = np.array([0.2126, 0.7152, 0.0722])
-    visible = [shade for shade in shades if float(weights @ np.array(shade)) < _DARKEST_ON_WHITE] or shades
+    visible = [shade for shade in shades if float(weights @ np.array(shade)) < _LIGHTEST] or shades
     # One value takes the middle; several spread from end to end.
     ends = (0.0, 1.0) if len(ordered) > 1 else (0.5, 0.5)
     places = np.linspace(*ends, len(ordered)) * (len(visible) - 1)
@@ -227,6 +224,14 @@ def power_label(value: float) -> str:
     mantissa = f"{float(digits):g}"
     factor = "" if mantissa == "1" else rf"{mantissa}\times"
     return f"${factor}10^{{{int(power)}}}$"
+
+
+def exponent_label(value: float) -> str:
+    """An exponent in two decimals, with a proper minus; an unknown one as a question mark."""
+    if np.isnan(value):
+        return "?"
+    digits = "∞" if np.isinf(value) else f"{abs(value):.2f}"
+    return f"{MINUS}{digits}" if value < 0 and digits != "0.00" else digits
 
 
 def value_labels(axis: str, runs: pd.DataFrame) -> dict[float, str]:
@@ -276,10 +281,14 @@ def logarithmic(ax: Axes, which: Literal["x", "y"]) -> None:
             axis.set_major_locator(LogLocator(subs=subs, numticks=9))
             axis.set_minor_locator(LogLocator(subs=np.arange(1, 10).tolist(), numticks=99))
             label = power_label if ticks[0] < 1e-2 or ticks[-1] >= 1e4 else number_label
-            axis.set_major_formatter(FuncFormatter(lambda value, _: label(value)))
+            axis.set_major_formatter(_formatter(label))
             return
     axis.set_major_locator(MaxNLocator(4))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: number_label(value)))
+    axis.set_major_formatter(_formatter(number_label))
+
+
+def _formatter(label: Callable[[float], str]) -> FuncFormatter:
+    return FuncFormatter(lambda value, _: label(value))
 
 
 def note(ax: Axes, text: str) -> None:

@@ -1,0 +1,62 @@
+"""What several tests share: a small dataset, and the settings of a pack that trains in a second."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from memsweep.datasets import content_hash, prepare
+from memsweep.images import ImageSet, Split
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The prepared digits."""
+    path = tmp_path_factory.mktemp("digits") / "images.parquet"
+    prepare({"name": "digits", "test_images": 500, "seed": 0}, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def noise_images() -> ImageSet:
+    """Forty training and twenty held-out images of noise, 8x8 RGB, three classes."""
+    source = np.random.default_rng(0)
+
+    def split(size: int) -> Split:
+        return Split(source.integers(0, 256, (size, 8, 8, 3), dtype=np.uint8), source.integers(0, 3, size))
+
+    train, test = split(40), split(20)
+    return ImageSet(train, test, content_hash(train, test), classes=3)
+
+
+def pack_settings(**changes: Any) -> dict[str, Any]:
+    """Settings of a pack of three short runs of a tiny network; ``changes`` replace whole sections."""
+    axes = {"train_size": 8, "base_channels": 4, "batch_size": 4, "max_steps": 32}
+    settings: dict[str, Any] = {
+        "runs": [
+            {"run_id": "first", "learning_rate": 1e-3, "seed": 0, **axes},
+            {"run_id": "second", "learning_rate": 5e-3, "seed": 0, **axes},
+            {"run_id": "third", "learning_rate": 1e-3, "seed": 1, **axes},
+        ],
+        "dataset": {"name": "digits"},
+        "network": {
+            "channel_multipliers": [1, 2],
+            "blocks": 1,
+            "attention_levels": [1],
+            "head_channels": 8,
+            "embedding": 8,
+            "dropout": 0.0,
+        },
+        "formulation": {"name": "rectified_flow", "sampling_steps": 3},
+        "training": {
+            "budget": {"steps": 32},
+            "ema_decay": 0.9,
+            "device": "cpu",
+            "threads": 1,
+            "checkpoint_seconds": 0,
+        },
+        "evaluation": {"first": 2, "per_decade": 4, "images": 12, "noise_levels": 4, "samples": 6},
+    }
+    return {**settings, **changes}

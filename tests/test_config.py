@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from memsweep.config import resolve, schema
+from memsweep.errors import UserError
+
+ROOT = Path(__file__).parents[1]
+DEFAULT = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """The embedded study with one key, given as dotted path, set to ``value``; a value of ... removes it."""
+    config = copy.deepcopy(DEFAULT)
+    *parents, last = path.split(".")
+    section = config
+    for name in parents:
+        section = section.setdefault(name, {})
+    if value is ...:
+        del section[last]
+    else:
+        section[last] = value
+    return config
+
+
+def product(**axes: list[Any]) -> dict[str, Any]:
+    return {"base": DEFAULT["grid"]["base"], "products": [axes]}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("study", "no/slash", "study: found 'no/slash'; accepted is a name of letters"),
+        ("study", ..., "the study: missing 'study'"),
+        ("colour", 1, "colour: unknown key; accepted keys are study, dataset"),
+        ("trainig", {}, "trainig: unknown key (did you mean 'training'?)"),
+        ("training.ema_decy", 0.9, "training.ema_decy: unknown key (did you mean 'ema_decay'?)"),
+        ("training.ema_decay", 1.5, "training.ema_decay: found 1.5; accepted is less than 1"),
+        ("training.ema_decay", "0.9", "training.ema_decay: found '0.9'; accepted is a number"),
+        ("training.budget", {}, "training.budget: found {}; accepted is exactly one of epochs, steps"),
+        ("training.budget", {"steps": 1, "epochs": 1}, "accepted is exactly one of epochs, steps"),
+        ("training.budget", {"steps": 0}, "training.budget.steps: found 0; accepted is at least 1"),
+        ("training.device", "tpu", "training.device: found 'tpu'; accepted is one of auto, cpu, cuda"),
+        ("dataset.name", "imagenet", "dataset.name: found 'imagenet'; accepted is one of digits"),
+        ("dataset.test_images", 1796, "dataset.test_images: found 1796; accepted is at most 1795"),
+        ("grid.products", [], "grid.products: found []; accepted is a list of at least 1 value(s)"),
+        ("grid", product(train_size=[]), "grid.products[0].train_size: found []; accepted is a list of at least 1"),
+        ("grid", product(train_size=[4000]), "train_size 4000 is larger than the data; accepted is at most 1297"),
+        ("grid", product(batch_size=[64]), "batch_size 64 is larger than train_size 32"),
+        ("grid", product(base_channels=[10]), "grid.products[0].base_channels[0]: found 10; accepted is a multiple of 4"),
+        ("grid", product(learning_rate=["fast"]), "grid.products[0].learning_rate[0]: found 'fast'; accepted is a number"),
+        ("grid", product(learning_rate=[-1]), "found -1; accepted is greater than 0"),
+        ("grid", {"products": [{"train_size": [16]}]}, "grid.products[0]: no value for base_channels, batch_size"),
+        ("network.channel_multipliers", [1, 2, 2, 2, 2], "found 5 levels; accepted is as many as 8x8 images"),
+        ("network.attention_levels", [2], "network.attention_levels: found [2]; accepted are levels 0 to 1"),
+        ("evaluation.first", 10_000, "evaluation.first: found 10000; accepted is at most the budget"),
+        ("metrics.spaces", ["pixels"], "figures.distance: found 'classifier'; accepted is one of metrics.spaces, pixels"),
+        ("pack", ["seed", "seed"], "pack: found ['seed', 'seed']; accepted is a list without repeated values"),
+        ("grid", 3, "grid: found 3; accepted is a mapping of keys to values"),
+    ],
+)
+def test_a_bad_value_is_answered_by_a_sentence(path: str, value: Any, expected: str) -> None:
+    with pytest.raises(UserError) as error:
+        resolve(changed(path, value))
+    assert expected in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_all_problems_are_said_at_once() -> None:
+    config = changed("training.device", "tpu")
+    config["study"] = 3
+    with pytest.raises(UserError) as error:
+        resolve(config)
+    assert len(str(error.value).splitlines()) == 2
+
+
+def test_a_number_may_be_written_with_an_exponent() -> None:
+    written = yaml.safe_load("[1e-4, 1.0e-4, 0.0001]")
+    config = resolve(changed("grid", product(learning_rate=written)))
+    assert config["grid"]["products"][0]["learning_rate"] == [1e-4] * 3
+
+
+def test_defaults_come_from_the_schema() -> None:
+    config = resolve(DEFAULT)
+    assert config["confidence"] == schema()["properties"]["confidence"]["default"]
+    assert config["network"]["head_channels"] == 64
+    assert config["network"]["blocks"] == 1
+
+
+def test_every_key_is_described_in_the_schema_and_explained_in_the_readme() -> None:
+    readme = (ROOT / "config" / "README.md").read_text()
+
+    def check(properties: dict[str, Any]) -> None:
+        for key, value in properties.items():
+            assert f"`{key}`" in readme, f"config/README.md does not explain {key}"
+            check(value.get("properties", {}))
+
+    check(schema()["properties"])
+
+
+def write(path: Path, config: Any) -> Path:
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def test_two_studies_of_one_folder_need_two_names(tmp_path: Path) -> None:
+    first = write(tmp_path / "first.yaml", DEFAULT)
+    second = write(tmp_path / "second.yaml", DEFAULT)
+    with pytest.raises(UserError, match=rf"study: the name 'digits' of {first} is also the name of {second}"):
+        resolve(DEFAULT, [first])
+    write(second, {**DEFAULT, "study": "other"})
+    assert resolve(DEFAULT, [first])["study"] == "digits"
+
+
+def test_a_key_written_twice_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text("study: a\ngrid: {}\nstudy: b\n")
+    with pytest.raises(UserError, match="key 'study' is written twice, line 3"):
+        resolve(DEFAULT, [path])

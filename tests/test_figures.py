@@ -1,0 +1,525 @@
+"""The figures draw from any study's tables, say what they show, and come out the same twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from memsweep.errors import UserError
+from memsweep.figures import dynamics, memorisation_time, novelty_fidelity, sample_sheet, scaling_exponents, style
+from memsweep.grid import AXES
+from memsweep.tables import write_table
+
+Tables = dict[str, pd.DataFrame]
+
+SETTINGS: dict[str, Any] = {
+    "palette": "viridis",
+    "time": "normalised_step",
+    "distance": "classifier",
+    "confidence": 0.95,
+    "axis": "train_size",
+    "thresholds": {"loss_gap_absolute": 0.05, "loss_gap_relative": 0.5, "f_mem": 0.05},
+    "f_mem_threshold": 1 / 3,
+    "sheet_steps": 4,
+    "sheet_samples": 10,
+}
+
+SIZES, CHANNELS, BATCHES, RATES = (64, 128, 256, 512), (8, 16, 32), (16, 32, 64), (3e-4, 1e-3, 3e-3)
+PARAMETERS = {8: 64_122, 16: 193_706, 32: 651_210}
+STEPS = 12
+
+
+# --- a study whose onsets follow a power law -----------------------------------------
+
+
+def points() -> list[tuple[Any, ...]]:
+    """One factor at a time around a base point, two seeds along N and one elsewhere."""
+    base = (256, 16, 64, 1e-3)
+    swept = [
+        *((size, 16, 64, 1e-3, seed) for size in SIZES for seed in (0, 1)),
+        *((256, channels, 64, 1e-3, 0) for channels in CHANNELS),
+        *((256, 16, batch, 1e-3, 0) for batch in BATCHES),
+        *((256, 16, 64, rate, 0) for rate in RATES),
+    ]
+    return [point for place, point in enumerate(swept) if place < 8 or point[:4] != base]
+
+
+def study() -> Tables:
+    """The tables that a study of `points` would leave."""
+    random = np.random.default_rng(0)
+    rows: dict[str, list[dict[str, Any]]] = {"runs": [], "trajectories": [], "metrics": [], "onsets": []}
+    for number, point in enumerate(points()):
+        run = dict(zip(AXES, point, strict=True))
+        run_id = f"{number:012x}"
+        size, channels, batch, rate = (run[axis] for axis in AXES[:4])
+        scale = size / 64 * 64 / batch * 1e-3 / rate
+        steps = np.round(np.geomspace(8, 900, STEPS)).astype(int)
+        onset = 60 * scale**0.9 * (PARAMETERS[channels] / 193_706) ** -0.5 * np.exp(0.12 * random.normal())
+        rows["runs"].append(
+            {
+                "run_id": run_id,
+                **run,
+                "dataset": "digits",
+                "parameters": PARAMETERS[channels],
+                "max_steps": steps[-1],
+                "status": "finished",
+                "data_hash": "0" * 16,
+                "code_version": "0" * 16,
+            }
+        )
+        rows["trajectories"] += _losses(run_id, steps, onset, random)
+        rows["metrics"] += _metrics(run_id, steps, onset, size, random)
+        rows["onsets"] += _onsets(run_id, steps, onset, random)
+    scaling = [
+        {
+            "definition": definition,
+            "term": term,
+            "exponent": exponent + shift,
+            "ci_low": exponent + shift - 0.12 - abs(shift),
+            "ci_high": exponent + shift + 0.12 + abs(shift),
+            "runs": len(rows["runs"]),
+            "censored_runs": 3 if definition == "f_mem" else 0,
+        }
+        for definition, shift in zip(style.DEFINITIONS, (-0.04, 0.03, 0.1, 0.22), strict=True)
+        for term, exponent in (("train_size", 1.0), ("batch_size", -1.0), ("learning_rate", -0.6), ("parameters", -0.4))
+    ]
+    return {**{name: pd.DataFrame(rows[name]) for name in rows}, "scaling": pd.DataFrame(scaling)}
+
+
+def _losses(run_id: str, steps: Any, onset: float, random: Any) -> list[dict[str, Any]]:
+    early = 0.08 + 0.55 * (1 + steps / (0.05 * onset)) ** -0.9
+    wobble = np.exp(0.015 * random.normal(size=(2, len(steps))))
+    train = early / (1 + 0.35 * (steps / onset) ** 0.8) * wobble[0]
+    test = (early + 0.06 * np.log1p((steps / onset) ** 1.3)) * wobble[1]
+    return [
+        {"run_id": run_id, "step": step, "split": split, "loss": loss, "ci_low": 0.95 * loss, "ci_high": 1.05 * loss}
+        for split, losses in (("train", train), ("test", test))
+        for step, loss in zip(steps, losses, strict=True)
+    ]
+
+
+def _metrics(run_id: str, steps: Any, onset: float, size: int, random: Any) -> list[dict[str, Any]]:
+    share = np.round(500 / (1 + (steps / (10 * onset)) ** -1.8)) / 500
+    share[share < 0.01] = 0
+    control = random.binomial(500, 0.004, len(steps)) / 500
+    distance = 40 * (1 + steps / (0.08 * onset)) ** -1.1 + 4 * (64 / size) ** 0.4 * (1 + 0.5 * share)
+    noise = np.exp(0.04 * random.normal(size=(2, len(steps))))
+    curves = [
+        ("f_mem", "pixels", "train", share, 0.03),
+        ("f_mem", "pixels", "control", control, 0.01),
+        *(
+            ("sliced_wasserstein", space, reference, factor * distance * noise[place], 0.05 * distance)
+            for space, factor in (("pixels", 0.1), ("classifier", 1.0))
+            for place, reference in enumerate(("train", "test"))
+        ),
+    ]
+    rows = [
+        {
+            "run_id": run_id,
+            "step": step,
+            "metric": metric,
+            "space": space,
+            "reference": reference,
+            "value": value,
+            "ci_low": max(0.0, value - arm),
+            "ci_high": value + arm,
+            "generated": 500,
+        }
+        for metric, space, reference, values, arms in curves
+        for step, value, arm in zip(steps, values, np.broadcast_to(arms, len(steps)), strict=True)
+    ]
+    held_out = {**rows[0], "step": None, "metric": "f_mem_held_out", "value": 0.002, "ci_low": 0.0, "ci_high": 0.01}
+    return [*rows, held_out]
+
+
+def _onsets(run_id: str, steps: Any, onset: float, random: Any) -> list[dict[str, Any]]:
+    rows = []
+    for definition, factor in zip(style.DEFINITIONS, (0.5, 1.0, 1.3, 2.0), strict=True):
+        step = factor * onset * np.exp(0.08 * random.normal())
+        censored = step > steps[-1]
+        ends = (steps[-1] * 0.9, np.inf) if censored else (step * 0.88, step * 1.15)
+        rows.append(
+            {
+                "run_id": run_id,
+                "definition": definition,
+                "step": min(step, steps[-1]),
+                "censored": censored,
+                "ci_low": ends[0],
+                "ci_high": ends[1],
+            }
+        )
+    return rows
+
+
+def write(tables: Mapping[str, pd.DataFrame], folder: Path) -> dict[str, Path]:
+    """Write these tables and say where."""
+    sources = {name: folder / f"{name}.parquet" for name in tables}
+    for name, path in sources.items():
+        write_table(path, name, tables[name].astype({"step": "Int64"}) if name == "metrics" else tables[name])
+    return sources
+
+
+def write_sheet(tables: Tables, folder: Path, shape: tuple[int, int, int]) -> dict[str, Path]:
+    """Smooth images, and samples of the first run that turn from noise into copies of them."""
+    random = np.random.default_rng(1)
+    height, width, channels = shape
+    waves = random.normal(size=(64, 4, channels, 4))
+    y, x = np.mgrid[0:height, 0:width] / height
+    basis = np.stack([np.cos(2.5 * x), np.sin(3 * y), np.cos(3 * (x + y)), np.sin(4 * (x - y))])
+    clean = np.clip(128 + 40 * np.einsum("nkc,khw->nhwc", waves[:, :, :, 0], basis), 0, 255)
+    data = {"shape": ",".join(map(str, shape))}
+    images = pd.DataFrame(
+        {
+            "index": range(64),
+            "split": ["train", "test"] * 32,
+            "label": 0,
+            "image": [image.astype(np.uint8).tobytes() for image in clean],
+        }
+    )
+    run_id = tables["runs"]["run_id"].iloc[0]
+    steps = sorted(tables["trajectories"].query("run_id == @run_id")["step"].unique())
+    samples, neighbours = [], []
+    for place, step in enumerate(steps):
+        for index in range(20):
+            nearest = int(random.integers(32))
+            copied = random.random() < place / len(steps)
+            image = clean[2 * nearest] + random.normal(size=shape) * (4 if copied else 120 / (1 + place))
+            pixels = np.clip(image, 0, 255).astype(np.uint8).tobytes()
+            samples.append({"run_id": run_id, "step": step, "index": index, "label": 0, "image": pixels})
+            for reference, ratio in (("train", 0.1 if copied else 0.8), ("control", 0.9)):
+                neighbours.append(
+                    {
+                        "run_id": run_id,
+                        "step": step,
+                        "index": index,
+                        "reference": reference,
+                        "nearest": nearest,
+                        "distance": ratio,
+                        "second_distance": 1.0,
+                    }
+                )
+    sources = write({"runs": tables["runs"], "neighbours": pd.DataFrame(neighbours)}, folder)
+    for name, table in (("images", images), ("samples", pd.DataFrame(samples))):
+        sources[name] = folder / f"{name}.parquet"
+        write_table(sources[name], name, table, data)
+    return sources
+
+
+# --- what is asked of every figure ----------------------------------------------------
+
+FIGURES: dict[str, ModuleType] = {
+    "dynamics": dynamics,
+    "memorisation_time": memorisation_time,
+    "scaling_exponents": scaling_exponents,
+    "novelty_fidelity": novelty_fidelity,
+}
+
+
+@pytest.fixture
+def tables() -> Tables:
+    return study()
+
+
+def drawn(name: str, tables: Tables, folder: Path, **settings: Any) -> Figure:
+    """A figure laid out from these tables, given no table but those it names."""
+    sources = write(tables, folder)
+    module = FIGURES[name]
+    figure: Figure = module.draw({table: sources[table] for table in module.SOURCES}, {**SETTINGS, **settings})
+    figure.draw_without_rendering()
+    return figure
+
+
+def words(figure: Figure) -> str:
+    """Every text of a figure."""
+    return "\n".join(text.get_text() for text in figure.findobj(Text))
+
+
+@pytest.mark.parametrize("name", [*FIGURES, "sample_sheet"])
+def test_same_tables_give_the_same_files(
+    name: str, tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if name == "sample_sheet":
+        sources, module = write_sheet(tables, tmp_path, (8, 8, 1)), sample_sheet
+    else:
+        sources, module = write(tables, tmp_path), FIGURES[name]
+    settings = {**SETTINGS, "run_id": "0" * 12, "sheet_steps": 2}
+    for copy, now in (("first", "0"), ("second", "1700000000")):
+        monkeypatch.setenv("SOURCE_DATE_EPOCH", now)
+        figure = module.draw({table: sources[table] for table in module.SOURCES}, settings)
+        style.save(figure, [tmp_path / copy / f"{name}.{kind}" for kind in ("pdf", "png")])
+    for kind, magic in (("pdf", b"%PDF"), ("png", b"\x89PNG")):
+        first, second = ((tmp_path / copy / f"{name}.{kind}").read_bytes() for copy in ("first", "second"))
+        assert first.startswith(magic)
+        assert first == second
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_one_run_is_enough(name: str, tables: Tables, tmp_path: Path) -> None:
+    kept = {key: table.head(1) if key == "runs" else table for key, table in tables.items()}
+    for key in ("trajectories", "metrics", "onsets"):
+        kept[key] = tables[key][tables[key]["run_id"] == kept["runs"]["run_id"].iloc[0]]
+    drawn(name, kept, tmp_path)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_tables_without_rows_leave_empty_panels(name: str, tables: Tables, tmp_path: Path) -> None:
+    drawn(name, {key: table if key == "runs" else table.head(0) for key, table in tables.items()}, tmp_path)
+
+
+# --- dynamics -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("axis", style.SWEPT)
+def test_dynamics_has_a_line_for_each_value_and_split(axis: str, tables: Tables, tmp_path: Path) -> None:
+    figure = drawn("dynamics", tables, tmp_path, axis=axis, time="step")
+    values = len({"train_size": SIZES, "base_channels": CHANNELS, "batch_size": BATCHES, "learning_rate": RATES}[axis])
+    # Loss and distance: train and test. Share: train, control and the threshold. Gap: itself and the threshold.
+    assert [len(ax.lines) for ax in figure.axes] == [2 * values, 2 * values + 1, 2 * values, values + 1]
+    labels = words(figure)
+    for label in {"base_channels": ["64.1k", "194k", "651k"], "batch_size": ["16", "32", "64"]}.get(axis, []):
+        assert label in labels
+
+
+def test_a_diverged_run_ends_in_a_cross(tables: Tables, tmp_path: Path) -> None:
+    run_id = tables["runs"]["run_id"].iloc[0]
+    tables["runs"].loc[0, "status"] = "diverged"
+    lost = (tables["trajectories"]["run_id"] == run_id) & (tables["trajectories"]["step"] > 100)
+    tables["trajectories"].loc[lost, ["loss", "ci_low", "ci_high"]] = np.nan
+    figure = drawn("dynamics", tables, tmp_path)
+    crosses = [line for line in figure.axes[0].lines if line.get_marker() == "X"]
+    (cross,) = crosses
+    assert np.asarray(cross.get_xdata(), float).max() <= 100
+    assert "diverged" in words(figure)
+
+
+def test_no_copies_at_all(tables: Tables, tmp_path: Path) -> None:
+    tables["metrics"].loc[tables["metrics"]["metric"] == "f_mem", ["value", "ci_low"]] = 0.0
+    low, high = drawn("dynamics", tables, tmp_path).axes[1].get_ylim()
+    assert low == 0
+    assert high >= 2 * SETTINGS["thresholds"]["f_mem"]
+    drawn("novelty_fidelity", tables, tmp_path)
+
+
+def test_the_gap_combines_the_arms_of_both_intervals() -> None:
+    row = {"run_id": "a", "step": 1, "time": 1.0, "train_size": 8}
+    losses = pd.DataFrame(
+        [
+            {**row, "split": "train", "value": 1.0, "ci_low": 0.6, "ci_high": 1.3},
+            {**row, "split": "test", "value": 2.0, "ci_low": 1.6, "ci_high": 2.3},
+        ]
+    )
+    gap = dynamics._gaps(losses).iloc[0]
+    assert gap["value"] == pytest.approx(1.0)
+    assert gap["ci_low"] == pytest.approx(1.0 - 0.5)  # hypot(0.4, 0.3)
+    assert gap["ci_high"] == pytest.approx(1.0 + 0.5)  # hypot(0.3, 0.4)
+
+
+# --- memorisation time ------------------------------------------------------------------
+
+
+def test_every_censored_run_is_a_hollow_triangle(tables: Tables, tmp_path: Path) -> None:
+    shown = tables["runs"]["run_id"].head(8)
+    expected = tables["onsets"][tables["onsets"]["run_id"].isin(shown)].groupby("definition")["censored"].sum()
+    figure = drawn("memorisation_time", tables, tmp_path)
+    for ax, definition in zip(figure.axes, style.DEFINITIONS, strict=True):
+        assert sum(line.get_marker() == "^" for line in ax.lines) == expected[definition]
+    assert expected["f_mem"] > 0
+
+
+def test_when_all_onsets_are_censored_the_panel_says_so(tables: Tables, tmp_path: Path) -> None:
+    tables["onsets"]["censored"] = True
+    tables["onsets"]["ci_high"] = np.inf
+    assert words(drawn("memorisation_time", tables, tmp_path)).count("every run ended before the onset") == 4
+
+
+def test_an_exponent_that_is_not_estimable(tables: Tables, tmp_path: Path) -> None:
+    tables["scaling"].loc[:, ["exponent", "ci_low", "ci_high"]] = np.nan
+    assert words(drawn("memorisation_time", tables, tmp_path)).count("exponent not estimable") == 4
+    assert words(drawn("scaling_exponents", tables, tmp_path)).count("not estimable") == 16
+
+
+def test_the_line_passes_through_onsets_on_a_power_law() -> None:
+    sizes = np.array([64.0, 128, 256, 512])
+    rows = pd.DataFrame({"train_size": sizes, "step": 3 * sizes**1.2, "censored": False})
+    assert memorisation_time._location(rows, 1.2, 100.0) == pytest.approx(3 * 100**1.2)
+
+
+def test_a_censored_run_below_the_line_raises_it_only_a_little_and_one_above_more() -> None:
+    random = np.random.default_rng(0)
+    seen = pd.DataFrame({"train_size": 100, "step": np.exp(random.normal(5, 0.2, 40)), "censored": False})
+    plain = memorisation_time._location(seen, 1.0, 100.0)
+
+    def location(end: float) -> float:
+        censored = pd.DataFrame({"train_size": 100, "step": [end] * 10, "censored": True})
+        return memorisation_time._location(pd.concat([seen, censored]), 1.0, 100.0)
+
+    assert location(1.0) == pytest.approx(plain, rel=1e-3)
+    assert plain < location(150.0) < location(200.0)
+
+
+# --- scaling exponents --------------------------------------------------------------------
+
+
+def test_an_axis_that_is_not_swept_has_no_group(tables: Tables, tmp_path: Path) -> None:
+    tables["scaling"].loc[tables["scaling"]["term"] == "parameters", "runs"] = 0
+    figure = drawn("scaling_exponents", tables, tmp_path)
+    assert len(figure.axes) == 2 * 3
+    assert "parameters" not in words(figure)
+
+
+def test_one_vague_fit_does_not_hide_the_others(tables: Tables, tmp_path: Path) -> None:
+    tables["scaling"].loc[0, ["ci_low", "ci_high"]] = [-400.0, np.inf]
+    figure = drawn("scaling_exponents", tables, tmp_path)
+    low, high = figure.axes[0].get_xlim()
+    assert -4 < low < high < 4
+    assert {"<", ">"} <= {str(line.get_marker()) for line in figure.axes[0].lines}
+    assert "∞" in words(figure)
+
+
+# --- novelty and fidelity -------------------------------------------------------------------
+
+
+def test_up_and_right_are_better_and_every_run_has_an_end(tables: Tables, tmp_path: Path) -> None:
+    figure = drawn("novelty_fidelity", tables, tmp_path)
+    left, right = figure.axes[0].get_xlim()
+    bottom, top = figure.axes[0].get_ylim()
+    assert left > right
+    assert bottom < top
+    assert len(figure.axes[0].lines) == 2 * len(SIZES)
+    assert len(figure.axes[0].collections) == 2 * 2 * len(SIZES)  # the dots of each run, and its end
+
+
+# --- sample sheet -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (32, 32, 3)])
+def test_the_sheet_frames_the_copies_it_shows(shape: tuple[int, int, int], tables: Tables, tmp_path: Path) -> None:
+    sources = write_sheet(tables, tmp_path, shape)
+    run_id = tables["runs"]["run_id"].iloc[0]
+    figure = sample_sheet.draw(sources, {**SETTINGS, "run_id": run_id})
+    (ax,) = figure.axes
+    assert len(ax.images) == 2 * SETTINGS["sheet_steps"] * SETTINGS["sheet_samples"]
+    neighbours = pd.read_parquet(sources["neighbours"]).query("reference == 'train'")
+    steps = sample_sheet.spread(sorted(neighbours["step"].unique()), SETTINGS["sheet_steps"])
+    shown = neighbours[neighbours["step"].isin(steps) & (neighbours["index"] < SETTINGS["sheet_samples"])]
+    assert len(ax.patches) == (shown["distance"] / shown["second_distance"] < 1 / 3).sum() > 0
+    last = neighbours[neighbours["step"] == steps[-1]]
+    assert f"= {100 * (last['distance'] < 1 / 3).mean():.3g} %" in words(figure)
+
+
+def test_the_sheet_shows_the_nearest_image_of_the_training_split(tables: Tables, tmp_path: Path) -> None:
+    sources = write_sheet(tables, tmp_path, (8, 8, 1))
+    figure = sample_sheet.draw(sources, {**SETTINGS, "run_id": "0" * 12, "sheet_steps": 1, "sheet_samples": 1})
+    neighbours = pd.read_parquet(sources["neighbours"]).query("reference == 'train' and index == 0")
+    images = pd.read_parquet(sources["images"]).query("split == 'train'")
+    expected = images["image"].iloc[neighbours.sort_values("step")["nearest"].iloc[-1]]
+    _, below = figure.axes[0].images
+    assert np.asarray(below.get_array()).astype(np.uint8).tobytes() == expected
+
+
+def test_a_sheet_of_more_samples_than_there_are(tables: Tables, tmp_path: Path) -> None:
+    sources = write_sheet(tables, tmp_path, (8, 8, 1))
+    settings = {**SETTINGS, "run_id": "0" * 12, "sheet_steps": 100, "sheet_samples": 100}
+    figure = sample_sheet.draw(sources, settings)
+    assert len(figure.axes[0].images) == 2 * STEPS * 20
+
+
+def test_a_sheet_of_an_unknown_run_is_an_error(tables: Tables, tmp_path: Path) -> None:
+    sources = write_sheet(tables, tmp_path, (8, 8, 1))
+    with pytest.raises(UserError, match=r"samples\.parquet: no samples of run f{12}"):
+        sample_sheet.draw(sources, {**SETTINGS, "run_id": "f" * 12})
+
+
+def test_steps_are_spread_on_a_logarithmic_axis() -> None:
+    assert sample_sheet.spread([1, 2, 4, 8, 16, 32, 64], 3) == [1, 8, 64]
+    assert sample_sheet.spread([1, 90, 95, 100], 3) == [1, 90, 100]
+    assert sample_sheet.spread([5, 7], 6) == [5, 7]
+    assert sample_sheet.spread([5, 7], 1) == [7]
+
+
+# --- style --------------------------------------------------------------------------------------
+
+
+def runs_table(*rows: tuple[str, int, int, int, float, int]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["run_id", *AXES])
+
+
+def test_along_takes_the_longest_sweep_then_the_most_runs_then_the_first() -> None:
+    runs = runs_table(
+        ("a", 64, 8, 16, 1e-3, 0),
+        ("b", 64, 16, 16, 1e-3, 0),
+        ("c", 128, 16, 16, 1e-3, 0),
+        ("d", 64, 8, 32, 1e-3, 0),
+        ("e", 128, 8, 32, 1e-3, 0),
+        ("f", 128, 8, 32, 1e-3, 1),
+        ("g", 64, 8, 64, 1e-3, 0),
+        ("h", 64, 8, 64, 1e-3, 1),
+        ("i", 64, 8, 64, 1e-3, 2),
+        ("j", 64, 8, 64, 1e-3, 3),
+    )
+    assert style.along(runs, "train_size")["run_id"].tolist() == ["d", "e", "f"]
+    assert style.along(runs, "learning_rate")["run_id"].tolist() == ["g", "h", "i", "j"]
+    assert style.along(runs[runs["run_id"].isin(["b", "c", "d", "e"])], "train_size")["run_id"].tolist() == ["b", "c"]
+
+
+def test_the_normalised_step_by_hand() -> None:
+    runs = runs_table(("a", 64, 8, 16, 1e-3, 0), ("b", 256, 8, 32, 4e-3, 0))
+    rows = pd.DataFrame({"run_id": ["b", "a", "b"], "step": [100, 100, 10]})
+    # b: 64/256 · 32/16 · 4e-3/1e-3 = 2
+    assert style.normalised_step(rows, runs).tolist() == pytest.approx([200.0, 100.0, 20.0])
+
+
+def test_bands_run_from_the_lowest_to_the_highest_end_of_the_intervals() -> None:
+    rows = pd.DataFrame(
+        {
+            "run_id": ["a", "b", "a"],
+            "train_size": 64,
+            "step": [1, 1, 2],
+            "time": [1.0, 1.0, 2.0],
+            "value": [1.0, 3.0, 5.0],
+            "ci_low": [0.5, 2.0, 4.0],
+            "ci_high": [2.0, 3.5, np.nan],
+        }
+    )
+    bands = style.over_seeds(rows, "train_size")
+    assert bands[["step", "mean", "low", "high"]].to_numpy().tolist() == [[1, 2.0, 0.5, 3.5], [2, 5.0, 4.0, 5.0]]
+
+
+@pytest.mark.parametrize("palette", ["viridis", "rocket", "Blues", "YlOrRd"])
+def test_every_colour_shows_on_white(palette: str) -> None:
+    colours = style.colours([3, 1, 2, 1], palette)
+    assert list(colours) == [1, 2, 3]
+    assert len(set(colours.values())) == 3
+    assert all(np.dot([0.2126, 0.7152, 0.0722], colour) < 0.65 for colour in colours.values())
+
+
+def test_an_unknown_palette_is_an_error() -> None:
+    with pytest.raises(UserError, match=r"figures\.palette: found 'virdis'"):
+        style.colours([1, 2], "virdis")
+
+
+@pytest.mark.parametrize(
+    ("label", "text"),
+    [
+        (style.count_label(512), "512"),
+        (style.count_label(64_122), "64.1k"),
+        (style.count_label(999_900), "1M"),
+        (style.count_label(2_926_690), "2.93M"),
+        (style.number_label(0.05), "0.05"),
+        (style.number_label(1e-4), "$10^{-4}$"),
+        (style.number_label(4e-4), r"$4\times10^{-4}$"),
+        (style.exponent_label(-1.004), "\N{MINUS SIGN}1.00"),
+        (style.exponent_label(-0.001), "0.00"),
+        (style.exponent_label(float("nan")), "?"),
+        (style.exponent_label(-np.inf), "\N{MINUS SIGN}∞"),
+    ],
+)
+def test_numbers_in_print(label: str, text: str) -> None:
+    assert label == text

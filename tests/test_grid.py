@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from memsweep.config import resolve
+from memsweep.grid import AXES, expand, packs, runs
+
+ROOT = Path(__file__).parents[1]
+BASE = {"train_size": 32, "base_channels": 16, "batch_size": 16, "learning_rate": 0.003, "seed": 0}
+
+values = {
+    "train_size": st.lists(st.integers(16, 64), min_size=1, max_size=3),
+    "base_channels": st.lists(st.sampled_from([4, 8, 12]), min_size=1, max_size=2),
+    "batch_size": st.lists(st.integers(1, 16), min_size=1, max_size=3),
+    "learning_rate": st.lists(st.sampled_from([0.1, 1e-3, 1e-5]), min_size=1, max_size=3),
+    "seed": st.lists(st.integers(0, 3), min_size=1, max_size=3),
+}
+products = st.lists(st.fixed_dictionaries({}, optional=values), min_size=1, max_size=4)
+
+
+def default_study() -> dict[str, Any]:
+    loaded: dict[str, Any] = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    return loaded
+
+
+@given(products)
+def test_a_grid_is_the_union_of_its_products(written: list[dict[str, list[Any]]]) -> None:
+    expected = set()
+    for product in written:
+        expected |= set(itertools.product(*(product.get(axis, [BASE[axis]]) for axis in AXES)))
+    points = [tuple(point[axis] for axis in AXES) for point in expand({"base": BASE, "products": written})]
+    assert len(points) == len(set(points))
+    assert set(points) == expected
+
+
+@given(products, st.sets(st.sampled_from(AXES)))
+def test_packs_partition_the_runs_by_the_axes_not_packed(written: list[dict[str, Any]], packed: set[str]) -> None:
+    config = resolve({**default_study(), "grid": {"base": BASE, "products": written}})
+    all_runs = runs(config)
+    grouped = packs(all_runs, sorted(packed))
+    assert sorted(run.run_id for pack in grouped.values() for run in pack) == sorted(run.run_id for run in all_runs)
+    free = [axis for axis in AXES if axis not in packed]
+    keys = {job: {tuple(getattr(run, axis) for axis in free) for run in pack} for job, pack in grouped.items()}
+    assert all(len(found) == 1 for found in keys.values())
+    assert len({found.pop() for found in keys.values()}) == len(grouped)
+
+
+def test_a_job_path_is_a_hive_partition() -> None:
+    config = resolve(default_study())
+    assert "train_size=128/base_channels=16/batch_size=16" in packs(runs(config), config["pack"])
+
+
+def ids(**changes: Any) -> list[str]:
+    return [run.run_id for run in runs(resolve({**default_study(), **changes}))]
+
+
+def test_run_ids_are_distinct_and_do_not_depend_on_the_budget() -> None:
+    study = default_study()
+    assert len(set(ids())) == len(ids())
+    assert ids(training={**study["training"], "budget": {"epochs": 1200}}) == ids()
+    assert ids(figures={"palette": "magma"}) == ids()
+    assert ids(metrics={"bootstrap": 99}) == ids()
+
+
+def test_run_ids_change_with_everything_that_changes_a_trajectory() -> None:
+    study = default_study()
+    for changes in (
+        {"dataset": {**study["dataset"], "seed": 1}},
+        {"network": {**study["network"], "embedding": 32}},
+        {"formulation": {"sampling_steps": 17}},
+        {"training": {**study["training"], "ema_decay": 0.5}},
+        {"training": {**study["training"], "budget": {"steps": 600}}},
+        {"evaluation": {**study["evaluation"], "images": 100}},
+    ):
+        assert not set(ids(**changes)) & set(ids())
+
+
+def test_the_spelling_of_a_number_does_not_change_a_run_id() -> None:
+    grid = {"base": BASE, "products": [{"learning_rate": [1]}]}
+    other = {"base": BASE, "products": [{"learning_rate": [1.0]}]}
+    assert ids(grid=grid) == ids(grid=other)
+
+
+def test_nearby_learning_rates_are_different_runs() -> None:
+    grid = {"base": BASE, "products": [{"learning_rate": [5e-5, 1e-4]}]}
+    assert len(set(ids(grid=grid))) == 2

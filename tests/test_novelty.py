@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from memsweep.neighbours import Neighbours, nearest
+from memsweep.novelty import copies, share
+from scipy.stats import beta
+
+
+def neighbours(*pairs: tuple[float, float]) -> Neighbours:
+    distance = np.array(pairs)
+    return Neighbours(np.zeros(distance.shape, dtype=np.int64), distance)
+
+
+def test_a_copy_is_three_times_closer_to_one_image_than_to_any_other() -> None:
+    found = copies(neighbours((1, 3.1), (1, 3), (1, 2.9), (0, 1), (0, 0), (2, 2)), 1 / 3)
+    np.testing.assert_array_equal(found, [True, False, False, True, True, False])
+
+
+def test_training_images_are_copies_of_themselves_and_distant_images_are_not() -> None:
+    source = np.random.default_rng(0)
+    train = source.random((50, 64), dtype=np.float32)
+    noisy = train + source.normal(0, 0.01, train.shape).astype(np.float32)
+    assert copies(nearest(noisy, train), 1 / 3).all()
+    assert not copies(nearest(source.random((50, 64), dtype=np.float32), train), 1 / 3).any()
+
+
+@given(st.integers(1, 3000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_the_interval_is_that_of_clopper_and_pearson(counts: tuple[int, int]) -> None:
+    found, count = counts
+    result = share(np.arange(count) < found, 0.95)
+    low = beta.ppf(0.025, found, count - found + 1) if found else 0.0
+    high = beta.ppf(0.975, found + 1, count - found) if found < count else 1.0
+    assert result.value == found / count
+    assert result.count == count
+    assert result.ci_low == pytest.approx(low, abs=1e-9)
+    assert result.ci_high == pytest.approx(high, abs=1e-9)
+
+
+def test_no_copy_among_ten_thousand_does_not_exclude_a_few() -> None:
+    assert share(np.zeros(10_000, dtype=bool), 0.95).ci_high == pytest.approx(3.7e-4, rel=0.01)

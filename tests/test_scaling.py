@@ -1,0 +1,396 @@
+"""Exponents: exact without censoring, right by simulation with it; and the stage that writes them."""
+
+import math
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lifelines.exceptions import ConvergenceError
+from scipy import optimize, stats
+
+from memsweep.analyse import analyse
+from memsweep.errors import UserError
+from memsweep.onset import DEFINITIONS
+from memsweep.scaling import TERMS, exponent, scaling
+from memsweep.tables import read_table, write_table
+
+SIZES = np.array([256.0, 512.0, 1024.0, 2048.0])
+
+
+def sweep(rng, exponent=1.2, noise=0.1, seeds=3, groups=1, values=SIZES):
+    """Terms, uncensored onsets and groups of a full factorial."""
+    term = np.tile(np.repeat(values, seeds), groups)
+    group = np.repeat(np.arange(groups), len(values) * seeds)
+    onset = 10 ** (group + exponent * np.log10(term) + noise * rng.normal(size=len(term)))
+    return term, onset, group
+
+
+def ended(onset, last):
+    """Onsets and whether they are censored, for runs that end at `last`."""
+    return np.minimum(onset, last), onset > last
+
+
+def as_list(fit):
+    return [fit.exponent, fit.ci_low, fit.ci_high]
+
+
+# --- without censoring ---
+
+
+def test_without_censoring_it_is_least_squares_with_its_t_interval():
+    term, onset, group = sweep(np.random.default_rng(0))
+    fit = exponent(term, onset, np.zeros(12, bool), group, 0.9)
+    line = stats.linregress(np.log10(term), np.log10(onset))
+    margin = stats.t.ppf(0.95, 10) * line.stderr
+    assert as_list(fit) == pytest.approx([line.slope, line.slope - margin, line.slope + margin], rel=1e-5)
+
+
+def test_groups_have_an_intercept_each():
+    term, onset, group = sweep(np.random.default_rng(1), groups=3)
+    fit = exponent(term, onset, np.zeros(len(term), bool), group, 0.95)
+    design = np.column_stack([np.log10(term), np.eye(3)[group]])
+    low, high = sm.OLS(np.log10(onset), design).fit().conf_int(0.05)[0]
+    assert as_list(fit) == pytest.approx([(low + high) / 2, low, high], rel=1e-5)
+
+
+def test_three_onsets_are_enough_and_their_interval_is_wide():
+    onset = np.array([100.0, 250.0, 380.0])
+    fit = exponent([1, 2, 4], onset, [False] * 3, [0] * 3, 0.95)
+    line = stats.linregress(np.log10([1, 2, 4]), np.log10(onset))
+    assert fit.ci_high - fit.exponent == pytest.approx(stats.t.ppf(0.975, 1) * line.stderr, rel=1e-5)
+
+
+def test_onsets_on_a_line_give_its_slope_without_width():
+    assert as_list(exponent([1, 2, 4], [10, 20, 40], [False] * 3, [0] * 3, 0.95)) == pytest.approx([1, 1, 1])
+    # a run that ended before the line says nothing against it
+    assert as_list(exponent([1, 2, 4, 8], [10, 20, 40, 70], [False] * 3 + [True], [0] * 4, 0.95)) == pytest.approx(
+        [1, 1, 1]
+    )
+
+
+def test_a_run_that_outlived_the_line_bends_it():
+    fit = exponent([1, 2, 4, 8], [10, 20, 40, 160], [False] * 3 + [True], [0] * 4, 0.95)
+    assert fit.exponent > 1.1
+    assert fit.ci_low < 1 < fit.ci_high
+
+
+# --- with censoring ---
+
+
+def negative_log_likelihood(parameters, x, y, censored):
+    intercept, slope, log_sigma = parameters
+    z = (y - intercept - slope * x) / np.exp(log_sigma)
+    return -np.where(censored, stats.norm.logsf(z), stats.norm.logpdf(z) - log_sigma).sum()
+
+
+def test_the_censored_fit_maximises_the_likelihood():
+    term, onset, group = sweep(np.random.default_rng(2))
+    onset, censored = ended(onset, np.sort(onset)[8])
+    x, y = np.log10(term), np.log10(onset)
+    fit = exponent(term, onset, censored, group, 0.95)
+    options = {"xatol": 1e-9, "fatol": 1e-12, "maxiter": 5000, "maxfev": 5000}
+    arguments = (x, y, censored)
+    best = optimize.minimize(negative_log_likelihood, [0, 1, -2], arguments, method="Nelder-Mead", options=options)
+    assert fit.exponent == pytest.approx(best.x[1], abs=1e-4)
+    # variance by central differences of the likelihood, times onsets / degrees of freedom
+    step, eye = 1e-3, np.eye(3)
+    information = [
+        [
+            sum(
+                a * b * negative_log_likelihood(best.x + step * (a * eye[i] + b * eye[j]), *arguments)
+                for a, b in product((-1, 1), repeat=2)
+            )
+            / (4 * step**2)
+            for j in range(3)
+        ]
+        for i in range(3)
+    ]
+    observed = int((~censored).sum())
+    deviation = math.sqrt(np.linalg.inv(information)[1, 1] * observed / (observed - 2))
+    assert (fit.ci_high - fit.ci_low) / 2 == pytest.approx(stats.t.ppf(0.975, observed - 2) * deviation, rel=1e-3)
+
+
+def test_simulation_censored_runs_are_modelled_not_dropped():
+    """All runs end at one step: dropping those without an onset flattens the exponent, modelling them does not."""
+    rng, studies, truth = np.random.default_rng(3), 120, 1.2
+    last = 10 ** (truth * np.log10(1300))
+    errors, dropped, covers, dropped_covers = [], [], 0, 0
+    for _ in range(studies):
+        term, onset, group = sweep(rng, truth)
+        onset, censored = ended(onset, last)
+        fit = exponent(term, onset, censored, group, 0.95)
+        naive = exponent(term[~censored], onset[~censored], censored[~censored], group[~censored], 0.95)
+        errors.append(fit.exponent - truth)
+        dropped.append(naive.exponent - truth)
+        covers += fit.ci_low <= truth <= fit.ci_high
+        dropped_covers += naive.ci_low <= truth <= naive.ci_high
+    assert abs(np.mean(errors)) < 3 * stats.sem(errors)
+    assert abs(np.mean(errors)) < abs(np.mean(dropped)) / 3
+    assert np.mean(dropped) < -5 * stats.sem(dropped)
+    assert stats.binomtest(covers, studies, 0.95).pvalue > 0.001
+    assert dropped_covers < covers
+
+
+def test_a_group_without_onsets_changes_nothing():
+    term, onset, group = sweep(np.random.default_rng(4))
+    onset, censored = ended(onset, np.sort(onset)[8])
+    alone = exponent(term, onset, censored, group, 0.95)
+    both = [np.concatenate(pair) for pair in ((term, term), (onset, onset), (censored, censored | True))]
+    assert exponent(*both, np.append(group, group + 1), 0.95) == alone
+
+
+def test_a_run_never_evaluated_changes_nothing():
+    term, onset, group = sweep(np.random.default_rng(5))
+    onset, censored = ended(onset, np.sort(onset)[8])
+    alone = exponent(term, onset, censored, group, 0.95)
+    more = np.append(term, 256), np.append(onset, 0), np.append(censored, True), np.append(group, 0)
+    assert exponent(*more, 0.95) == alone
+
+
+# --- what holds for every study ---
+
+FEW = settings(max_examples=12, deadline=None)
+seeds = st.integers(0, 2**32 - 1)
+
+
+def censored_sweep(seed):
+    term, onset, group = sweep(np.random.default_rng(seed), groups=2, seeds=2)
+    return term, *ended(onset, np.quantile(onset, 0.8)), group
+
+
+@FEW
+@given(seeds, st.floats(1e-3, 1e3), st.floats(1e-3, 1e3))
+def test_exponent_does_not_depend_on_units(seed, term_unit, step_unit):
+    term, onset, censored, group = censored_sweep(seed)
+    fit = exponent(term, onset, censored, group, 0.95)
+    other = exponent(term_unit * term, step_unit * onset, censored, group, 0.95)
+    assert as_list(other) == pytest.approx(as_list(fit), abs=1e-4)
+
+
+@FEW
+@given(seeds, st.floats(-2, 2), st.floats(0.1, 10))
+def test_exponent_follows_the_powers_of_the_data(seed, added, power):
+    term, onset, censored, group = censored_sweep(seed)
+    fit = exponent(term, onset, censored, group, 0.95)
+    other = exponent(term, (onset * term**added) ** power, censored, group, 0.95)
+    assert as_list(other) == pytest.approx([power * (value + added) for value in as_list(fit)], abs=1e-4 * power)
+    inverse = exponent(1 / term, onset, censored, group, 0.95)
+    assert as_list(inverse) == pytest.approx([-fit.exponent, -fit.ci_high, -fit.ci_low], abs=1e-4)
+
+
+@FEW
+@given(seeds)
+def test_order_of_the_runs_does_not_matter(seed):
+    columns = censored_sweep(seed)
+    order = np.random.default_rng(seed).permutation(len(columns[0]))
+    shuffled = [column[order] for column in columns]
+    assert as_list(exponent(*shuffled, 0.95)) == pytest.approx(as_list(exponent(*columns, 0.95)), abs=1e-4)
+
+
+# --- not estimable ---
+
+
+@pytest.mark.parametrize(
+    ("term", "censored", "group"),
+    [
+        ([], [], []),
+        ([1, 2, 4], [True, True, True], [0, 0, 0]),
+        ([1, 2, 4], [False, False, True], [0, 0, 0]),  # two onsets, two coefficients
+        ([1, 1, 1, 2], [False, False, False, True], [0, 0, 0, 0]),  # onsets at one value only
+        ([1, 1, 1, 2, 2, 2], [False] * 6, [0, 0, 0, 1, 1, 1]),  # the term varies between groups, not within
+        ([1, 2, 1, 2], [False, False, False, True], [0, 0, 1, 1]),  # three onsets, three coefficients
+    ],
+)
+def test_not_estimable(term, censored, group):
+    onset = np.linspace(100, 130, len(term)) ** 1.5
+    assert np.isnan(as_list(exponent(term, onset, np.array(censored, bool), group, 0.95))).all()
+
+
+def test_a_fit_that_fails_is_not_estimable_and_says_so(monkeypatch):
+    def failing(*_, **__):
+        raise ConvergenceError("no")
+
+    monkeypatch.setattr("memsweep.scaling.LogNormalAFTFitter.fit", failing)
+    term, onset, group = sweep(np.random.default_rng(6))
+    with pytest.warns(UserWarning, match="12 onsets of 12 runs did not converge"):
+        fit = exponent(term, onset, np.zeros(12, bool), group, 0.95)
+    assert np.isnan(as_list(fit)).all()
+
+
+# --- the table ---
+
+
+def grid(points):
+    """Table of runs from (train_size, base_channels, batch_size, learning_rate, seed)."""
+    axes = ["train_size", "base_channels", "batch_size", "learning_rate", "seed"]
+    runs = pd.DataFrame(points, columns=axes)
+    return runs.assign(
+        run_id=[f"run{number:03d}" for number in range(len(runs))],
+        parameters=runs["base_channels"] ** 2 * 100,
+        dataset="digits",
+        max_steps=320,
+        status="finished",
+        data_hash="d",
+        code_version="c",
+    )
+
+
+def onsets_of(runs, step, censored=False, definitions=DEFINITIONS):
+    tables = [
+        pd.DataFrame({"run_id": runs["run_id"], "definition": name, "step": step, "censored": censored})
+        for name in definitions
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def power_law(runs, rng):
+    law = runs["train_size"] ** 1.1 * runs["batch_size"] ** -0.9 * runs["learning_rate"] ** -0.5
+    return law * runs["parameters"] ** -0.3 * 10 ** (0.02 * rng.normal(size=len(runs)))
+
+
+FACTORIAL = list(product([16, 32, 64], [4, 8], [8, 16], [1e-3, 2e-3], [0, 1]))
+# One axis at a time around a base point, which belongs to every sweep.
+ONE_AT_A_TIME = [
+    *product([16, 32, 64], [4], [8], [1e-3], [0, 1, 2]),
+    *product([16], [8, 12], [8], [1e-3], [0, 1, 2]),
+    *product([16], [4], [16, 32], [1e-3], [0, 1, 2]),
+    *product([16], [4], [8], [2e-3, 4e-3], [0, 1, 2]),
+]
+
+
+@pytest.mark.parametrize(("points", "behind"), [(FACTORIAL, [48] * 4), (ONE_AT_A_TIME, [9] * 4)])
+def test_the_exponents_of_a_power_law(points, behind):
+    runs = grid(points)
+    table = scaling(onsets_of(runs, power_law(runs, np.random.default_rng(7)), definitions=["f_mem"]), runs, 0.999)
+    table = table[table["definition"] == "f_mem"].set_index("term")
+    assert list(table.index) == list(TERMS)
+    assert table["runs"].tolist() == behind
+    for term, truth in zip(TERMS, [1.1, -0.9, -0.5, -0.3], strict=True):
+        row = table.loc[term]
+        assert row["ci_low"] <= truth <= row["ci_high"]
+        assert row["ci_high"] - row["ci_low"] < 0.5
+
+
+def test_rows_are_every_definition_and_term_whether_or_not_estimable():
+    runs = grid(product([16, 32, 64], [4], [8], [1e-3], [0]))
+    table = scaling(onsets_of(runs, [100.0, 190.0, 400.0], [False, False, True]), runs, 0.95)
+    assert list(zip(table["definition"], table["term"], strict=True)) == list(product(DEFINITIONS, TERMS))
+    assert table["exponent"].isna().all()
+    swept = table["term"] == "train_size"
+    assert (table.loc[swept, ["runs", "censored_runs"]] == [3, 1]).all(axis=None)
+    assert (table.loc[~swept, ["runs", "censored_runs"]] == 0).all(axis=None)
+
+
+def test_censored_runs_are_counted():
+    runs = grid(product([16, 32, 64, 128], [4], [8], [1e-3], [0, 1]))
+    step, censored = ended(power_law(runs, np.random.default_rng(8)), 700.0)
+    row = scaling(onsets_of(runs, step, censored), runs, 0.95).iloc[0]
+    assert (row["runs"], row["censored_runs"]) == (8, int(censored.sum()))
+    assert 0 < row["censored_runs"] < 8
+    assert row["exponent"] == pytest.approx(1.1, abs=0.2)
+
+
+# --- the stage ---
+
+SETTINGS = {
+    "loss_gap_absolute": 0.05,
+    "loss_gap_relative": 0.5,
+    "f_mem": 0.2,
+    "bootstrap": 30,
+    "f_mem_threshold": 1 / 3,
+    "confidence": 0.95,
+}
+STEPS = np.array([10, 20, 40, 80, 160, 320])
+
+
+def write_study(folder, runs, diverged=()):
+    """Tables of a study whose gap and copies start at 2 N steps, in a pack for each batch of two runs."""
+    rng = np.random.default_rng(9)
+    write_table(folder / "runs.parquet", "runs", runs)
+    losses, neighbours = [], []
+    for start in range(0, len(runs), 2):
+        rows, near = [], []
+        for run in runs.iloc[start : start + 2].itertuples():
+            for step in STEPS if run.run_id not in diverged else ():
+                memorised = max(0.0, math.log10(step / (2 * run.train_size)))
+                mean = {"train": 0.1, "test": 0.1 + 0.3 * memorised + 0.001 * abs(math.log(step / run.train_size))}
+                item = np.arange(20)
+                common = {"run_id": run.run_id, "step": step, "index": item}
+                for split, loss in mean.items():
+                    noisy = loss + rng.normal(0, 0.001, 20)
+                    rows.append(pd.DataFrame({**common, "split": split, "item": item, "time": 0.5, "loss": noisy}))
+                distance = np.where(item < 20 * memorised, 0.1, 0.9)
+                near.append(
+                    pd.DataFrame(
+                        {**common, "reference": "train", "nearest": 0, "distance": distance, "second_distance": 1.0}
+                    )
+                )
+        for name, parts, paths in (("losses", rows, losses), ("neighbours", near, neighbours)):
+            columns = {"losses": ["time", "item", "split", "loss"], "neighbours": ["reference", "nearest"]}[name]
+            empty = pd.DataFrame(columns=["run_id", "step", "index", "distance", "second_distance", *columns])
+            path = folder / f"pack={start}" / f"{name}.parquet"
+            write_table(path, name, pd.concat(parts) if parts else empty)
+            paths.append(path)
+    return losses, neighbours
+
+
+def test_analyse_writes_both_tables(tmp_path):
+    runs = grid(product([16, 32, 64, 256], [4], [8], [1e-3], [0, 1]))
+    losses, neighbours = write_study(tmp_path, runs)
+    onsets_path, scaling_path = tmp_path / "onsets.parquet", tmp_path / "scaling.parquet"
+    analyse(SETTINGS, tmp_path, losses, neighbours, onsets_path, scaling_path)
+
+    onsets = read_table(onsets_path, "onsets")
+    assert list(zip(onsets["run_id"], onsets["definition"], strict=True)) == list(product(runs["run_id"], DEFINITIONS))
+    onsets = onsets.merge(runs[["run_id", "train_size"]], on="run_id")
+    late = onsets[onsets["train_size"] == 256].set_index("definition")
+    assert late.loc[["loss_gap_absolute", "loss_gap_relative", "f_mem"], "censored"].all()
+    assert (late.loc[["loss_gap_absolute", "f_mem"], "step"] == 320).all()
+    reached = onsets[onsets["train_size"] < 256]
+    assert not reached["censored"].any()
+    gap = reached[reached["definition"] == "loss_gap_absolute"]
+    expected = 2 * gap["train_size"] * 10 ** (0.05 / 0.3)
+    assert (abs(np.log2(gap["step"] / expected)) < 1).all()  # evaluations are a factor of two apart
+
+    table = read_table(scaling_path, "scaling").set_index(["term", "definition"]).loc["train_size"]
+    assert table["runs"].tolist() == [8] * 4
+    assert table.loc[["loss_gap_absolute", "loss_gap_relative", "f_mem"], "censored_runs"].tolist() == [2] * 3
+    assert table["exponent"].between(0.8, 1.2).all()
+
+    before = onsets_path.read_bytes(), scaling_path.read_bytes()
+    analyse(SETTINGS, tmp_path, losses[::-1], neighbours[::-1], onsets_path, scaling_path)
+    assert (onsets_path.read_bytes(), scaling_path.read_bytes()) == before
+
+
+def test_analyse_keeps_a_run_that_diverged_before_its_first_evaluation(tmp_path):
+    runs = grid(product([16, 32], [4], [8], [1e-3], [0]))
+    runs["status"] = ["finished", "diverged"]
+    paths = write_study(tmp_path, runs, diverged=["run001"])
+    analyse(SETTINGS, tmp_path, *paths, tmp_path / "onsets.parquet", tmp_path / "scaling.parquet")
+    onsets = read_table(tmp_path / "onsets.parquet", "onsets")
+    diverged = onsets[onsets["run_id"] == "run001"]
+    assert diverged["definition"].tolist() == list(DEFINITIONS)
+    assert (diverged[["step", "censored", "ci_low", "ci_high"]] == [0.0, True, 0.0, math.inf]).all(axis=None)
+
+
+def test_analyse_reads_packs_without_a_single_evaluation(tmp_path):
+    runs = grid(product([16, 32], [4], [8], [1e-3], [0])).assign(status="diverged")
+    paths = write_study(tmp_path, runs, diverged=["run000", "run001"])
+    analyse(SETTINGS, tmp_path, *paths, tmp_path / "onsets.parquet", tmp_path / "scaling.parquet")
+    assert read_table(tmp_path / "onsets.parquet", "onsets")["censored"].all()
+    assert read_table(tmp_path / "scaling.parquet", "scaling")["exponent"].isna().all()
+
+
+def test_analyse_misses_a_finished_run(tmp_path):
+    runs = grid(product([16, 32, 64], [4], [8], [1e-3], [0]))
+    losses, neighbours = write_study(tmp_path, runs)
+    outputs = tmp_path / "onsets.parquet", tmp_path / "scaling.parquet"
+    with pytest.raises(UserError, match="run run002: it is finished, but no pack's losses hold it"):
+        analyse(SETTINGS, tmp_path, losses[:1], neighbours, *outputs)
+    with pytest.raises(UserError, match="run run002: it is finished, but no pack's neighbours hold it"):
+        analyse(SETTINGS, tmp_path, losses, neighbours[:1], *outputs)
+    assert not any(path.exists() for path in outputs)

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+from memsweep.schedule import evaluation_steps
+
+budgets = st.floats(10, 1e6)
+per_decades = st.integers(1, 40)
+
+
+def test_steps_are_the_decades_of_the_budget() -> None:
+    steps = evaluation_steps({"steps": 100_000}, {"first": 1000, "per_decade": 2}, 2048, 16)
+    assert steps == [1000, 3162, 10_000, 31_623, 100_000]
+
+
+def test_an_epoch_is_as_many_steps_as_there_are_batches() -> None:
+    steps = evaluation_steps({"epochs": 100}, {"first": 1, "per_decade": 1}, 64, 16)
+    assert steps == [4, 40, 400]
+
+
+@given(short=budgets, factor=st.floats(1, 100), per_decade=per_decades)
+def test_a_longer_budget_adds_steps_and_moves_none(short: float, factor: float, per_decade: int) -> None:
+    evaluation = {"first": 3, "per_decade": per_decade}
+    few = evaluation_steps({"epochs": short}, evaluation, 96, 32)
+    many = evaluation_steps({"epochs": short * factor}, evaluation, 96, 32)
+    assert many[: len(few)] == few
+
+
+@given(budget=budgets, per_decade=per_decades)
+def test_steps_lie_between_first_and_budget_and_are_evenly_spaced(budget: float, per_decade: int) -> None:
+    steps = evaluation_steps({"steps": budget}, {"first": 10, "per_decade": per_decade}, 1, 1)
+    assert steps[0] >= 10
+    assert steps[-1] <= math.floor(budget) + 1
+    assert steps == sorted(set(steps))
+    for early, late in zip(steps, steps[1:], strict=False):
+        # rounding to whole steps moves either by at most one half
+        assert abs(math.log10(late / early) - 1 / per_decade) < 1 / early + 1e-9 or late - early == 1
+
+
+def test_a_first_evaluation_beyond_the_budget_leaves_none() -> None:
+    assert evaluation_steps({"steps": 100}, {"first": 1000, "per_decade": 10}, 64, 16) == []
