@@ -55,4 +55,4 @@ def test_the_interval_covers_the_distance_of_the_distribution() -> None:
         found = sliced_wasserstein(source.normal(1, 1, size=(100, 1)), reference, np.ones((1, 1)), 60, 0.9)
         assert found.ci_low <= found.value <= found.ci_high
         covered += found.ci_low <= exact <= found.ci_high
-    assert 160 <= covered  # of 200, 180 expected
+    assert covered >= 160  # of 200, 180 expected

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from memsweep.errors import UserError
 from memsweep.figures import dynamics, memorisation_time, novelty_fidelity, sample_sheet, scaling_exponents, style
-from memsweep.grid import AXES
+from memsweep.run import AXES
 from memsweep.tables import write_table
 
 Tables = dict[str, pd.DataFrame]

@@ -8,7 +8,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from memsweep.config import resolve
-from memsweep.grid import AXES, expand, packs, runs
+from memsweep.grid import expand, packs, runs
+from memsweep.run import AXES
 
 ROOT = Path(__file__).parents[1]
 BASE = {"train_size": 32, "base_channels": 16, "batch_size": 16, "learning_rate": 0.003, "seed": 0}

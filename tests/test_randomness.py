@@ -32,7 +32,8 @@ def test_seeds_and_epochs_have_orders_of_their_own() -> None:
 
 def test_streams_depend_on_the_whole_key() -> None:
     draws = {
-        key: torch.rand(1, generator=generator(*key)).item() for key in [(0, "a", 1), (0, "a", 2), (0, "b", 1), (1, "a", 1)]
+        key: torch.rand(1, generator=generator(*key)).item()
+        for key in [(0, "a", 1), (0, "a", 2), (0, "b", 1), (1, "a", 1)]
     }
     assert len(set(draws.values())) == len(draws)
     assert torch.rand(1, generator=generator(0, "a", 1)).item() == draws[0, "a", 1]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 
 from hypothesis import given
@@ -34,7 +35,7 @@ def test_steps_lie_between_first_and_budget_and_are_evenly_spaced(budget: float,
     assert steps[0] >= 10
     assert steps[-1] <= math.floor(budget) + 1
     assert steps == sorted(set(steps))
-    for early, late in zip(steps, steps[1:], strict=False):
+    for early, late in itertools.pairwise(steps):
         # rounding to whole steps moves either by at most one half
         assert abs(math.log10(late / early) - 1 / per_decade) < 1 / early + 1e-9 or late - early == 1
 

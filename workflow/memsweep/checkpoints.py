@@ -43,6 +43,7 @@ class Checkpoint:
         self.provenance = provenance
         self.stale: str | None = None
         self.diverged_at: int | None = None
+        self._remove_leftovers()
         record = self._read_record()
         if record is not None and record["provenance"] != provenance:
             found = record["provenance"]
@@ -58,6 +59,12 @@ class Checkpoint:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.diverged_at = None
         self._write_record()
+
+    def _remove_leftovers(self) -> None:
+        """Delete what a killed process had not finished writing."""
+        for name in ("run.json", "state.pt", "evaluation-*.npz"):
+            for leftover in self.folder.glob(f".{name}.*"):
+                leftover.unlink(missing_ok=True)
 
     def _read_record(self) -> dict[str, Any] | None:
         path = self.folder / "run.json"
@@ -109,7 +116,7 @@ class Checkpoint:
 
     def save_evaluation(self, step: int, evaluation: Evaluation) -> None:
         """Keep what was found at ``step``."""
-        with replacing(self._evaluation_path(step)) as temporary, open(temporary, "wb") as file:
+        with replacing(self._evaluation_path(step)) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, samples=evaluation.samples, **evaluation.losses)  # type: ignore[arg-type]
 
     def load_evaluation(self, step: int) -> Evaluation:

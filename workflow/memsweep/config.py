@@ -7,7 +7,7 @@ import functools
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from jsonschema import Draft202012Validator
@@ -15,7 +15,8 @@ from jsonschema.exceptions import ValidationError
 
 from .catalogue import CATALOGUE
 from .errors import UserError
-from .grid import AXES, expand
+from .grid import expand
+from .run import AXES
 from .schedule import evaluation_steps
 
 Config = dict[str, Any]
@@ -79,62 +80,55 @@ def _schema_errors(config: Mapping[str, Any]) -> Iterator[ValidationError]:
     yield from Draft202012Validator(schema()).iter_errors(config)
 
 
+# What is accepted, by the schema's keyword that was violated and its value there.
+_ACCEPTED = {
+    "minimum": "at least {}",
+    "maximum": "at most {}",
+    "exclusiveMinimum": "greater than {}",
+    "exclusiveMaximum": "less than {}",
+    "multipleOf": "a multiple of {}",
+    "minItems": "a list of at least {} value(s)",
+    "uniqueItems": "a list without repeated values",
+    "pattern": "a name of letters, digits, '-' and '_'",
+}
+
+
 def _sentence(error: ValidationError) -> str:
     """One schema violation as a sentence."""
     key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.path).lstrip(".")
-    where = key or "the study"
-    found = repr(error.instance)
-    if len(found) > 80:
-        found = f"{found[:77]}..."
-    match error.validator:
-        case "additionalProperties":
-            known = list(error.schema.get("properties", {}))
-            unknown = [name for name in error.instance if name not in known]
-            parts = []
-            for name in unknown:
-                close = difflib.get_close_matches(str(name), known, n=1)
-                hint = f" (did you mean '{close[0]}'?)" if close else ""
-                parts.append(f"{f'{key}.' if key else ''}{name}: unknown key{hint}; accepted keys are {', '.join(known)}")
-            return "; ".join(parts)
-        case "required":
-            missing = [name for name in error.validator_value if name not in error.instance]
-            return f"{where}: missing {', '.join(repr(name) for name in missing)}"
-        case "enum":
-            return f"{where}: found {found}; accepted is one of {', '.join(map(str, error.validator_value))}"
-        case "type":
-            return f"{where}: found {found}; accepted is {_article(error.validator_value)}"
-        case "minimum":
-            accepted = f"at least {error.validator_value}"
-        case "maximum":
-            accepted = f"at most {error.validator_value}"
-        case "exclusiveMinimum":
-            accepted = f"greater than {error.validator_value}"
-        case "exclusiveMaximum":
-            accepted = f"less than {error.validator_value}"
-        case "multipleOf":
-            accepted = f"a multiple of {error.validator_value}"
-        case "minItems":
-            accepted = f"a list of at least {error.validator_value} value(s)"
-        case "uniqueItems":
-            accepted = "a list without repeated values"
-        case "pattern":
-            accepted = "a name of letters, digits, '-' and '_'"
-        case "minProperties" | "maxProperties":
-            accepted = f"exactly one of {', '.join(error.schema.get('properties', {}))}"
-        case _:
-            accepted = error.message
-    return f"{where}: found {found}; accepted is {accepted}"
+    keyword, rule, instance = str(error.validator), cast(Any, error.validator_value), cast(Any, error.instance)
+    known = list(cast(Any, error.schema).get("properties", {}))
+    if keyword == "additionalProperties":
+        return "; ".join(_unknown_key(key, str(name), known) for name in instance if name not in known)
+    if keyword == "required":
+        missing = ", ".join(repr(name) for name in rule if name not in instance)
+        return f"{key or 'the study'}: missing {missing}"
+    if keyword == "enum":
+        accepted = f"one of {', '.join(map(str, rule))}"
+    elif keyword == "type":
+        accepted = _TYPES.get(rule, rule)
+    elif keyword in ("minProperties", "maxProperties"):
+        accepted = f"exactly one of {', '.join(known)}"
+    else:
+        accepted = _ACCEPTED.get(keyword, error.message).format(rule)
+    found = repr(instance)
+    found = found if len(found) <= 80 else f"{found[:77]}..."
+    return f"{key or 'the study'}: found {found}; accepted is {accepted}"
 
 
-def _article(json_type: str | list[str]) -> str:
-    names = {
-        "integer": "a whole number",
-        "number": "a number",
-        "string": "text",
-        "array": "a list",
-        "object": "a mapping of keys to values",
-    }
-    return " or ".join(names.get(name, name) for name in ([json_type] if isinstance(json_type, str) else json_type))
+_TYPES = {
+    "integer": "a whole number",
+    "number": "a number",
+    "string": "text",
+    "array": "a list",
+    "object": "a mapping of keys to values",
+}
+
+
+def _unknown_key(parent: str, name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f" (did you mean '{close[0]}'?)" if close else ""
+    return f"{f'{parent}.' if parent else ''}{name}: unknown key{hint}; accepted keys are {', '.join(known)}"
 
 
 def _grid_problems(config: Config) -> Iterator[str]:
@@ -157,7 +151,7 @@ def _grid_problems(config: Config) -> Iterator[str]:
         if point["train_size"] > available:
             yield (
                 f"grid: train_size {point['train_size']} is larger than the data; accepted is at most {available} "
-                f"({facts.images} {config['dataset']['name']} images less {config['dataset']['test_images']} for testing)"
+                f"({facts.images} images less {config['dataset']['test_images']} for testing)"
             )
         if point["batch_size"] > point["train_size"]:
             yield (
@@ -209,7 +203,7 @@ def read_yaml(path: Path) -> Any:
         UserError: it is missing, is not YAML, or writes a key twice.
     """
     try:
-        return yaml.load(path.read_text(), _KeepingDuplicates)  # noqa: S506  # a SafeLoader
+        return yaml.load(path.read_text(), _KeepingDuplicates)  # a SafeLoader
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     except OSError as error:

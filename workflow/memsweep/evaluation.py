@@ -70,11 +70,14 @@ def noisy_images(split: Split, images: int, name: str) -> NoisyImages:
 class Evaluator:
     """Evaluates denoisers of one training set, always on the same noisy images and latents."""
 
-    def __init__(self, data: ImageSet, train_size: int, settings: Mapping[str, Any], sampling_steps: int, device: str) -> None:
+    def __init__(
+        self, data: ImageSet, train_size: int, settings: Mapping[str, Any], sampling_steps: int, device: str
+    ) -> None:
         """settings: the config's ``evaluation``; sampling_steps: Euler steps of the sampler."""
         train = Split(data.train.images[:train_size], data.train.labels[:train_size])
         self.items = {
-            name: noisy_images(split, settings["images"], name) for name, split in (("train", train), ("test", data.test))
+            name: noisy_images(split, settings["images"], name)
+            for name, split in (("train", train), ("test", data.test))
         }
         height, width, channels = data.shape
         self.sampling_steps = sampling_steps

@@ -9,10 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from .run import Run
+from .run import AXES, Run
 from .schedule import evaluation_steps
-
-AXES = ("train_size", "base_channels", "batch_size", "learning_rate", "seed")
 
 Point = dict[str, Any]
 

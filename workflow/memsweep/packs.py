@@ -15,7 +15,7 @@ import torch
 
 from .checkpoints import Checkpoint
 from .errors import UserError
-from .evaluation import Evaluator
+from .evaluation import Evaluator, NoisyImages
 from .images import ImageSet, encode, read_images
 from .interruption import Interrupted, StopRequest, stop_requests
 from .progress import TrainingProgress
@@ -147,32 +147,31 @@ def train_run(
 
 def write_tables(members: Sequence[Member], data: ImageSet, settings: Mapping[str, Any], output: Path) -> None:
     """Write the pack's ``runs``, ``losses`` and ``samples`` from the members' checkpoints."""
-    runs, losses, samples = [], [], []
+    losses, samples = [], []
     for member in members:
-        run = member.run
-        runs.append(_run_row(member, data, settings))
-        evaluator = Evaluator(data, run.train_size, settings["evaluation"], 1, "cpu")
+        evaluator = Evaluator(data, member.run.train_size, settings["evaluation"], 1, "cpu")
         for step in member.evaluated_steps:
             evaluation = member.checkpoint.load_evaluation(step)
-            for split, values in evaluation.losses.items():
-                items = evaluator.items[split]
-                columns = {
-                    "item": np.arange(len(values)),
-                    "index": items.index.numpy(),
-                    "time": items.time.numpy(),
-                    "loss": values,
-                }
-                losses.append(pd.DataFrame({"run_id": run.run_id, "step": step, "split": split, **columns}))
-            columns = {
-                "index": np.arange(len(evaluation.samples)),
-                "label": evaluator.labels.numpy(),
-                "image": encode(evaluation.samples),
-            }
-            samples.append(pd.DataFrame({"run_id": run.run_id, "step": step, **columns}))
+            position = {"run_id": member.run.run_id, "step": step}
+            losses += [
+                pd.DataFrame({**position, "split": split, **_loss_columns(evaluator.items[split], values)})
+                for split, values in evaluation.losses.items()
+            ]
+            samples.append(pd.DataFrame({**position, **_sample_columns(evaluator.labels, evaluation.samples)}))
     shape = {"shape": ",".join(map(str, data.shape)), "channel_order": "height, width, channel"}
-    write_table(output / "runs.parquet", "runs", pd.DataFrame(runs))
+    runs = pd.DataFrame([_run_row(member, data, settings) for member in members])
+    write_table(output / "runs.parquet", "runs", runs)
     write_table(output / "losses.parquet", "losses", _stacked(losses, "losses"))
     write_table(output / "samples.parquet", "samples", _stacked(samples, "samples"), shape)
+
+
+def _loss_columns(items: NoisyImages, losses: np.ndarray) -> dict[str, Any]:
+    index, time = items.index.numpy(), items.time.numpy()
+    return {"item": np.arange(len(losses)), "index": index, "time": time, "loss": losses}
+
+
+def _sample_columns(labels: torch.Tensor, images: np.ndarray) -> dict[str, Any]:
+    return {"index": np.arange(len(images)), "label": labels.numpy(), "image": encode(images)}
 
 
 def _run_row(member: Member, data: ImageSet, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -192,9 +191,7 @@ def _stacked(frames: Sequence[pd.DataFrame], name: str) -> pd.DataFrame:
 
 
 def _open_member(run: Run, checkpoints: Path, provenance: dict[str, str], settings: Mapping[str, Any]) -> Member:
-    steps = evaluation_steps(
-        settings["training"]["budget"], settings["evaluation"], run.train_size, run.batch_size
-    )
+    steps = evaluation_steps(settings["training"]["budget"], settings["evaluation"], run.train_size, run.batch_size)
     return Member(run, Checkpoint(checkpoints / run.run_id, provenance), steps)
 
 

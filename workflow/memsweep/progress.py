@@ -54,7 +54,12 @@ class TrainingProgress:
         rate = self.done / max(1e-9, self.last - self.started)
         if self.bar:
             self.bar.update(
-                self.task, completed=self.done, run=run, step=f"{step}/{max_steps}", loss=f"{loss:.4f}", rate=f"{rate:.0f}"
+                self.task,
+                completed=self.done,
+                run=run,
+                step=f"{step}/{max_steps}",
+                loss=f"{loss:.4f}",
+                rate=f"{rate:.0f}",
             )
             return
         left = (self.images - self.done) / max(1e-9, rate)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+AXES = ("train_size", "base_channels", "batch_size", "learning_rate", "seed")
+
 
 @dataclass(frozen=True)
 class Run:

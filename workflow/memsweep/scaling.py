@@ -12,8 +12,9 @@ step; a group without any onset says nothing about the exponent, its likelihood 
 supremum, 1, at an infinite intercept whatever the exponent is.
 
 The likelihood is maximised by `lifelines.LogNormalAFTFitter`. Given raw columns it fails to
-converge on some small data sets, so it is given what is left over the least squares line
-through the onsets, in units of its own size. Then it does converge, to the same maximum.
+converge on some small data sets, so it is given what the least squares line through the
+onsets leaves over, in units of its own size, and starts at that line. Then it does converge,
+to the same maximum.
 
 The interval is that of least squares, extended to censored runs: Student's t with the
 degrees of freedom ν = onsets - coefficients, and the variance from the observed information
@@ -158,6 +159,7 @@ def _censored_fit(design: Array, response: Array, censored: NDArray[np.bool_]) -
     with warnings.catch_warnings():
         # It warns of columns that separate onsets from censored runs; the design is of full rank.
         warnings.simplefilter("ignore")
-        fit = LogNormalAFTFitter(fit_intercept=False).fit(data, "time", "observed")
+        start = np.zeros(len(columns) + 1)  # coefficients and log σ
+        fit = LogNormalAFTFitter(fit_intercept=False).fit(data, "time", "observed", initial_point=start)
     first = ("mu_", "x0")
     return float(fit.params_[first]), float(fit.variance_matrix_.loc[first, first])

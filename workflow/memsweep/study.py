@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from .config import resolve
-from .grid import AXES, packs, runs
-from .run import Run
+from .grid import packs, runs
+from .run import AXES, Run
 
 SWEPT_AXES = tuple(axis for axis in AXES if axis != "seed")
 

@@ -192,7 +192,9 @@ def read_arrow(path: Path, name: str) -> pa.Table:
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
     except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(f"{path}: not a whole Parquet file ({' '.join(str(error).split())}); delete it to make it again") from None
+        raise UserError(
+            f"{path}: not a whole Parquet file ({' '.join(str(error).split())}); delete it to make it again"
+        ) from None
     missing = [column for column in SCHEMAS[name].names if column not in table.column_names]
     if missing:
         raise UserError(f"{path}: not a table of {name}: no column {', '.join(missing)}")

@@ -36,9 +36,7 @@ class Trainer:
         average: their exponential moving average, which is evaluated and sampled from.
     """
 
-    def __init__(
-        self, data: ImageSet, run: Run, network: Mapping[str, Any], ema_decay: float, device: str
-    ) -> None:
+    def __init__(self, data: ImageSet, run: Run, network: Mapping[str, Any], ema_decay: float, device: str) -> None:
         self.run = run
         self.device = device
         self.ema_decay = ema_decay

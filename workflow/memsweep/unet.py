@@ -113,9 +113,7 @@ class Attention(nn.Module):
 class Stage(nn.Module):
     """A residual block, with attention behind it where the level has attention."""
 
-    def __init__(
-        self, inputs: int, outputs: int, embedding: int, dropout: float, head_channels: int | None
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, embedding: int, dropout: float, head_channels: int | None) -> None:
         super().__init__()
         self.block = ResidualBlock(inputs, outputs, embedding, dropout)
         self.attention = Attention(outputs, head_channels) if head_channels else None
@@ -186,8 +184,7 @@ class UNet(nn.Module):
         halvings = len(channel_multipliers) - 1
         if height % 2**halvings or width % 2**halvings:
             raise ValueError(
-                f"images of {height}x{width} pixels cannot be halved {halvings} times; "
-                f"use fewer channel_multipliers"
+                f"images of {height}x{width} pixels cannot be halved {halvings} times; use fewer channel_multipliers"
             )
         widths = [base_channels * multiplier for multiplier in channel_multipliers]
         heads = [head_channels if level in attention_levels else None for level in range(len(widths))]

@@ -25,6 +25,8 @@ _TEST: _Dashes = (0, (3.5, 1.8))
 _CONTROL: _Dashes = (0, (1, 1.5))
 _THRESHOLD: _Dashes = (0, (6, 1.5, 1, 1.5))
 
+_CROSS: dict[str, Any] = {"marker": "X", "markersize": 7, "markeredgecolor": "w", "markeredgewidth": 0.7}
+
 
 def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     """Draw loss, memorised share, distance and loss gap against time for each value of an axis.
@@ -126,7 +128,7 @@ def _diverged(
     names = runs.loc[runs["status"] == "diverged", "run_id"]
     lasts = losses[losses["run_id"].isin(names) & (losses["split"] == "train")].groupby("run_id").last()
     for _, last in lasts.iterrows():
-        ax.plot(last["time"], last["value"], marker="X", markersize=5, color=colours[last[axis]], markeredgecolor="w")
+        ax.plot(last["time"], last["value"], color=colours[last[axis]], **_CROSS)
     return len(lasts) > 0
 
 
@@ -159,9 +161,7 @@ def _legends(
     swept = [Line2D([], [], color=colours[value], linewidth=2.4, label=label) for value, label in labels.items()]
     lines = [Line2D([], [], color=style.INK, linestyle=dashes, label=name) for name, dashes in styles]
     if diverged:
-        lines.append(
-            Line2D([], [], color=style.INK, linestyle="", marker="X", markeredgecolor="w", label="diverged here")
-        )
+        lines.append(Line2D([], [], color=style.INK, linewidth=0, label="a seed diverged", **_CROSS))
     figure.legend(
         handles=swept,
         loc="outside lower left",

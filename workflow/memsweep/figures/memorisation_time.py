@@ -19,6 +19,7 @@ from . import style
 SOURCES = ("runs", "onsets", "scaling")
 
 _BEYOND = 1e12  # steps; further than any run, and its inverse shorter
+_STEEPEST = 50.0  # a slope that looks vertical
 _DODGE = 1.035  # factor in N between neighbouring seeds
 
 
@@ -78,7 +79,7 @@ def _power_law(ax: Axes, rows: pd.DataFrame, fit: Mapping[Hashable, Any] | None)
     """The fitted line with its band, a line of slope 1, and the exponent in words."""
     censored = int(rows["censored"].sum())
     if censored == len(rows):
-        style.note(ax, "every run ended before the onset" if len(rows) else "no runs")
+        _say(ax, "every run ended before the onset" if len(rows) else "no runs")
         return
     exponent = float(fit["exponent"]) if fit is not None else np.nan
     slope = exponent if np.isfinite(exponent) else 1.0
@@ -89,10 +90,10 @@ def _power_law(ax: Axes, rows: pd.DataFrame, fit: Mapping[Hashable, Any] | None)
     if fit is None or not np.isfinite(exponent):
         _say(ax, "exponent not estimable")
         return
-    ends = [float(fit["ci_low"]), float(fit["ci_high"])]
+    ends = np.array([fit["ci_low"], fit["ci_high"]], float)
     ax.plot(sizes, height * (sizes / pivot) ** exponent, color=style.INK, linewidth=1.1, zorder=1)
-    if np.all(np.isfinite(ends)):
-        edges = np.array([height * (sizes / pivot) ** end for end in ends])
+    if not np.isnan(ends).any():
+        edges = np.array([height * (sizes / pivot) ** end for end in np.clip(ends, -_STEEPEST, _STEEPEST)])
         ax.fill_between(sizes, edges.min(axis=0), edges.max(axis=0), color=style.INK, alpha=0.1, linewidth=0)
     interval = f"[{style.exponent_label(ends[0])}, {style.exponent_label(ends[1])}]"
     runs = f"{int(fit['runs'])} runs, {int(fit['censored_runs'])} censored"

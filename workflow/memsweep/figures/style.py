@@ -19,7 +19,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from ..errors import UserError
 from ..files import replacing
-from ..grid import AXES
+from ..run import AXES
 
 Colour = tuple[float, float, float]
 
@@ -227,10 +227,10 @@ def power_label(value: float) -> str:
 
 
 def exponent_label(value: float) -> str:
-    """An exponent in two decimals, with a proper minus; an unknown one as a question mark."""
+    """An exponent in two decimals, or three digits, with a proper minus; an unknown one as a question mark."""
     if np.isnan(value):
         return "?"
-    digits = "∞" if np.isinf(value) else f"{abs(value):.2f}"
+    digits = "∞" if np.isinf(value) else (f"{abs(value):.2f}" if abs(value) < 10 else f"{abs(value):.3g}")
     return f"{MINUS}{digits}" if value < 0 and digits != "0.00" else digits
 
 

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import pack_settings
+from memsweep.classifier import evaluate, fit, read_classifier, train_classifier
+from memsweep.collect import by_noise_level, collect, mean_losses
+from memsweep.errors import UserError
+from memsweep.features import read_features, write_features
+from memsweep.images import read_images
+from memsweep.measure import measure_pack
+from memsweep.packs import train_pack
+from memsweep.tables import read_table
+from scipy import stats
+
+METRICS = {
+    "f_mem_threshold": 1 / 3,
+    "spaces": ["pixels", "classifier"],
+    "projections": 4,
+    "bootstrap": 3,
+    "confidence": 0.95,
+}
+
+
+@pytest.fixture(scope="module")
+def results(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pack that was trained, measured and collected."""
+    folder = tmp_path_factory.mktemp("results")
+    train_pack(pack_settings(), digits, folder / "checkpoints", folder / "train" / "job")
+    train_classifier(digits, folder / "classifier.pt")
+    for space in ("pixels", "classifier"):
+        write_features(space, digits, folder / "classifier.pt", folder / "features" / f"{space}.parquet")
+    job = folder / "measure" / "job"
+    measure_pack(METRICS, digits, folder / "train" / "job", folder / "features", folder / "classifier.pt", job)
+    settings = {"jobs": ["job"], "noise_levels": 4, "confidence": 0.9}
+    collect(settings, folder / "train", folder / "measure", folder / "tables")
+    return folder
+
+
+def test_the_mean_loss_has_the_normal_interval_of_a_mean(results: Path) -> None:
+    losses = read_table(results / "train" / "job" / "losses.parquet", "losses")
+    rows = read_table(results / "tables" / "trajectories.parquet", "trajectories")
+    assert len(rows) == 3 * 5 * 2
+    for row in rows.itertuples():
+        items = losses.query("run_id == @row.run_id and step == @row.step and split == @row.split")["loss"]
+        items = items.to_numpy(np.float64)
+        low, high = stats.norm.interval(0.9, loc=items.mean(), scale=stats.sem(items))
+        assert (row.loss, row.ci_low, row.ci_high) == pytest.approx((items.mean(), low, high))
+
+
+def test_noise_levels_part_the_items_by_time(results: Path) -> None:
+    levels = read_table(results / "tables" / "noise_levels.parquet", "noise_levels")
+    assert sorted(levels["noise_level"].unique()) == [0.125, 0.375, 0.625, 0.875]
+    means = levels.groupby(["run_id", "step", "split"])["loss"].mean()
+    whole = read_table(results / "tables" / "trajectories.parquet", "trajectories")
+    # Stratified times put as many items in each of these bins
+    merged = whole.set_index(["run_id", "step", "split"])["loss"]
+    pd.testing.assert_series_equal(means.sort_index(), merged.sort_index())
+
+
+def test_a_time_of_one_belongs_to_the_last_bin() -> None:
+    frame = by_noise_level(pd.DataFrame({"time": np.float32([0, 0.2499, 0.25, 1])}), 4)
+    assert list(frame["noise_level"]) == [0.125, 0.125, 0.375, 0.875]
+
+
+def test_one_item_bounds_nothing() -> None:
+    frame = pd.DataFrame({"run_id": ["a"], "step": [1], "split": ["train"], "loss": np.float32([2])})
+    row = mean_losses(frame, [], 0.95).iloc[0]
+    assert (row["loss"], row["ci_low"], row["ci_high"]) == (2, -np.inf, np.inf)
+
+
+def test_metrics_have_every_reference_at_every_step(results: Path) -> None:
+    metrics = read_table(results / "tables" / "metrics.parquet", "metrics")
+    counts = metrics.groupby(["metric", "space", "reference"]).size().to_dict()
+    assert counts == {
+        ("f_mem", "pixels", "train"): 15,
+        ("f_mem", "pixels", "control"): 15,
+        ("f_mem_held_out", "pixels", "train"): 3,
+        **{("sliced_wasserstein", s, r): 15 for s in ("pixels", "classifier") for r in ("train", "test")},
+    }
+    assert metrics[metrics["metric"] == "f_mem_held_out"]["step"].isna().all()
+    assert set(metrics[metrics["metric"] == "f_mem_held_out"]["generated"]) == {500}
+    assert (metrics["ci_low"] <= metrics["value"]).all()
+    assert (metrics["value"] <= metrics["ci_high"]).all()
+
+
+def test_neighbours_lie_in_their_reference_set_at_the_distance_said(results: Path, digits: Path) -> None:
+    data = read_images(digits)
+    neighbours = read_table(results / "measure" / "job" / "neighbours.parquet", "neighbours")
+    assert neighbours.query("reference == 'train'")["nearest"].between(0, 7).all()
+    assert neighbours.query("reference == 'control'")["nearest"].between(8, 15).all()
+    samples = read_table(results / "train" / "job" / "samples.parquet", "samples")
+    merged = neighbours.merge(samples, on=["run_id", "step", "index"])
+    assert len(merged) == len(neighbours) == 2 * len(samples)
+    for row in merged.sample(20, random_state=0).itertuples():
+        image = np.frombuffer(row.image, np.uint8).astype(float) / 255
+        nearest = data.train.images[row.nearest].reshape(-1).astype(float) / 255
+        assert row.distance == pytest.approx(np.linalg.norm(image - nearest), rel=1e-6)
+
+
+def test_the_classifier_recognises_digits_and_its_features_survive_saving(results: Path, digits: Path) -> None:
+    data = read_images(digits)
+    network = read_classifier(results / "classifier.pt")
+    assert evaluate(network, data.test) > 0.9
+    np.testing.assert_array_equal(fit(data).head.weight.detach(), network.head.weight.detach())
+    features = read_features(results / "features" / "classifier.parquet")
+    assert features["train"].shape == (1297, 64)
+    assert features["test"].shape == (500, 64)
+
+
+def test_a_damaged_classifier_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "classifier.pt"
+    path.write_bytes(b"nothing")
+    with pytest.raises(UserError, match=f"{path}: not a classifier"):
+        read_classifier(path)

@@ -1,0 +1,191 @@
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from conftest import pack_settings
+from memsweep import packs
+from memsweep.errors import UserError
+from memsweep.packs import train_pack
+from memsweep.tables import read_table
+
+TABLES = ("runs", "losses", "samples")
+
+
+def train(settings: dict[str, Any], digits: Path, folder: Path) -> dict[str, pd.DataFrame]:
+    train_pack(settings, digits, folder / "checkpoints", folder / "tables")
+    return {name: read_table(folder / "tables" / f"{name}.parquet", name) for name in TABLES}
+
+
+def of_runs(tables: dict[str, pd.DataFrame], *run_ids: str) -> dict[str, pd.DataFrame]:
+    return {name: table[table["run_id"].isin(run_ids)].reset_index(drop=True) for name, table in tables.items()}
+
+
+def assert_same(left: dict[str, pd.DataFrame], right: dict[str, pd.DataFrame]) -> None:
+    for name in TABLES:
+        pd.testing.assert_frame_equal(left[name], right[name], check_exact=True)
+
+
+def with_budget(settings: dict[str, Any], steps: int) -> dict[str, Any]:
+    runs = [{**run, "max_steps": steps} for run in settings["runs"]]
+    return {**settings, "runs": runs, "training": {**settings["training"], "budget": {"steps": steps}}}
+
+
+@pytest.fixture(scope="module")
+def pack(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, pd.DataFrame]]:
+    """A finished pack: its folder and its tables."""
+    folder = tmp_path_factory.mktemp("pack")
+    return folder, train(pack_settings(), digits, folder)
+
+
+def test_the_tables_hold_every_run_step_and_item(pack: tuple[Path, dict[str, pd.DataFrame]]) -> None:
+    tables = pack[1]
+    assert list(tables["runs"]["status"]) == ["finished"] * 3
+    assert tables["runs"]["parameters"].nunique() == 1
+    steps = [3, 6, 10, 18, 32]
+    for run_id in ("first", "second", "third"):
+        losses = tables["losses"][tables["losses"]["run_id"] == run_id]
+        assert losses.groupby(["step", "split"]).size().to_dict() == {
+            (step, split): 12 for step in steps for split in ("train", "test")
+        }
+        samples = tables["samples"][tables["samples"]["run_id"] == run_id]
+        assert samples.groupby("step").size().to_dict() == dict.fromkeys(steps, 6)
+    assert all(len(image) == 64 for image in tables["samples"]["image"])
+
+
+def test_a_run_of_a_pack_equals_the_run_alone(
+    pack: tuple[Path, dict[str, pd.DataFrame]], digits: Path, tmp_path: Path
+) -> None:
+    settings = pack_settings()
+    alone = train({**settings, "runs": settings["runs"][1:2]}, digits, tmp_path)
+    assert_same(alone, of_runs(pack[1], "second"))
+
+
+def test_a_finished_run_is_kept_when_the_pack_grows(digits: Path, tmp_path: Path) -> None:
+    settings = pack_settings()
+    before = train({**settings, "runs": settings["runs"][:2]}, digits, tmp_path)
+    written = {path: path.stat().st_mtime_ns for path in (tmp_path / "checkpoints").rglob("*") if path.is_file()}
+    after = train(settings, digits, tmp_path)
+    assert_same(of_runs(after, "first", "second"), before)
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+
+
+def test_a_longer_budget_continues_the_runs(
+    pack: tuple[Path, dict[str, pd.DataFrame]], digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = pack_settings()
+    train(with_budget(settings, 10), digits, tmp_path)
+    taken = []
+    advance = packs.Trainer.advance
+    monkeypatch.setattr(packs.Trainer, "advance", lambda self: taken.append(self.step) or advance(self))
+    assert_same(train(settings, digits, tmp_path), pack[1])
+    assert taken == list(range(10, 32)) * 3
+
+
+def test_a_shorter_budget_keeps_what_lies_within(pack: tuple[Path, dict[str, pd.DataFrame]], digits: Path) -> None:
+    folder, tables = pack
+    short = train(with_budget(pack_settings(), 10), digits, folder)
+    expected = {name: tables[name].query("step <= 10").reset_index(drop=True) for name in ("losses", "samples")}
+    expected["runs"] = tables["runs"].assign(max_steps=10)
+    assert_same(short, expected)
+
+
+def test_a_run_that_diverges_ends_and_the_others_go_on(digits: Path, tmp_path: Path) -> None:
+    settings = pack_settings()
+    settings["runs"][1]["learning_rate"] = 1e30
+    tables = train(settings, digits, tmp_path)
+    assert dict(zip(tables["runs"]["run_id"], tables["runs"]["status"], strict=True)) == {
+        "first": "finished",
+        "second": "diverged",
+        "third": "finished",
+    }
+    assert tables["losses"]["loss"].notna().all()
+    assert set(tables["losses"]["run_id"]) >= {"first", "third"}
+    assert tables["losses"].query("run_id == 'second'")["step"].max() != 32
+    assert_same(train(settings, digits, tmp_path), tables)
+
+
+def test_a_pack_of_which_all_diverge_has_empty_tables(digits: Path, tmp_path: Path) -> None:
+    settings = pack_settings()
+    for run in settings["runs"]:
+        run["learning_rate"] = 1e30
+    tables = train(settings, digits, tmp_path)
+    assert set(tables["runs"]["status"]) == {"diverged"}
+    assert len(tables["losses"]) == len(tables["samples"]) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_killed_pack_continues_and_ends_as_if_it_had_not_been(
+    number: signal.Signals, digits: Path, tmp_path: Path
+) -> None:
+    # Long enough to be caught in the middle of the second run
+    settings = with_budget(pack_settings(), 320)
+    command = [sys.executable, "-m", "memsweep", "train", "--images", str(digits)]
+    command += ["--checkpoints", str(tmp_path / "checkpoints"), "--output", str(tmp_path / "tables")]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(settings))
+    process.stdin.close()
+    started = tmp_path / "checkpoints" / "second" / "evaluation-00000018.npz"
+    deadline = time.monotonic() + 120
+    while not started.exists():
+        assert process.poll() is None, process.stderr.read() if process.stderr else ""
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(number)
+    assert process.wait() == (-signal.SIGKILL if number == signal.SIGKILL else 128 + signal.SIGTERM)
+    assert not (tmp_path / "tables").exists()
+    assert not (tmp_path / "checkpoints" / "third" / "state.pt").exists()
+
+    resumed = train(settings, digits, tmp_path)
+    assert_same(resumed, train(settings, digits, tmp_path / "without a break"))
+    assert not list((tmp_path / "checkpoints").rglob(".*")), "a temporary file was left behind and kept"
+
+
+@pytest.mark.parametrize("name", ["state.pt", "run.json", "evaluation-00000018.npz"])
+def test_a_damaged_checkpoint_is_named_and_not_used(name: str, digits: Path, tmp_path: Path) -> None:
+    settings = pack_settings()
+    train(with_budget(settings, 18), digits, tmp_path)
+    path = tmp_path / "checkpoints" / "first" / name
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    damaged = path.read_bytes()
+    with pytest.raises(UserError, match=str(path)):
+        train(settings, digits, tmp_path)
+    assert path.read_bytes() == damaged
+
+
+def test_a_foreign_folder_is_named_and_not_touched(digits: Path, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoints" / "first" / "notes.txt"
+    path.parent.mkdir(parents=True)
+    path.write_text("mine")
+    with pytest.raises(UserError, match="not a checkpoint"):
+        train(pack_settings(), digits, tmp_path)
+    assert path.read_text() == "mine"
+
+
+def test_other_code_or_data_starts_a_run_anew_and_says_so(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = pack_settings()
+    settings["runs"] = settings["runs"][:1]
+    with monkeypatch.context() as patch:
+        patch.setattr(packs, "training_code", lambda: "other")
+        train(settings, digits, tmp_path)
+    capsys.readouterr()
+    tables = train(settings, digits, tmp_path)
+    assert "starts anew, " in capsys.readouterr().err
+    assert_same(tables, train(settings, digits, tmp_path / "fresh"))
+
+
+def test_a_gpu_that_is_asked_for_and_missing_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packs.torch.cuda, "is_available", lambda: False)
+    assert packs.choose_device("auto") == "cpu"
+    with pytest.raises(UserError, match=r"training.device: found cuda, but this machine has no usable GPU"):
+        packs.choose_device("cuda")

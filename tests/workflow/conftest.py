@@ -1,0 +1,104 @@
+"""Runs Snakemake on a tiny study in a copy of the project, so that tests may edit code and config."""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("Snakefile", "config", "profiles", "workflow")
+
+TINY: dict[str, Any] = {
+    "study": "tiny",
+    # The fewer images to train on, the sooner the classifier is trained
+    "dataset": {"name": "digits", "test_images": 1600},
+    "grid": {
+        "base": {"train_size": 8, "base_channels": 4, "batch_size": 4, "learning_rate": 0.001, "seed": 0},
+        "products": [{"train_size": [8, 16], "seed": [0, 1]}, {"learning_rate": [0.001, 0.002]}],
+    },
+    "network": {"channel_multipliers": [1, 2], "blocks": 1, "attention_levels": [], "embedding": 8},
+    "formulation": {"sampling_steps": 2},
+    "training": {"budget": {"steps": 32}, "ema_decay": 0.9},
+    "evaluation": {"first": 3, "per_decade": 4, "images": 16, "samples": 8},
+    "metrics": {"bootstrap": 2, "projections": 4},
+    "onset": {"bootstrap": 5},
+}
+
+
+@dataclass
+class Project:
+    """A copy of the project with the tiny study's config and, perhaps, results."""
+
+    folder: Path
+
+    @property
+    def results(self) -> Path:
+        return self.folder / "results" / "tiny"
+
+    def configure(self, **changes: Any) -> None:
+        """Write the tiny study's config with whole sections replaced."""
+        config = copy.deepcopy({**TINY, **changes})
+        (self.folder / "config" / "tiny.yaml").write_text(yaml.safe_dump(config))
+
+    def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run Snakemake with the copy's library; its output is in ``stdout``, both streams together."""
+        environment = {**os.environ, "PYTHONPATH": str(self.folder / "workflow"), "PYTHONDONTWRITEBYTECODE": "1"}
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "config/tiny.yaml"]
+        result = subprocess.run(
+            [*command, *arguments],
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=600,
+        )
+        assert not check or result.returncode == 0, result.stdout
+        return result
+
+    def jobs(self, *arguments: str) -> dict[str, int]:
+        """How often each rule would run, by a dry run; the target ``all`` is left out."""
+        output = self.snakemake("-n", *arguments).stdout
+        stats = re.search(r"^job +count\n[- ]+\n(.*?)^total", output, re.MULTILINE | re.DOTALL)
+        rows = (line.split() for line in stats[1].splitlines()) if stats else ()
+        return {rule: int(count) for rule, count in rows if rule not in ("all", "figures", "tables")}
+
+    def table(self, path: str) -> pd.DataFrame:
+        return pd.read_parquet(self.results / path)
+
+    def copy_to(self, folder: Path) -> Project:
+        """Another project in the same state, times of files included."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Project(folder)
+
+
+@pytest.fixture(scope="session")
+def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose tiny study has been run; tests take copies of it."""
+    folder = tmp_path_factory.mktemp("project")
+    for part in PARTS:
+        if (ROOT / part).is_dir():
+            shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        else:
+            shutil.copy2(ROOT / part, folder / part)
+    project = Project(folder)
+    project.configure()
+    project.snakemake()
+    return project
+
+
+@pytest.fixture
+def finished(finished_once: Project, tmp_path: Path) -> Project:
+    """A project of the test's own whose tiny study has been run."""
+    return finished_once.copy_to(tmp_path / "project")

@@ -1,0 +1,264 @@
+"""The workflow, run by Snakemake itself: complete, incremental, and clear when something is wrong."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from conftest import TINY, Project  # type: ignore[attr-defined]
+from memsweep.tables import SCHEMAS
+
+FIGURES = ("dynamics_train_size", "dynamics_learning_rate", "memorisation_time", "scaling_exponents")
+ALL_FIGURES = (*FIGURES, "novelty_fidelity", "sample_sheet")
+FIGURE_RULES = {"dynamics": 2, "memorisation_time": 1, "scaling_exponents": 1, "novelty_fidelity": 1, "sample_sheet": 1}
+PACKS = ("train_size=8/base_channels=4/batch_size=4", "train_size=16/base_channels=4/batch_size=4")
+
+
+def with_grid(*products: dict[str, list[Any]]) -> dict[str, Any]:
+    return {"grid": {**TINY["grid"], "products": [*TINY["grid"]["products"], *products]}}
+
+
+def checkpoint_times(project: Project) -> dict[str, int]:
+    files = (project.results / "checkpoints").rglob("*.*")
+    return {str(path.relative_to(project.folder)): path.stat().st_mtime_ns for path in files}
+
+
+def rows_of(table: pd.DataFrame, run_ids: pd.Series[str]) -> pd.DataFrame:
+    chosen = table[table["run_id"].isin(run_ids)]
+    return chosen.sort_values(list(chosen.columns), kind="stable").reset_index(drop=True)
+
+
+def assert_old_rows_are_the_same(project: Project, before: Project) -> None:
+    old = before.table("tables/runs.parquet")["run_id"]
+    for name in ("runs", "trajectories", "noise_levels", "metrics", "onsets"):
+        path = f"tables/{name}.parquet"
+        pd.testing.assert_frame_equal(
+            rows_of(project.table(path), old), rows_of(before.table(path), old), check_exact=True
+        )
+
+
+def test_a_study_ends_in_tables_that_keep_their_contract_and_in_figures(finished_once: Project) -> None:
+    for name in ("runs", "trajectories", "noise_levels", "metrics", "onsets", "scaling"):
+        schema = pq.read_schema(finished_once.results / "tables" / f"{name}.parquet")
+        assert schema.names == SCHEMAS[name].names
+        assert all(b"meaning" in field.metadata for field in schema)
+        assert len(finished_once.table(f"tables/{name}.parquet")) > 0
+    for name in ALL_FIGURES:
+        for suffix in ("pdf", "png"):
+            assert (finished_once.results / "figures" / f"{name}.{suffix}").stat().st_size > 5000
+    runs = finished_once.table("tables/runs.parquet")
+    assert len(runs) == 5
+    assert set(runs["status"]) == {"finished"}
+
+
+def test_images_and_samples_explain_themselves(finished_once: Project) -> None:
+    images = pq.read_table(finished_once.results / "data" / "images.parquet")
+    assert images.schema.metadata[b"shape"] == b"8,8,1"
+    assert str(images.schema.field("image").type) == "fixed_size_binary[64]"
+    assert images["split"].to_pylist().count("test") == 1600
+    samples = pq.read_schema(finished_once.results / "train" / PACKS[0] / "samples.parquet")
+    assert samples.names == ["run_id", "step", "index", "label", "image"]
+    assert samples.metadata[b"channel_order"] == b"height, width, channel"
+
+
+def test_a_results_folder_is_a_hive_partitioned_dataset(finished_once: Project) -> None:
+    import pyarrow.dataset as ds
+
+    train = finished_once.results / "train"
+    files = [str(path) for path in train.rglob("losses.parquet")]
+    table = ds.dataset(files, partitioning=ds.partitioning(flavor="hive"), partition_base_dir=str(train)).to_table()
+    assert set(table["train_size"].to_pylist()) == {8, 16}
+
+
+def test_a_second_run_does_nothing(finished_once: Project) -> None:
+    assert "Nothing to be done" in finished_once.snakemake().stdout
+
+
+def test_touching_a_figure_redraws_that_figure(finished: Project) -> None:
+    module = finished.folder / "workflow" / "memsweep" / "figures" / "sample_sheet.py"
+    module.write_text(module.read_text() + "\nTOUCHED = True\n")
+    assert finished.jobs() == {"sample_sheet": 1}
+    finished.snakemake()
+    assert finished.jobs() == {}
+
+
+def test_touching_what_all_figures_share_redraws_the_figures(finished: Project) -> None:
+    module = finished.folder / "workflow" / "memsweep" / "figures" / "style.py"
+    module.write_text(module.read_text() + "\nTOUCHED = True\n")
+    assert finished.jobs() == FIGURE_RULES
+
+
+def test_a_value_of_the_figures_redraws_the_figures(finished: Project) -> None:
+    finished.configure(figures={"palette": "magma"})
+    assert finished.jobs() == FIGURE_RULES
+    finished.configure(figures={"sheet_samples": 4})
+    assert finished.jobs() == {"sample_sheet": 1}
+
+
+def test_an_onset_threshold_analyses_again_and_trains_nothing(finished: Project) -> None:
+    finished.configure(onset={"bootstrap": 5, "f_mem": 0.3})
+    assert set(finished.jobs()) == {"analyse", *FIGURE_RULES}
+
+
+def test_a_metric_threshold_measures_again_and_trains_nothing(finished: Project) -> None:
+    finished.configure(metrics={**TINY["metrics"], "f_mem_threshold": 0.5})
+    assert set(finished.jobs()) == {"measure", "collect", "analyse", *FIGURE_RULES}
+
+
+def test_a_comment_in_the_training_step_retrains_nothing(finished: Project) -> None:
+    module = finished.folder / "workflow" / "memsweep" / "training.py"
+    module.write_text(module.read_text() + "\n# a remark\n")
+    assert finished.jobs() == {}
+
+
+def test_a_changed_training_step_says_that_runs_are_stale(finished: Project) -> None:
+    module = finished.folder / "workflow" / "memsweep" / "flow.py"
+    module.write_text(module.read_text().replace("error.square()", "error.abs()"))
+    output = finished.snakemake("-n").stdout
+    assert "before 'training code " in output
+    assert finished.jobs()["train"] == 2
+
+
+def test_a_new_learning_rate_trains_only_the_new_run(finished: Project, finished_once: Project) -> None:
+    finished.configure(**with_grid({"learning_rate": [0.004]}))
+    assert finished.jobs()["train"] == 1
+    before = checkpoint_times(finished)
+    finished.snakemake()
+    after = checkpoint_times(finished)
+    assert {path: after[path] for path in before} == before
+    runs = finished.table("tables/runs.parquet")
+    assert len(runs) == 6
+    assert len({Path(path).parent for path in after}) == 6
+    assert_old_rows_are_the_same(finished, finished_once)
+
+
+def test_a_new_train_size_trains_only_its_pack(finished: Project, finished_once: Project) -> None:
+    finished.configure(**with_grid({"train_size": [12]}))
+    assert finished.jobs()["train"] == 1
+    before = checkpoint_times(finished)
+    finished.snakemake()
+    after = checkpoint_times(finished)
+    assert {path: after[path] for path in before} == before
+    assert len(finished.table("tables/runs.parquet")) == 6
+    assert_old_rows_are_the_same(finished, finished_once)
+
+
+def test_a_larger_budget_continues_every_run(finished: Project, finished_once: Project, tmp_path: Path) -> None:
+    finished.configure(training={**TINY["training"], "budget": {"steps": 100}})
+    before = checkpoint_times(finished)
+    finished.snakemake()
+    after = checkpoint_times(finished)
+    evaluations = {path: moment for path, moment in before.items() if "evaluation" in path}
+    assert {path: after[path] for path in evaluations} == evaluations
+    trajectories = finished.table("tables/trajectories.parquet")
+    old = finished_once.table("tables/trajectories.parquet")
+    both = trajectories[trajectories["step"] <= 32].reset_index(drop=True)
+    pd.testing.assert_frame_equal(rows_of(both, old["run_id"]), rows_of(old, old["run_id"]), check_exact=True)
+    assert trajectories["step"].max() == 100
+
+
+def test_a_figure_needs_only_what_it_shows(finished_once: Project, tmp_path: Path) -> None:
+    fresh = finished_once.copy_to(tmp_path / "fresh")
+    shutil.rmtree(fresh.results)
+    jobs = fresh.jobs("results/tiny/figures/sample_sheet.pdf")
+    assert jobs == {"prepare": 1, "classifier": 1, "features": 2, "train": 1, "measure": 1, "sample_sheet": 1}
+    assert "Nothing to be done" in finished_once.snakemake("results/tiny/figures/memorisation_time.pdf").stdout
+
+
+def test_a_killed_workflow_continues_where_it_was(finished_once: Project, tmp_path: Path) -> None:
+    killed = finished_once.copy_to(tmp_path / "killed")
+    for folder in ("train", "measure", "tables", "figures", "checkpoints"):
+        shutil.rmtree(killed.results / folder)
+    long = {**TINY["training"], "budget": {"steps": 1000}, "checkpoint_seconds": 0}
+    killed.configure(training=long)
+    environment = {**os.environ, "PYTHONPATH": str(killed.folder / "workflow")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", "--cores", "1", "--configfile", "config/tiny.yaml"],
+        cwd=killed.folder,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while not list((killed.results / "checkpoints").glob("*/evaluation-00000100.npz")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = {path: moment for path, moment in checkpoint_times(killed).items() if "evaluation" in path}
+    assert kept
+    killed.snakemake("--unlock")
+    killed.snakemake()
+    after = checkpoint_times(killed)
+    finished_evaluations = {path: after[path] for path in kept}
+    # At most the evaluation that followed the last checkpoint was made again
+    assert sum(finished_evaluations[path] != kept[path] for path in kept) <= 1
+    assert set(killed.table("tables/runs.parquet")["status"]) == {"finished"}
+
+
+@pytest.mark.parametrize("dry", [[], ["-n"]])
+@pytest.mark.parametrize(
+    ("section", "expected"),
+    [
+        ({"grid": {**TINY["grid"], "products": [{"train_size": [4000]}]}}, "train_size 4000 is larger than the data"),
+        ({"grid": {**TINY["grid"], "products": []}}, "grid.products: found []; accepted is a list of at least 1"),
+        ({"confidense": 0.9}, "confidense: unknown key (did you mean 'confidence'?)"),
+        ({"study": "digits"}, "study: the name 'digits' of config/tiny.yaml is also the name of config/config.yaml"),
+    ],
+)
+def test_a_bad_config_is_one_sentence_and_starts_nothing(
+    finished: Project, dry: list[str], section: dict[str, Any], expected: str
+) -> None:
+    finished.configure(**section)
+    result = finished.snakemake(*dry, check=False)
+    assert result.returncode != 0
+    said = [line for line in result.stdout.splitlines() if "profile" not in line and line.strip()]
+    assert len(said) == 1, result.stdout
+    assert expected in said[0]
+    assert not (finished.folder / "results" / "digits").exists()
+
+
+def test_a_truncated_file_is_named_and_nothing_is_lost(finished: Project) -> None:
+    path = finished.results / "train" / PACKS[0] / "samples.parquet"
+    path.write_bytes(path.read_bytes()[:1000])
+    before = checkpoint_times(finished)
+    result = finished.snakemake(check=False)
+    assert result.returncode != 0
+    assert f"results/tiny/train/{PACKS[0]}/samples.parquet: not a whole Parquet file" in result.stdout
+    assert "Traceback" not in result.stdout
+    assert checkpoint_times(finished) == before
+    path.unlink()
+    finished.snakemake()
+    assert checkpoint_times(finished) == before
+
+
+def test_a_run_that_diverges_does_not_stop_the_study(finished: Project) -> None:
+    finished.configure(**with_grid({"learning_rate": [1.0]}))
+    finished.snakemake()
+    runs = finished.table("tables/runs.parquet")
+    assert len(runs) == 6
+    assert set(runs["status"]) <= {"finished", "diverged"}
+
+
+def test_the_report_shows_every_figure(finished: Project) -> None:
+    finished.snakemake("--report", "report.html")
+    text = (finished.folder / "report.html").read_text()
+    for name in ALL_FIGURES:
+        assert f"{name}.png" in text
+
+
+def test_the_workflow_is_lint_clean_but_for_conda(finished_once: Project) -> None:
+    output = finished_once.snakemake("--lint", check=False).stdout
+    complaints = [line.strip() for line in output.splitlines() if line.startswith("    * ")]
+    assert all("conda environment or container" in line for line in complaints), output
