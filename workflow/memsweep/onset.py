@@ -158,7 +158,7 @@ def with_interval(steps: Array, estimate: float, replicates: Array, confidence: 
     step = min(max(estimate, steps[0]), steps[-1])
     return Onset(
         step=float(step),
-        censored=estimate == math.inf,
+        censored=bool(estimate == math.inf),
         ci_low=float(min(low, estimate, step)),
         ci_high=float(max(high, estimate, step)),
     )

@@ -94,8 +94,8 @@ def exponent(term: ArrayLike, onset: ArrayLike, censored: ArrayLike, group: Arra
 
     It is not estimable where no group has onsets at two values of the term, where there are
     not more onsets than coefficients (one a group with an onset, and the exponent), or, with
-    a warning, where the maximisation fails. Onsets that agree with a line exactly, as those
-    of censored runs do by being late enough, give an interval of no width.
+    a warning, where the maximisation fails. Onsets exactly on a line that no censored run
+    has outlived give an interval of no width.
 
     Args:
         term: positive values of the axis, shape (runs,).
@@ -116,27 +116,36 @@ def exponent(term: ArrayLike, onset: ArrayLike, censored: ArrayLike, group: Arra
     if freedom < 1:
         return NOT_ESTIMABLE
     # Distance of each run's term from the mean among its group's onsets.
-    means = (intercepts[~censored].T @ x[~censored]) / intercepts[~censored].sum(axis=0)
-    x = x - intercepts @ means
-    spread = np.abs(x[~censored]).max()
-    if spread < ROUNDING:
+    x -= intercepts @ (intercepts[~censored].T @ x[~censored] / intercepts[~censored].sum(axis=0))
+    if np.abs(x[~censored]).max() < ROUNDING:
         return NOT_ESTIMABLE
+    try:
+        slope, variance = _slope(x, intercepts, y, censored)
+    except ConvergenceError:
+        warnings.warn(f"the fit of {observed} onsets of {len(y)} runs did not converge", stacklevel=2)
+        return NOT_ESTIMABLE
+    margin = stats.t.ppf((1 + confidence) / 2, freedom) * math.sqrt(variance * observed / freedom)
+    return Exponent(slope, slope - float(margin), slope + float(margin))
 
+
+def _slope(x: Array, intercepts: Array, y: Array, censored: NDArray[np.bool_]) -> tuple[float, float]:
+    """The slope of a line with right-censored ``y``, and its variance, by way of least squares.
+
+    Args:
+        x: distance from the mean of the group's uncensored runs, shape (runs,).
+        intercepts: which group each run is in, 0 or 1, shape (runs, groups).
+        y: shape (runs,).
+        censored: shape (runs,).
+    """
+    spread = np.abs(x[~censored]).max()
     design = np.column_stack([x / spread, intercepts])
     line = np.linalg.lstsq(design[~censored], y[~censored])[0]
     left = y - design @ line
-    size = math.sqrt(np.sum(np.where(censored, np.maximum(left, 0), left) ** 2) / observed)
-    slope, deviation = line[0] / spread, 0.0
-    if size > ROUNDING:
-        try:
-            excess, variance = _censored_fit(design, np.maximum(left / size, UNINFORMATIVE), censored)
-        except ConvergenceError:
-            warnings.warn(f"the fit of {observed} onsets of {len(y)} runs did not converge", stacklevel=2)
-            return NOT_ESTIMABLE
-        slope += excess * size / spread
-        deviation = math.sqrt(variance * observed / freedom) * size / spread
-    margin = stats.t.ppf((1 + confidence) / 2, freedom) * deviation
-    return Exponent(float(slope), float(slope - margin), float(slope + margin))
+    size = np.sqrt(np.mean(left[~censored] ** 2) + np.sum(np.maximum(left[censored], 0) ** 2) / np.sum(~censored))
+    if size < ROUNDING:
+        return float(line[0] / spread), 0.0
+    excess, variance = _censored_fit(design, np.maximum(left / size, UNINFORMATIVE), censored)
+    return float((line[0] + excess * size) / spread), float(variance * (size / spread) ** 2)
 
 
 def _censored_fit(design: Array, response: Array, censored: NDArray[np.bool_]) -> tuple[float, float]:

@@ -49,7 +49,7 @@ class Trainer:
         self._dropout = network["dropout"] > 0
         self._order = BatchOrder(run.seed, run.train_size, run.batch_size)
         self._weights = [parameter.detach() for parameter in self.network.parameters()]
-        self._averages = list(self.average.parameters())
+        self._averages: list[Tensor] = list(self.average.parameters())
 
     def advance(self) -> Tensor:
         """Take one optimiser step; returns the batch's loss, a scalar that stays on the device."""

@@ -19,17 +19,16 @@ rule analyse:
             caption="../report/scaling.rst",
             labels={"table": "scaling"},
         ),
+    log:
+        f"{RESULTS}/logs/analyse.log",
     params:
         settings=STUDY.analyse(),
         code=f"analysis code {fingerprint('analyse')}",
-        train=f"{RESULTS}/train",
-        measured=f"{RESULTS}/measure",
         folder=subpath(output.onsets, parent=True),
-    log:
-        f"{RESULTS}/logs/analyse.log",
+        study=subpath(output.onsets, ancestor=2),
     shell:
-        "python -m memsweep analyse --tables {params.folder} --train {params.train}"
-        " --measured {params.measured} --output {params.folder} <<< {params.settings:q} 2> {log}"
+        "python -m memsweep analyse --tables {params.folder} --train {params.study}/train"
+        " --measured {params.study}/measure --output {params.folder} <<< {params.settings:q} 2> {log}"
 
 
 rule tables:

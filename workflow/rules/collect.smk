@@ -21,14 +21,13 @@ rule collect:
             caption="../report/metrics.rst",
             labels={"table": "metrics"},
         ),
+    log:
+        f"{RESULTS}/logs/collect.log",
     params:
         settings=STUDY.collect(),
         code=f"collecting code {fingerprint('collect')}",
-        train=f"{RESULTS}/train",
-        measured=f"{RESULTS}/measure",
         folder=subpath(output.runs, parent=True),
-    log:
-        f"{RESULTS}/logs/collect.log",
+        study=subpath(output.runs, ancestor=2),
     shell:
-        "python -m memsweep collect --train {params.train} --measured {params.measured}"
+        "python -m memsweep collect --train {params.study}/train --measured {params.study}/measure"
         " --output {params.folder} <<< {params.settings:q} 2> {log}"

@@ -1,6 +1,6 @@
 # The configuration, checked and expanded before anything starts.
 
-import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -8,8 +8,8 @@ from memsweep.errors import UserError
 from memsweep.provenance import fingerprint, training_code
 from memsweep.study import Study
 
-# The rules run under the interpreter that runs Snakemake, whether or not its environment is activated.
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+# Rules find the python that runs Snakemake first, whether or not its environment is activated.
+shell.prefix(f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
 try:
     STUDY = Study(config, [Path(file) for file in workflow.configfiles])
@@ -20,6 +20,17 @@ RESULTS = f"results/{STUDY.name}"
 
 
 wildcard_constraints:
-    job="|".join(STUDY.jobs),
+    job=r"all|\w+=[^/]+(/\w+=[^/]+)*",
     space="|".join(STUDY.config["metrics"]["spaces"]),
     axis="|".join(STUDY.axes),
+
+
+def figure_files(name, caption, **labels):
+    """The files of a figure: the PDF to publish, the PNG for the report."""
+    path = f"{RESULTS}/figures/{name}"
+    png = report(f"{path}.png", category="Figures", caption=f"../report/{caption}.rst", labels=labels)
+    return [f"{path}.pdf", png]
+
+
+def figure_code(name):
+    return f"figure code {fingerprint(f'figures.{name}')}"

@@ -2,17 +2,6 @@
 # that one up to date.
 
 
-def figure_files(name, caption, **labels):
-    """The files of a figure: the PDF to publish, the PNG for the report."""
-    path = f"{RESULTS}/figures/{name}"
-    png = report(f"{path}.png", category="Figures", caption=f"../report/{caption}.rst", labels=labels)
-    return [f"{path}.pdf", png]
-
-
-def figure_code(name):
-    return f"figure code {fingerprint(f'figures.{name}')}"
-
-
 rule dynamics:
     input:
         runs=rules.collect.output.runs,
@@ -20,11 +9,11 @@ rule dynamics:
         metrics=rules.collect.output.metrics,
     output:
         figure_files("dynamics_{axis}", "dynamics", figure="dynamics", axis="{axis}"),
+    log:
+        f"{RESULTS}/logs/figures/dynamics_{{axis}}.log",
     params:
         settings=lambda wildcards: STUDY.figure("dynamics", axis=wildcards.axis),
         code=figure_code("dynamics"),
-    log:
-        f"{RESULTS}/logs/figures/dynamics_{{axis}}.log",
     shell:
         "python -m memsweep figure --source runs={input.runs} trajectories={input.trajectories}"
         " metrics={input.metrics} --output {output} <<< {params.settings:q} 2> {log}"
@@ -37,11 +26,11 @@ rule memorisation_time:
         scaling=rules.analyse.output.scaling,
     output:
         figure_files("memorisation_time", "memorisation_time", figure="memorisation time", axis="train_size"),
+    log:
+        f"{RESULTS}/logs/figures/memorisation_time.log",
     params:
         settings=STUDY.figure("memorisation_time"),
         code=figure_code("memorisation_time"),
-    log:
-        f"{RESULTS}/logs/figures/memorisation_time.log",
     shell:
         "python -m memsweep figure --source runs={input.runs} onsets={input.onsets}"
         " scaling={input.scaling} --output {output} <<< {params.settings:q} 2> {log}"
@@ -52,11 +41,11 @@ rule scaling_exponents:
         scaling=rules.analyse.output.scaling,
     output:
         figure_files("scaling_exponents", "scaling_exponents", figure="scaling exponents", axis="all"),
+    log:
+        f"{RESULTS}/logs/figures/scaling_exponents.log",
     params:
         settings=STUDY.figure("scaling_exponents"),
         code=figure_code("scaling_exponents"),
-    log:
-        f"{RESULTS}/logs/figures/scaling_exponents.log",
     shell:
         "python -m memsweep figure --source scaling={input.scaling}"
         " --output {output} <<< {params.settings:q} 2> {log}"
@@ -68,11 +57,11 @@ rule novelty_fidelity:
         metrics=rules.collect.output.metrics,
     output:
         figure_files("novelty_fidelity", "novelty_fidelity", figure="novelty and fidelity", axis="all"),
+    log:
+        f"{RESULTS}/logs/figures/novelty_fidelity.log",
     params:
         settings=STUDY.figure("novelty_fidelity"),
         code=figure_code("novelty_fidelity"),
-    log:
-        f"{RESULTS}/logs/figures/novelty_fidelity.log",
     shell:
         "python -m memsweep figure --source runs={input.runs} metrics={input.metrics}"
         " --output {output} <<< {params.settings:q} 2> {log}"
@@ -86,11 +75,11 @@ rule sample_sheet:
         neighbours=expand(rules.measure.output.neighbours, job=STUDY.sheet_run()[0]),
     output:
         figure_files("sample_sheet", "sample_sheet", figure="sample sheet", axis="none"),
+    log:
+        f"{RESULTS}/logs/figures/sample_sheet.log",
     params:
         settings=STUDY.sample_sheet(),
         code=figure_code("sample_sheet"),
-    log:
-        f"{RESULTS}/logs/figures/sample_sheet.log",
     shell:
         "python -m memsweep figure --source images={input.images} runs={input.runs}"
         " samples={input.samples} neighbours={input.neighbours}"

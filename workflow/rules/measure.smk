@@ -6,10 +6,10 @@ rule classifier:
         images=rules.prepare.output,
     output:
         f"{RESULTS}/data/classifier.pt",
-    params:
-        code=f"classifier code {fingerprint('classifier')}",
     log:
         f"{RESULTS}/logs/classifier.log",
+    params:
+        code=f"classifier code {fingerprint('classifier')}",
     shell:
         "python -m memsweep classifier --images {input.images} --output {output} <<< {{}} 2> {log}"
 
@@ -20,11 +20,11 @@ rule features:
         classifier=rules.classifier.output,
     output:
         f"{RESULTS}/data/features/{{space}}.parquet",
+    log:
+        f"{RESULTS}/logs/features/{{space}}.log",
     params:
         settings=lambda wildcards: STUDY.features(wildcards.space),
         code=f"feature code {fingerprint('features')}",
-    log:
-        f"{RESULTS}/logs/features/{{space}}.log",
     shell:
         "python -m memsweep features --images {input.images} --classifier {input.classifier}"
         " --output {output} <<< {params.settings:q} 2> {log}"
@@ -40,15 +40,15 @@ rule measure:
     output:
         metrics=f"{RESULTS}/measure/{{job}}/metrics.parquet",
         neighbours=f"{RESULTS}/measure/{{job}}/neighbours.parquet",
+    log:
+        f"{RESULTS}/logs/measure/{{job}}.log",
     params:
         settings=STUDY.measure(),
         code=f"metrics code {fingerprint('measure')}",
+        data=subpath(input.classifier, parent=True),
         train=subpath(input.runs, parent=True),
-        features=f"{RESULTS}/data/features",
         folder=subpath(output.metrics, parent=True),
-    log:
-        f"{RESULTS}/logs/measure/{{job}}.log",
     shell:
         "python -m memsweep measure --images {input.images} --classifier {input.classifier}"
-        " --train {params.train} --features {params.features}"
+        " --train {params.train} --features {params.data}/features"
         " --output {params.folder} <<< {params.settings:q} 2> {log}"

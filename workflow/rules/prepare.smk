@@ -4,10 +4,10 @@
 rule prepare:
     output:
         f"{RESULTS}/data/images.parquet",
+    log:
+        f"{RESULTS}/logs/prepare.log",
     params:
         settings=STUDY.prepare(),
         code=f"prepare code {fingerprint('datasets')}",
-    log:
-        f"{RESULTS}/logs/prepare.log",
     shell:
         "python -m memsweep prepare --output {output} <<< {params.settings:q} 2> {log}"

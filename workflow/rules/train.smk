@@ -9,15 +9,15 @@ rule train:
         runs=f"{RESULTS}/train/{{job}}/runs.parquet",
         losses=f"{RESULTS}/train/{{job}}/losses.parquet",
         samples=f"{RESULTS}/train/{{job}}/samples.parquet",
+    log:
+        f"{RESULTS}/logs/train/{{job}}.log",
+    threads: STUDY.config["training"]["threads"]
     params:
         settings=lambda wildcards: STUDY.train(wildcards.job),
         code=f"training code {training_code()}",
         tables=f"table code {fingerprint('packs')}",
         checkpoints=f"{RESULTS}/checkpoints",
         folder=subpath(output.runs, parent=True),
-    log:
-        f"{RESULTS}/logs/train/{{job}}.log",
-    threads: STUDY.config["training"]["threads"]
     shell:
         "python -m memsweep train --images {input.images} --checkpoints {params.checkpoints}"
         " --output {params.folder} <<< {params.settings:q} 2> {log}"
