@@ -4,18 +4,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from memsweep.neighbours import Neighbours, nearest
+from memsweep.neighbours import nearest
 from memsweep.novelty import copies, share
 from scipy.stats import beta
 
 
-def neighbours(*pairs: tuple[float, float]) -> Neighbours:
-    distance = np.array(pairs)
-    return Neighbours(np.zeros(distance.shape, dtype=np.int64), distance)
+def copied(samples: np.ndarray, train: np.ndarray) -> np.ndarray:
+    return copies(*nearest(samples, train).distance.T, 1 / 3)
 
 
 def test_a_copy_is_three_times_closer_to_one_image_than_to_any_other() -> None:
-    found = copies(neighbours((1, 3.1), (1, 3), (1, 2.9), (0, 1), (0, 0), (2, 2)), 1 / 3)
+    found = copies(np.array([1, 1, 1, 0, 0, 2]), np.array([3.1, 3, 2.9, 1, 0, 2]), 1 / 3)
     np.testing.assert_array_equal(found, [True, False, False, True, True, False])
 
 
@@ -23,8 +22,8 @@ def test_training_images_are_copies_of_themselves_and_distant_images_are_not() -
     source = np.random.default_rng(0)
     train = source.random((50, 64), dtype=np.float32)
     noisy = train + source.normal(0, 0.01, train.shape).astype(np.float32)
-    assert copies(nearest(noisy, train), 1 / 3).all()
-    assert not copies(nearest(source.random((50, 64), dtype=np.float32), train), 1 / 3).any()
+    assert copied(noisy, train).all()
+    assert not copied(source.random((50, 64), dtype=np.float32), train).any()
 
 
 @given(st.integers(1, 3000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))

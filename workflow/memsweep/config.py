@@ -212,8 +212,13 @@ def read_yaml(path: Path) -> Any:
         raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
 
 
+def _shown(path: Path) -> Path:
+    """A path as a user would write it: relative where it lies below the working directory."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def _file_problems(files: list[Path]) -> Iterator[str]:
-    for path in files:
+    for path in map(_shown, files):
         try:
             study = read_yaml(path)
         except UserError as error:

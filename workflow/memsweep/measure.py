@@ -105,7 +105,7 @@ class NoveltyMeter:
         return [self._row("f_mem_held_out", "train", neighbours)]
 
     def _row(self, metric: str, reference: str, neighbours: Neighbours) -> Row:
-        found = share(copies(neighbours, self.threshold), self.confidence)
+        found = share(copies(*neighbours.distance[:, :2].T, self.threshold), self.confidence)
         return {
             "metric": metric,
             "space": "pixels",

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import binomtest
 
-from .neighbours import Neighbours
-
 
 @dataclass(frozen=True)
 class Share:
@@ -20,17 +18,19 @@ class Share:
     count: int
 
 
-def copies(neighbours: Neighbours, threshold: float) -> np.ndarray:
-    """Which queries are copies: those far closer to one reference than to any other, d1 / d2 < threshold.
+def copies(distance: np.ndarray, second_distance: np.ndarray, threshold: float) -> np.ndarray:
+    """Which samples are copies: those far closer to one image than to any other, d1 / d2 < threshold.
 
     The rule of Gu et al. 2023 and Bonnaire et al. 2025 with threshold 1/3 and pixel distances.
-    A query that coincides with two equal references (d1 = d2 = 0) is a copy.
+    A sample that coincides with two equal images (d1 = d2 = 0) is a copy.
+
+    Args:
+        distance, second_distance: d1 and d2, to the two nearest images, of one shape.
 
     Returns:
-        (queries,), bool.
+        bool, of that shape.
     """
-    first, second = neighbours.distance[:, 0], neighbours.distance[:, 1]
-    result: np.ndarray = (first < threshold * second) | (second == 0)
+    result: np.ndarray = (distance < threshold * second_distance) | (second_distance == 0)
     return result
 
 

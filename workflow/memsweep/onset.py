@@ -29,6 +29,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .errors import UserError
+from .novelty import copies
 
 Array = NDArray[np.float64]
 
@@ -237,9 +238,8 @@ def copy_onset(
         UserError: an evaluation lacks a sample that another has.
     """
     training = neighbours[neighbours["reference"] == "train"]
-    first, second = training["distance"].to_numpy(), training["second_distance"].to_numpy()
-    copies = training.assign(copy=(first < copy_threshold * second) | (second == 0))
-    histories = _pivot(run_id, copies, ["index"], "copy")
+    copied = copies(training["distance"].to_numpy(), training["second_distance"].to_numpy(), copy_threshold)
+    histories = _pivot(run_id, training.assign(copy=copied), ["index"], "copy")
     if histories.empty:
         return NEVER_EVALUATED
     steps = histories.columns.to_numpy(dtype=np.float64)

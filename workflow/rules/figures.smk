@@ -69,7 +69,7 @@ rule novelty_fidelity:
 
 rule sample_sheet:
     input:
-        images=rules.prepare.output,
+        images=rules.prepare.output[0],
         runs=expand(rules.train.output.runs, job=STUDY.sheet_run()[0]),
         samples=expand(rules.train.output.samples, job=STUDY.sheet_run()[0]),
         neighbours=expand(rules.measure.output.neighbours, job=STUDY.sheet_run()[0]),

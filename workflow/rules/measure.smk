@@ -3,7 +3,7 @@
 
 rule classifier:
     input:
-        images=rules.prepare.output,
+        images=rules.prepare.output[0],
     output:
         f"{RESULTS}/data/classifier.pt",
     log:
@@ -16,8 +16,8 @@ rule classifier:
 
 rule features:
     input:
-        images=rules.prepare.output,
-        classifier=rules.classifier.output,
+        images=rules.prepare.output[0],
+        classifier=rules.classifier.output[0],
     output:
         f"{RESULTS}/data/features/{{space}}.parquet",
     log:
@@ -32,8 +32,8 @@ rule features:
 
 rule measure:
     input:
-        images=rules.prepare.output,
-        classifier=rules.classifier.output,
+        images=rules.prepare.output[0],
+        classifier=rules.classifier.output[0],
         runs=rules.train.output.runs,
         samples=rules.train.output.samples,
         features=expand(rules.features.output, space=STUDY.config["metrics"]["spaces"]),

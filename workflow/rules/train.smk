@@ -4,7 +4,7 @@
 
 rule train:
     input:
-        images=rules.prepare.output,
+        images=rules.prepare.output[0],
     output:
         runs=f"{RESULTS}/train/{{job}}/runs.parquet",
         losses=f"{RESULTS}/train/{{job}}/losses.parquet",

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ..errors import UserError
+from ..novelty import copies
 from ..tables import image_shape, read_arrow, read_table
 from . import style
 
@@ -50,9 +51,8 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         raise UserError(f"{sources['samples']}: no samples of run {run_id} whose neighbours are known")
     steps = spread(available, settings["sheet_steps"])
     pairs = neighbours.drop_columns(["reference"]).to_pandas()
-    ratio_below = pairs["distance"] < settings["f_mem_threshold"] * pairs["second_distance"]
-    # An exact copy of an image that the training set holds twice is 0 / 0, and a copy.
-    pairs["copied"] = ratio_below | (pairs["second_distance"] == 0)
+    distances = pairs["distance"].to_numpy(), pairs["second_distance"].to_numpy()
+    pairs["copied"] = copies(*distances, settings["f_mem_threshold"])
     shown = np.sort(pairs.loc[pairs["step"] == steps[0], "index"].unique())[: settings["sheet_samples"]]
 
     images = read_arrow(sources["images"], "images")
