@@ -105,7 +105,8 @@ class NoveltyMeter:
         return [self._row("f_mem_held_out", "train", neighbours)]
 
     def _row(self, metric: str, reference: str, neighbours: Neighbours) -> Row:
-        found = share(copies(*neighbours.distance[:, :2].T, self.threshold), self.confidence)
+        first, second = neighbours.distance[:, 0], neighbours.distance[:, 1]
+        found = share(copies(first, second, self.threshold), self.confidence)
         return {
             "metric": metric,
             "space": "pixels",
