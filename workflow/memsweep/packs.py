@@ -73,7 +73,6 @@ def train_pack(settings: Mapping[str, Any], images: Path, checkpoints: Path, out
     """
     device = choose_device(settings["training"]["device"])
     torch.set_num_threads(settings["training"]["threads"])
-    torch.set_flush_denormal(True)  # Adam's averages of unused weights decay into slow denormals
     data = read_images(images)
     provenance = {"data_hash": data.data_hash, "code_version": training_code()}
     members = [_open_member(Run(**fields), checkpoints, provenance, settings) for fields in settings["runs"]]
