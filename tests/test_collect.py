@@ -67,9 +67,22 @@ def test_a_time_of_one_belongs_to_the_last_bin() -> None:
 
 
 def test_one_item_bounds_nothing() -> None:
-    frame = pd.DataFrame({"run_id": ["a"], "step": [1], "split": ["train"], "loss": np.float32([2])})
+    frame = pd.DataFrame({"run_id": ["a"], "step": 1, "split": "train", "item": 0, "index": 0, "loss": np.float32([2])})
     row = mean_losses(frame, [], 0.95).iloc[0]
     assert (row["loss"], row["ci_low"], row["ci_high"]) == (2, -np.inf, np.inf)
+
+
+def test_a_held_out_image_used_several_times_is_one_image() -> None:
+    source = np.random.default_rng(0)
+    image = np.repeat(source.normal(size=30), 4)
+    frame = pd.DataFrame({"run_id": "a", "step": 1, "item": range(120), "index": np.repeat(range(30), 4)})
+    frame["loss"] = image + source.normal(0, 1e-3, 120)
+    both = pd.concat([frame.assign(split="test"), frame.assign(split="train")])
+    rows = mean_losses(both, [], 0.95).set_index("split")
+    width = rows["ci_high"] - rows["ci_low"]
+    expected = stats.sem(frame.groupby("index")["loss"].mean()) * 2 * stats.norm.ppf(0.975)
+    assert width["test"] == pytest.approx(expected)
+    assert width["train"] == pytest.approx(stats.sem(frame["loss"]) * 2 * stats.norm.ppf(0.975))
 
 
 def test_metrics_have_every_reference_at_every_step(results: Path) -> None:

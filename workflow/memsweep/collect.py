@@ -48,10 +48,20 @@ def by_noise_level(losses: pd.DataFrame, bins: int) -> pd.DataFrame:
 
 
 def mean_losses(losses: pd.DataFrame, columns: list[str], confidence: float) -> pd.DataFrame:
-    """Mean loss of each run, step and split (and ``columns``) with the normal interval of a mean over items."""
-    groups = losses.astype({"loss": "float64"}).groupby(["run_id", "step", "split", *columns], sort=False)["loss"]
-    table = groups.agg(["mean", "std", "count"]).reset_index()
-    margin = norm.ppf((1 + confidence) / 2) * table["std"] / np.sqrt(table["count"])
-    return table.rename(columns={"mean": "loss"}).assign(
-        ci_low=table["mean"] - margin.fillna(np.inf), ci_high=table["mean"] + margin.fillna(np.inf)
-    )
+    """Mean loss of each run, step and split (and ``columns``) with the normal interval of a mean.
+
+    The units of the standard error are held-out images, each with all the noise it is evaluated
+    under, and on the training set, which is known whole, the noisy images.
+    """
+    keys = ["run_id", "step", "split", *columns]
+    table = losses.astype({"loss": "float64"})
+    table["unit"] = table["item"].where(table["split"] == "train", table["index"])
+    groups = table.groupby(keys, sort=False)["loss"]
+    totals = table.assign(deviation=table["loss"] - groups.transform("mean"))
+    units = totals.groupby([*keys, "unit"], sort=False)["deviation"].sum().pow(2).groupby(keys, sort=False)
+    squares = units.agg(["sum", "count"])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = squares["sum"] * squares["count"] / (squares["count"] - 1) / groups.count() ** 2
+    margin = (norm.ppf((1 + confidence) / 2) * np.sqrt(variance)).fillna(np.inf)
+    mean = groups.mean()
+    return pd.DataFrame({"loss": mean, "ci_low": mean - margin, "ci_high": mean + margin}).reset_index()

@@ -183,7 +183,7 @@ def _grid_problems(config: Config) -> Iterator[str]:
         )
 
 
-class _KeepingDuplicates(yaml.SafeLoader):
+class _RefusingRepeatedKeys(yaml.SafeLoader):
     """Reads YAML, refusing a key that is written twice where YAML would keep the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -203,7 +203,7 @@ def read_yaml(path: Path) -> Any:
         UserError: it is missing, is not YAML, or writes a key twice.
     """
     try:
-        return yaml.load(path.read_text(), _KeepingDuplicates)  # a SafeLoader
+        return yaml.load(path.read_text(), _RefusingRepeatedKeys)  # a SafeLoader
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     except OSError as error:
