@@ -30,3 +30,4 @@ rule all:
     input:
         rules.tables.input,
         rules.figures.input,
+        rules.table_pages.output,

@@ -107,12 +107,12 @@ def test_a_value_of_the_figures_redraws_the_figures(finished: Project) -> None:
 
 def test_an_onset_threshold_analyses_again_and_trains_nothing(finished: Project) -> None:
     finished.configure(onset={"bootstrap": 5, "f_mem": 0.3})
-    assert set(finished.jobs()) == {"analyse", *FIGURE_RULES}
+    assert set(finished.jobs()) == {"analyse", "table_pages", *FIGURE_RULES}
 
 
 def test_a_metric_threshold_measures_again_and_trains_nothing(finished: Project) -> None:
     finished.configure(metrics={**TINY["metrics"], "f_mem_threshold": 0.5})
-    assert set(finished.jobs()) == {"measure", "collect", "analyse", *FIGURE_RULES}
+    assert set(finished.jobs()) == {"measure", "collect", "analyse", "table_pages", *FIGURE_RULES}
 
 
 def test_a_comment_in_the_training_step_retrains_nothing(finished: Project) -> None:
@@ -257,6 +257,8 @@ def test_the_report_shows_every_figure(finished: Project) -> None:
     text = (finished.folder / "report.html").read_text()
     for name in ALL_FIGURES:
         assert f"{name}.png" in text
+    for name in ("runs", "trajectories", "noise_levels", "metrics", "onsets", "scaling"):
+        assert f"{name}.html" in text
 
 
 def test_the_workflow_is_lint_clean_but_for_conda(finished_once: Project) -> None:

@@ -76,6 +76,13 @@ def figure(settings: Settings, files: Arguments) -> None:
     draw_figure(settings, dict(files.source), files.output)
 
 
+def pages(settings: Settings, files: Arguments) -> None:
+    from .pages import write_page
+
+    for table in sorted(files.tables.glob("*.parquet")):
+        write_page(table, files.output / f"{table.stem}.html")
+
+
 STAGES: dict[str, tuple[Callable[[Settings, Arguments], None], str, Sequence[str]]] = {
     "prepare": (prepare, "the dataset as an image table", ["output"]),
     "train": (train, "the runs of one pack", ["images", "checkpoints", "output"]),
@@ -85,6 +92,7 @@ STAGES: dict[str, tuple[Callable[[Settings, Arguments], None], str, Sequence[str
     "collect": (collect, "the study's tables", ["train", "measured", "output"]),
     "analyse": (analyse, "onsets and scaling exponents", ["tables", "train", "measured", "output"]),
     "figure": (figure, "one figure", []),
+    "pages": (pages, "the study's tables as pages to read", ["tables", "output"]),
 }
 
 

@@ -7,18 +7,8 @@ rule analyse:
         expand(rules.train.output.losses, job=STUDY.jobs),
         expand(rules.measure.output.neighbours, job=STUDY.jobs),
     output:
-        onsets=report(
-            f"{RESULTS}/tables/onsets.parquet",
-            category="Tables",
-            caption="../report/onsets.rst",
-            labels={"table": "onsets"},
-        ),
-        scaling=report(
-            f"{RESULTS}/tables/scaling.parquet",
-            category="Tables",
-            caption="../report/scaling.rst",
-            labels={"table": "scaling"},
-        ),
+        onsets=f"{RESULTS}/tables/onsets.parquet",
+        scaling=f"{RESULTS}/tables/scaling.parquet",
     log:
         f"{RESULTS}/logs/analyse.log",
     params:

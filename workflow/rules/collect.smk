@@ -7,20 +7,10 @@ rule collect:
         expand(rules.train.output.losses, job=STUDY.jobs),
         expand(rules.measure.output.metrics, job=STUDY.jobs),
     output:
-        runs=report(
-            f"{RESULTS}/tables/runs.parquet",
-            category="Tables",
-            caption="../report/runs.rst",
-            labels={"table": "runs"},
-        ),
+        runs=f"{RESULTS}/tables/runs.parquet",
         trajectories=f"{RESULTS}/tables/trajectories.parquet",
         noise_levels=f"{RESULTS}/tables/noise_levels.parquet",
-        metrics=report(
-            f"{RESULTS}/tables/metrics.parquet",
-            category="Tables",
-            caption="../report/metrics.rst",
-            labels={"table": "metrics"},
-        ),
+        metrics=f"{RESULTS}/tables/metrics.parquet",
     log:
         f"{RESULTS}/logs/collect.log",
     params:
