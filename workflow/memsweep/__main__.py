@@ -83,6 +83,12 @@ def pages(settings: Settings, files: Arguments) -> None:
         write_page(table, files.output / f"{table.stem}.html")
 
 
+def estimate(arguments: Arguments) -> None:
+    from .estimate import print_estimate
+
+    print_estimate(arguments.study, arguments.tflops)
+
+
 STAGES: dict[str, tuple[Callable[[Settings, Arguments], None], str, Sequence[str]]] = {
     "prepare": (prepare, "the dataset as an image table", ["output"]),
     "train": (train, "the runs of one pack", ["images", "checkpoints", "output"]),
@@ -107,9 +113,14 @@ def named_path(text: str) -> tuple[str, Path]:
 def parse(arguments: Sequence[str] | None) -> Arguments:
     parser = argparse.ArgumentParser(
         prog="python -m memsweep",
-        description="One stage of a memsweep study. Settings are read from standard input, as JSON.",
+        description="One stage of a memsweep study, or the estimate of its cost. "
+        "A stage's settings are read from standard input, as JSON.",
     )
     stages = parser.add_subparsers(dest="stage", required=True)
+    purpose = "what a study will cost: operations, memory, disk and hours"
+    cost = stages.add_parser("estimate", help=purpose, description=f"Says {purpose}.")
+    cost.add_argument("study", type=Path, help="the study's YAML file")
+    cost.add_argument("--tflops", type=float, default=1.0, help="10^12 operations a second that the device sustains")
     for name, (_, purpose, files) in STAGES.items():
         stage = stages.add_parser(name, help=purpose, description=f"Makes {purpose}.")
         for file in files:
@@ -141,7 +152,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one stage; returns the exit status."""
     files = parse(arguments)
     try:
-        STAGES[files.stage][0](read_settings(), files)
+        if files.stage == "estimate":
+            estimate(files)
+        else:
+            STAGES[files.stage][0](read_settings(), files)
     except Interrupted:
         print(f"memsweep {files.stage}: stopped on request; run it again to continue from here", file=sys.stderr)
         return 128 + signal.SIGTERM

@@ -1,0 +1,69 @@
+"""The command ``estimate``: says what a study will cost before it starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from .catalogue import CATALOGUE
+from .config import read_yaml, resolve
+from .cost import Cost, study_cost, together
+from .errors import UserError
+from .grid import runs
+
+
+def print_estimate(file: Path, tflops: float) -> None:
+    """Print the cost of a study, by model size and in all.
+
+    Args:
+        file: the study's YAML file.
+        tflops: 10^12 floating-point operations a second that the device sustains.
+
+    Raises:
+        UserError: the file or the throughput is wrong.
+    """
+    if tflops <= 0:
+        raise UserError(f"--tflops: found {tflops:g}; accepted is greater than 0")
+    config = resolve(read_yaml(file), [file])
+    facts = CATALOGUE[config["dataset"]["name"]]
+    shape = (facts.channels, facts.height, facts.width)
+    costs = study_cost(config, runs(config), shape, facts.classes)
+    table = Table(title=f"{config['study']}: estimated cost at {tflops:g} TFLOP/s", title_justify="left")
+    headings = ("channels", "runs", "parameters", "training", "evaluation", "memory of a run", "on disk", "hours")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for size, cost in sorted(costs.items()):
+        table.add_row(str(size), *_cells(cost, tflops))
+    table.add_section()
+    table.add_row("all", *_cells(together(costs.values()), tflops))
+    console = Console(width=120)
+    console.print(table)
+    console.print(
+        "Training and evaluation are floating-point operations. Memory is that of the largest run in float32, "
+        "without the device's own overhead; disk is checkpoints, samples before compression and losses. "
+        "Hours are those of one device that sustains the given rate all the time.",
+        highlight=False,
+    )
+
+
+def _cells(cost: Cost, tflops: float) -> list[str]:
+    disk = cost.checkpoint_bytes + cost.sample_bytes + cost.loss_bytes
+    return [
+        str(cost.runs),
+        f"{cost.parameters:,}",
+        f"{cost.training_flops:.2g}",
+        f"{cost.evaluation_flops:.2g}",
+        _bytes(cost.memory_bytes),
+        _bytes(disk),
+        f"{cost.hours(tflops):.3g}",
+    ]
+
+
+def _bytes(count: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
