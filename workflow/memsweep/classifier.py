@@ -15,7 +15,9 @@ from .images import ImageSet, Split, read_images, to_network
 from .randomness import generator
 
 FEATURES = 64
+# Passes through the training images, of which a large set needs fewer
 EPOCHS = 12
+MOST_STEPS = 2000
 BATCH_SIZE = 64
 LEARNING_RATE = 2e-3
 
@@ -59,9 +61,10 @@ def fit(data: ImageSet) -> Classifier:
     network = Classifier(data.shape[2], data.classes)
     images, labels = to_network(data.train.images), torch.from_numpy(data.train.labels)
     batches = -(-len(images) // BATCH_SIZE)
+    epochs = max(1, min(EPOCHS, MOST_STEPS // batches))
     optimiser = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE, fused=True)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, EPOCHS * batches)
-    for epoch in range(EPOCHS):
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs * batches)
+    for epoch in range(epochs):
         for index in torch.randperm(len(images), generator=generator("classifier", epoch)).split(BATCH_SIZE):
             loss = F.cross_entropy(network(images[index]), labels[index])
             optimiser.zero_grad()
