@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from .catalogue import CHANNELS
 from .errors import UserError
 from .folders import ImageFiles
 
-THREADS = 8  # decoding and resizing release Python's lock
+THREADS = min(8, os.cpu_count() or 1)  # decoding and resizing release Python's lock
 _SHOWN = 5
 _ORIENTATION = 0x0112  # tag of EXIF
 

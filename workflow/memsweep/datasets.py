@@ -71,7 +71,8 @@ def load_torchvision(class_name: str, settings: Settings) -> Dataset:
     except Exception as error:  # torchvision raises whatever the network, the disk or a damaged file leads to
         raise UserError(
             f"dataset {settings['name']}: cannot be downloaded to, or read from, dataset.path {settings['path']!r} "
-            f"({' '.join(str(error).split()) or type(error).__name__}); {_how_to_fill(source, root)}"
+            f"({' '.join(str(error).split()) or type(error).__name__}); {_how_to_fill(source, root)}; "
+            f"delete damaged files there to download them again"
         ) from None
 
     def split(part: Any) -> Split:
@@ -88,7 +89,7 @@ def _how_to_fill(source: Any, root: Path) -> str:
         origin = " or ".join(source.mirrors)
     else:
         files, place, origin = [source.filename], root, source.url
-    return f"without a network, get {', '.join(files)} from {origin} and put what you got into {place}"
+    return f"without a network, get {', '.join(files)} from {origin} and put it into {place}"
 
 
 def load_image_folder(settings: Settings) -> Dataset:
@@ -190,8 +191,8 @@ def content_hash(train: Split, test: Split) -> str:
 def duplicates(train: Split, test: Split) -> dict[str, int]:
     """Images that repeat others, pixel for pixel, whatever their labels.
 
-    A repeated training image weighs more than once, and counts for f_mem as two nearest
-    images at one distance; a test image that is also trained on is not held out.
+    A repeated training image weighs more than once, and is to f_mem two nearest images at
+    one distance, d1 = d2; a test image that is also trained on is not held out.
 
     Returns:
         ``duplicates_train`` and ``duplicates_test``: images of the split less different

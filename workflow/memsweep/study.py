@@ -63,7 +63,8 @@ class Study:
 
     def sources(self) -> list[str]:
         """The user's own files and folders that ``prepare`` reads; a change of theirs prepares again."""
-        return [str(path) for path in sources(self.config["dataset"])]
+        paths = map(str, sources(self.config["dataset"]))
+        return [path for path in paths if "{" not in path]  # Snakemake has no way to write a brace in a path
 
     def train(self, job: str) -> str:
         """Settings of ``train`` for one pack."""

@@ -12,7 +12,7 @@ rule prepare:
         f"{RESULTS}/data/images.parquet",
     log:
         f"{RESULTS}/logs/prepare.log",
-    threads: 8
+    threads: 8 if STUDY.sources() else 1
     params:
         settings=STUDY.prepare(),
         code=f"prepare code {fingerprint('datasets')}",
