@@ -12,6 +12,8 @@ from memsweep.errors import UserError
 ROOT = Path(__file__).parents[1]
 DEFAULT = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
 
+FOLDER = {"name": "image_folder", "path": "nowhere", "size": 8, "mode": "grey"}
+
 
 def changed(path: str, value: Any) -> dict[str, Any]:
     """The embedded study with one key, given as dotted path, set to ``value``; a value of ... removes it."""
@@ -46,6 +48,17 @@ def product(**axes: list[Any]) -> dict[str, Any]:
         ("training.budget", {"steps": 0}, "training.budget.steps: found 0; accepted is at least 1"),
         ("training.device", "tpu", "training.device: found 'tpu'; accepted is one of auto, cpu, cuda"),
         ("dataset.name", "imagenet", "dataset.name: found 'imagenet'; accepted is one of digits"),
+        ("dataset.path", "here", "dataset.path: found 'here'; accepted is no such key for digits"),
+        ("dataset.test_path", "x", "dataset.test_path: found 'x'; accepted is no such key unless name is image_folder"),
+        ("dataset.order", "random", "dataset.order: found 'random'; accepted is one of permuted, stored"),
+        ("dataset.size", 0, "dataset.size: found 0; accepted is at least 1"),
+        ("dataset.size", 7, "network.channel_multipliers: found 2 levels; accepted is as many as 7x7 images"),
+        ("dataset.mode", "RGB", "dataset.mode: found 'RGB'; accepted is one of grey, rgb"),
+        ("dataset", {"name": "image_folder"}, "dataset: missing 'path', 'size', 'mode'"),
+        ("dataset", {"name": "cifar10", "test_images": 10_001}, "accepted is at most 10000, as cifar10 has 10000 test"),
+        ("dataset", {"name": "cifar10", "test_path": "x"}, "accepted is no such key unless name is image_folder"),
+        ("dataset", {**FOLDER, "order": "stored"}, "dataset.order: found 'stored'; accepted is permuted, as image"),
+        ("dataset", FOLDER, "dataset.path: found 'nowhere'; there is no such folder or zip file"),
         ("dataset.test_images", 1796, "dataset.test_images: found 1796; accepted is at most 1795"),
         ("grid.products", [], "grid.products: found []; accepted is a list of at least 1 value(s)"),
         ("grid", product(train_size=[]), "grid.products[0].train_size: found []; accepted is a list of at least 1"),
@@ -133,3 +146,34 @@ def test_a_key_written_twice_is_an_error(tmp_path: Path) -> None:
     path.write_text("study: a\ngrid: {}\nstudy: b\n")
     with pytest.raises(UserError, match="key 'study' is written twice, line 3"):
         resolve(DEFAULT, [path])
+
+
+@pytest.mark.parametrize("name", ["cifar10", "mnist", "fashion_mnist"])
+def test_a_dataset_of_torchvision_needs_its_name_only(name: str) -> None:
+    config = resolve(changed("dataset", {"name": name}))
+    assert config["dataset"]["path"] == "resources"
+    assert "path" not in resolve(DEFAULT)["dataset"]
+    with pytest.raises(UserError, match=r"train_size 70000 is larger than the data; accepted is at most [56]0000 "):
+        resolve({**changed("dataset", {"name": name}), "grid": product(train_size=[70_000])})
+
+
+def test_a_training_set_larger_than_a_folder_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    for number in range(40):
+        (tmp_path / "a" / f"{number}.png").touch()
+    config = changed("dataset", {**FOLDER, "path": str(tmp_path), "test_images": 8})
+    config["grid"] = product(train_size=[32])
+    assert resolve(config)["dataset"]["order"] == "permuted"
+    config["grid"] = product(train_size=[33])
+    with pytest.raises(UserError, match=r"train_size 33 is larger .* at most 32 \(40 images less 8 for testing\)"):
+        resolve(config)
+    config["dataset"]["test_path"] = str(tmp_path)
+    assert resolve(config)
+
+
+def test_an_empty_class_folder_is_answered_before_anything_starts(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.png").touch()
+    (tmp_path / "b").mkdir()
+    with pytest.raises(UserError, match=r"config error: dataset\.path: found .* class folder b holds no images"):
+        resolve(changed("dataset", {**FOLDER, "path": str(tmp_path)}))

@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from memsweep.config import resolve
-from memsweep.grid import expand, packs, runs
+from memsweep.grid import expand, packs, runs, trajectory_parameters
 from memsweep.run import AXES
 
 ROOT = Path(__file__).parents[1]
@@ -72,6 +72,8 @@ def test_run_ids_change_with_everything_that_changes_a_trajectory() -> None:
     study = default_study()
     for changes in (
         {"dataset": {**study["dataset"], "seed": 1}},
+        {"dataset": {**study["dataset"], "order": "stored"}},
+        {"dataset": {**study["dataset"], "size": 16}},
         {"network": {**study["network"], "embedding": 32}},
         {"formulation": {"sampling_steps": 17}},
         {"training": {**study["training"], "ema_decay": 0.5}},
@@ -90,3 +92,13 @@ def test_the_spelling_of_a_number_does_not_change_a_run_id() -> None:
 def test_nearby_learning_rates_are_different_runs() -> None:
     grid = {"base": BASE, "products": [{"learning_rate": [5e-5, 1e-4]}]}
     assert len(set(ids(grid=grid))) == 2
+
+
+def test_where_the_data_lie_does_not_change_a_run_id() -> None:
+    here, there = ({"name": "cifar10", "path": path} for path in ("here", "there"))
+    assert ids(dataset=here) == ids(dataset=there)
+
+
+def test_a_key_at_the_value_it_had_before_it_existed_is_no_part_of_a_run_id() -> None:
+    parameters = trajectory_parameters(resolve(default_study()))
+    assert parameters["dataset"] == {"name": "digits", "test_images": 500, "seed": 0}

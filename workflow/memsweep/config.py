@@ -13,7 +13,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from .catalogue import CATALOGUE
+from .catalogue import describe
 from .errors import UserError
 from .grid import expand
 from .run import AXES
@@ -68,12 +68,21 @@ def _with_scientific_numbers(value: Any) -> Any:
 def _with_defaults(value: Any, subschema: Mapping[str, Any]) -> Any:
     if not isinstance(value, Mapping):
         return value
-    properties = subschema.get("properties", {})
+    branches = [branch["then"] for branch in subschema.get("allOf", []) if _is_valid(value, branch["if"])]
+    properties = {
+        key: {**subschema.get("properties", {}).get(key, {}), **rule}
+        for part in (subschema, *branches)
+        for key, rule in part.get("properties", {}).items()
+    }
     filled = {key: _with_defaults(item, properties.get(key, {})) for key, item in value.items()}
     for key, property_schema in properties.items():
         if key not in filled and "default" in property_schema:
             filled[key] = _with_defaults(property_schema["default"], property_schema)
     return filled
+
+
+def _is_valid(value: Any, subschema: Mapping[str, Any]) -> bool:
+    return bool(Draft202012Validator(subschema).is_valid(value))
 
 
 def _schema_errors(config: Mapping[str, Any]) -> Iterator[ValidationError]:
@@ -107,6 +116,8 @@ def _sentence(error: ValidationError) -> str:
         accepted = f"one of {', '.join(map(str, rule))}"
     elif keyword == "type":
         accepted = _TYPES.get(rule, rule)
+    elif keyword == "not":
+        accepted = cast(Any, error.schema)["description"]
     elif keyword in ("minProperties", "maxProperties"):
         accepted = f"exactly one of {', '.join(known)}"
     else:
@@ -133,13 +144,12 @@ def _unknown_key(parent: str, name: str, known: list[str]) -> str:
 
 def _grid_problems(config: Config) -> Iterator[str]:
     """What a schema cannot say: the grid against the data, the network and the schedule."""
-    facts = CATALOGUE[config["dataset"]["name"]]
-    available = facts.images - config["dataset"]["test_images"]
-    if available < 2:
-        yield (
-            f"dataset.test_images: found {config['dataset']['test_images']}; "
-            f"accepted is at most {facts.images - 2}, as {config['dataset']['name']} has {facts.images} images"
-        )
+    dataset = config["dataset"]
+    try:
+        facts = describe(dataset)
+        available = facts.training_images(dataset["name"], dataset["test_images"])
+    except UserError as error:
+        yield str(error)
         return
     grid = config["grid"]
     for number, product in enumerate(grid["products"]):
@@ -149,9 +159,10 @@ def _grid_problems(config: Config) -> Iterator[str]:
             return
     for point in expand(grid):
         if point["train_size"] > available:
+            less = "" if facts.test else f" less {dataset['test_images']} for testing"
             yield (
                 f"grid: train_size {point['train_size']} is larger than the data; accepted is at most {available} "
-                f"({facts.images} images less {config['dataset']['test_images']} for testing)"
+                f"({facts.train} images{less})"
             )
         if point["batch_size"] > point["train_size"]:
             yield (

@@ -41,9 +41,18 @@ def expand(grid: Mapping[str, Any]) -> Iterator[Point]:
 
 
 def trajectory_parameters(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Every parameter outside the axes that can change a run's trajectory."""
+    """Every parameter outside the axes that can change a run's trajectory.
+
+    Where the data lie is none: checkpoints keep the content hash of what they were trained
+    on. An order that is the default is left out, as when there was no other.
+    """
+    dataset = {
+        key: value
+        for key, value in config["dataset"].items()
+        if key not in ("path", "test_path") and (key, value) != ("order", "permuted")
+    }
     return {
-        "dataset": config["dataset"],
+        "dataset": dataset,
         "network": config["network"],
         "formulation": config["formulation"],
         "ema_decay": config["training"]["ema_decay"],

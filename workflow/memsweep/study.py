@@ -13,6 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from .catalogue import sources
 from .config import resolve
 from .grid import packs, runs
 from .run import AXES, Run
@@ -60,10 +61,17 @@ class Study:
         """Settings of ``prepare``."""
         return canonical(self.config["dataset"])
 
+    def sources(self) -> list[str]:
+        """The user's own files and folders that ``prepare`` reads; a change of theirs prepares again."""
+        paths = map(str, sources(self.config["dataset"]))
+        return [path for path in paths if "{" not in path]  # Snakemake has no way to write a brace in a path
+
     def train(self, job: str) -> str:
         """Settings of ``train`` for one pack."""
-        sections = self._section("dataset", "network", "formulation", "training", "evaluation")
-        return canonical({"runs": [asdict(run) for run in self.packs[job]], **sections})
+        # Not where the data lie: moving them changes no trajectory
+        dataset = {key: value for key, value in self.config["dataset"].items() if key not in ("path", "test_path")}
+        sections = self._section("network", "formulation", "training", "evaluation")
+        return canonical({"runs": [asdict(run) for run in self.packs[job]], "dataset": dataset, **sections})
 
     def features(self, space: str) -> str:
         """Settings of ``features`` for one space."""

@@ -38,7 +38,11 @@ def _interval(of: str) -> tuple[pa.Field, pa.Field]:
 SCHEMAS: dict[str, pa.Schema] = {
     "images": pa.schema(
         [
-            _column("index", pa.int64(), "position of the image in the original dataset"),
+            _column(
+                "index",
+                pa.int64(),
+                "position of the image in the original dataset, in its own split where that has two",
+            ),
             _column("split", pa.string(), "train or test; a run is trained on the first train_size rows of train"),
             _LABEL,
             _column("image", pa.binary(), "pixels, uint8; shape and channel order in the schema metadata"),
