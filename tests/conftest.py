@@ -31,6 +31,15 @@ def noise_images() -> ImageSet:
     return ImageSet(train, test, content_hash(train, test), classes=3)
 
 
+FORMULATIONS: dict[str, dict[str, Any]] = {
+    "rectified_flow": {"name": "rectified_flow", "sampling_steps": 3, "label_dropout": 0, "guidance": 0},
+    "guided_flow": {"name": "rectified_flow", "sampling_steps": 3, "label_dropout": 0.2, "guidance": 1.5},
+    "ddpm": {"name": "ddpm", "sampling_steps": 3, "label_dropout": 0, "guidance": 0},
+    "guided_ddpm": {"name": "ddpm", "sampling_steps": 3, "label_dropout": 0.2, "guidance": 1.5},
+    "unconditional_ddpm": {"name": "ddpm", "sampling_steps": 3, "label_dropout": 1, "guidance": 0},
+}
+
+
 def pack_settings(**changes: Any) -> dict[str, Any]:
     """Settings of a pack of three short runs of a tiny network; ``changes`` replace whole sections."""
     axes = {"train_size": 8, "base_channels": 4, "batch_size": 4, "max_steps": 32}
@@ -49,7 +58,7 @@ def pack_settings(**changes: Any) -> dict[str, Any]:
             "embedding": 8,
             "dropout": 0.0,
         },
-        "formulation": {"name": "rectified_flow", "sampling_steps": 3},
+        "formulation": FORMULATIONS["rectified_flow"],
         "training": {
             "budget": {"steps": 32},
             "ema_decay": 0.9,

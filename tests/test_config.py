@@ -78,6 +78,23 @@ def product(**axes: list[Any]) -> dict[str, Any]:
         ("grid", {"products": [{"train_size": [16]}]}, "grid.products[0]: no value for base_channels, batch_size"),
         ("network.channel_multipliers", [1, 2, 2, 2, 2], "found 5 levels; accepted is as many as 8x8 images"),
         ("network.attention_levels", [2], "network.attention_levels: found [2]; accepted are levels 0 to 1"),
+        ("formulation.name", "edm", "formulation.name: found 'edm'; accepted is one of rectified_flow, ddpm"),
+        ("formulation.sampling_steps", 0, "formulation.sampling_steps: found 0; accepted is at least 1"),
+        (
+            "formulation",
+            {"name": "ddpm", "sampling_steps": 1001},
+            "formulation.sampling_steps: found 1001; accepted is at most 1000",
+        ),
+        ("formulation.label_dropout", 1.5, "formulation.label_dropout: found 1.5; accepted is at most 1"),
+        ("formulation.guidance", -1, "formulation.guidance: found -1; accepted is at least 0"),
+        (
+            "formulation.guidance",
+            2,
+            "formulation.guidance: found 2 with formulation.label_dropout 0; accepted is 0, or a label_dropout "
+            "between 0 and 1: guidance needs a network trained with and without labels, and this one never is "
+            "trained without them",
+        ),
+        ("formulation", {"guidance": 2, "label_dropout": 1}, "this one never is trained with them"),
         ("evaluation.first", 10_000, "evaluation.first: found 10000; accepted is at most the budget"),
         (
             "metrics.spaces",
@@ -114,6 +131,27 @@ def test_defaults_come_from_the_schema() -> None:
     assert config["confidence"] == schema()["properties"]["confidence"]["default"]
     assert config["network"]["head_channels"] == 64
     assert config["network"]["blocks"] == 1
+
+
+@pytest.mark.parametrize(
+    "formulation",
+    [
+        {"name": "rectified_flow", "sampling_steps": 2000},
+        {"name": "ddpm", "sampling_steps": 1000},
+        {"name": "ddpm"},
+        {"label_dropout": 1},
+        {"name": "ddpm", "label_dropout": 0.1, "guidance": 3},
+    ],
+)
+def test_every_formulation_is_accepted(formulation: dict[str, Any]) -> None:
+    resolved = resolve(changed("formulation", formulation))["formulation"]
+    assert resolved == {
+        "name": "rectified_flow",
+        "sampling_steps": 250,
+        "label_dropout": 0,
+        "guidance": 0,
+        **formulation,
+    }
 
 
 def test_every_key_is_described_in_the_schema_and_explained_in_the_readme() -> None:

@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from memsweep.config import resolve
-from memsweep.grid import expand, packs, runs, trajectory_parameters
+from memsweep.grid import expand, formulation_parameters, packs, runs, trajectory_parameters
 from memsweep.run import AXES
 
 ROOT = Path(__file__).parents[1]
@@ -75,12 +75,31 @@ def test_run_ids_change_with_everything_that_changes_a_trajectory() -> None:
         {"dataset": {**study["dataset"], "order": "stored"}},
         {"dataset": {**study["dataset"], "size": 16}},
         {"network": {**study["network"], "embedding": 32}},
-        {"formulation": {"sampling_steps": 17}},
+        {"formulation": {**study["formulation"], "sampling_steps": 17}},
+        {"formulation": {**study["formulation"], "name": "ddpm"}},
+        {"formulation": {**study["formulation"], "label_dropout": 0.1}},
         {"training": {**study["training"], "ema_decay": 0.5}},
         {"training": {**study["training"], "budget": {"steps": 600}}},
         {"evaluation": {**study["evaluation"], "images": 100}},
     ):
         assert not set(ids(**changes)) & set(ids())
+
+
+def test_an_option_that_is_off_leaves_no_trace_in_a_run_id() -> None:
+    """Run ids are those of before the options existed, so results are kept."""
+    formulation = default_study()["formulation"]
+    assert ids(formulation={**formulation, "label_dropout": 0, "guidance": 0.0}) == ids()
+    assert formulation_parameters({"name": "ddpm", "sampling_steps": 9, "label_dropout": 0, "guidance": 0}) == {
+        "name": "ddpm",
+        "sampling_steps": 9,
+    }
+
+
+def test_the_spelling_of_an_option_does_not_change_a_run_id() -> None:
+    written = [{"label_dropout": 0.5, "guidance": weight} for weight in (2, 2.0, "2e0", 3)]
+    first, second, third, other = (ids(formulation=formulation) for formulation in written)
+    assert first == second == third
+    assert not set(first) & set(other)
 
 
 def test_the_spelling_of_a_number_does_not_change_a_run_id() -> None:

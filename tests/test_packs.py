@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import pack_settings
+from conftest import FORMULATIONS, pack_settings
 from memsweep import packs
 from memsweep.errors import UserError
 from memsweep.packs import train_pack
@@ -66,6 +66,26 @@ def test_a_run_of_a_pack_equals_the_run_alone(
     settings = pack_settings()
     alone = train({**settings, "runs": settings["runs"][1:2]}, digits, tmp_path)
     assert_same(alone, of_runs(pack[1], "second"))
+
+
+@pytest.mark.parametrize("name", [name for name in FORMULATIONS if name != "rectified_flow"])
+def test_every_formulation_trains_and_continues(
+    name: str, pack: tuple[Path, dict[str, pd.DataFrame]], digits: Path, tmp_path: Path
+) -> None:
+    settings = pack_settings(formulation=FORMULATIONS[name])
+    settings["runs"] = settings["runs"][1:2]
+    train(with_budget(settings, 10), digits, tmp_path)
+    tables = train(settings, digits, tmp_path)
+    assert_same(tables, train(settings, digits, tmp_path / "without a break"))
+    flow = of_runs(pack[1], "second")
+    keys = ["run_id", "step", "split", "item", "index", "time"]
+    pd.testing.assert_frame_equal(tables["losses"][keys], flow["losses"][keys])
+    assert not tables["losses"]["loss"].equals(flow["losses"]["loss"])
+    more_labels = int(FORMULATIONS[name]["label_dropout"] > 0)
+    embedding = settings["network"]["embedding"]
+    assert tables["runs"]["parameters"][0] == flow["runs"]["parameters"][0] + more_labels * embedding
+    labels = tables["samples"].query("step == 32")["label"]
+    assert labels.isna().all() if name == "unconditional_ddpm" else labels.tolist() == [0, 1, 2, 3, 4, 5]
 
 
 def test_a_finished_run_is_kept_when_the_pack_grows(digits: Path, tmp_path: Path) -> None:

@@ -74,8 +74,11 @@ def test_reporting_progress_is_no_part_of_a_trajectory(package: Path) -> None:
 
 def test_a_trajectory_depends_on_the_modules_that_make_its_numbers() -> None:
     assert provenance.dependencies("training") | provenance.dependencies("evaluation") == {
+        "ddpm",
+        "denoiser",
         "evaluation",
         "flow",
+        "formulation",
         "images",
         "randomness",
         "run",

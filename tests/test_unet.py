@@ -15,6 +15,12 @@ def test_parameter_counts_are_those_of_the_paper(base_channels: int, published: 
     assert abs(found / published - 1) < 0.0005
 
 
+def test_a_label_costs_its_embedding() -> None:
+    with torch.device("meta"):
+        counts = [count_parameters(UNet((3, 32, 32), labels, 16, embedding=64)) for labels in (10, 11)]
+    assert counts[1] == counts[0] + 64
+
+
 def small(**changes: object) -> UNet:
     torch.manual_seed(0)
     network = UNet((1, 8, 8), 10, 8, **{"channel_multipliers": (1, 2), "blocks": 1, "embedding": 16, **changes})  # type: ignore[arg-type]

@@ -48,7 +48,7 @@ def resolve(config: Mapping[str, Any], files: list[Path] | None = None) -> Confi
     resolved: Config = {}
     if not problems:
         resolved = _with_defaults(config, schema())
-        problems += _grid_problems(resolved)
+        problems += [*_grid_problems(resolved), *_formulation_problems(resolved["formulation"])]
     if problems:
         raise UserError("\n".join(f"config error: {problem}" for problem in dict.fromkeys(problems)))
     return resolved
@@ -191,6 +191,18 @@ def _grid_problems(config: Config) -> Iterator[str]:
         yield (
             f"figures.distance: found {config['figures']['distance']!r}; accepted is one of metrics.spaces, "
             f"{', '.join(config['metrics']['spaces'])}"
+        )
+
+
+def _formulation_problems(formulation: Mapping[str, Any]) -> Iterator[str]:
+    """Guidance needs a network that was trained both with and without labels."""
+    label_dropout, guidance = formulation["label_dropout"], formulation["guidance"]
+    if guidance and not 0 < label_dropout < 1:
+        lacking = "without" if label_dropout == 0 else "with"
+        yield (
+            f"formulation.guidance: found {guidance} with formulation.label_dropout {label_dropout}; accepted is 0, "
+            f"or a label_dropout between 0 and 1: guidance needs a network trained with and without labels, and this "
+            f"one never is trained {lacking} them"
         )
 
 

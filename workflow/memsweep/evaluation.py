@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .flow import Denoiser, sample, squared_error
+from .denoiser import Denoiser
+from .formulation import Formulation
 from .images import ImageSet, Split, to_network, to_pixels
 from .randomness import generator, stratified_times
 
@@ -71,16 +72,16 @@ class Evaluator:
     """Evaluates denoisers of one training set, always on the same noisy images and latents."""
 
     def __init__(
-        self, data: ImageSet, train_size: int, settings: Mapping[str, Any], sampling_steps: int, device: str
+        self, data: ImageSet, train_size: int, settings: Mapping[str, Any], formulation: Formulation, device: str
     ) -> None:
-        """settings: the config's ``evaluation``; sampling_steps: Euler steps of the sampler."""
+        """settings: the config's ``evaluation``; formulation: that of the denoisers."""
         train = Split(data.train.images[:train_size], data.train.labels[:train_size])
         self.items = {
             name: noisy_images(split, settings["images"], name)
             for name, split in (("train", train), ("test", data.test))
         }
         height, width, channels = data.shape
-        self.sampling_steps = sampling_steps
+        self.formulation = formulation
         self.device = device
         self.latents = torch.randn(
             (settings["samples"], channels, height, width), generator=generator("evaluation", "latents")
@@ -92,7 +93,7 @@ class Evaluator:
         losses = {name: self._losses(network, items) for name, items in self.items.items()}
         chunks = zip(self.latents.split(CHUNK), self.labels.split(CHUNK), strict=True)
         samples = [
-            to_pixels(sample(network, latents.to(self.device), labels.to(self.device), self.sampling_steps))
+            to_pixels(self.formulation.sample(network, latents.to(self.device), labels.to(self.device)))
             for latents, labels in chunks
         ]
         return Evaluation(losses, np.concatenate(samples))
@@ -100,6 +101,6 @@ class Evaluator:
     def _losses(self, network: Denoiser, items: NoisyImages) -> np.ndarray:
         columns = (items.clean, items.noise, items.time, items.label)
         chunks = zip(*(column.split(CHUNK) for column in columns), strict=True)
-        losses = [squared_error(network, *(part.to(self.device) for part in chunk)).cpu() for chunk in chunks]
+        losses = [self.formulation.loss(network, *(part.to(self.device) for part in chunk)).cpu() for chunk in chunks]
         result: np.ndarray = torch.cat(losses).numpy()
         return result

@@ -54,12 +54,28 @@ def trajectory_parameters(config: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "dataset": dataset,
         "network": config["network"],
-        "formulation": config["formulation"],
+        "formulation": formulation_parameters(config["formulation"]),
         "ema_decay": config["training"]["ema_decay"],
         "evaluation": config["evaluation"],
         # The unit decides where evaluations lie; the length only how many there are.
         "budget_unit": next(iter(config["training"]["budget"])),
     }
+
+
+# Options of the formulation, each off at 0
+_OPTIONS = ("label_dropout", "guidance")
+
+
+def formulation_parameters(formulation: Mapping[str, Any]) -> dict[str, Any]:
+    """What of the formulation a run's identity holds: its parameters and the options that are on.
+
+    An option that is off leaves no trace, neither in the trajectory nor, therefore, in the run
+    id: a run keeps its id, and with it its results, when the library learns an option that the
+    run does not use.
+    """
+    parameters = {key: value for key, value in formulation.items() if key not in _OPTIONS}
+    # As floats: YAML may spell one number in several ways
+    return {**parameters, **{key: float(formulation[key]) for key in _OPTIONS if formulation[key]}}
 
 
 def runs(config: Mapping[str, Any]) -> list[Run]:

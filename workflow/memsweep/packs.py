@@ -16,6 +16,7 @@ import torch
 from .checkpoints import Checkpoint
 from .errors import UserError
 from .evaluation import Evaluator, NoisyImages
+from .formulation import Formulation, build_formulation
 from .images import ImageSet, encode, read_images
 from .interruption import Interrupted, StopRequest, stop_requests
 from .progress import TrainingProgress
@@ -108,7 +109,8 @@ def train_run(
 ) -> None:
     """Advance one run from its checkpoint to its last evaluation, or until it diverges."""
     run, checkpoint = member.run, member.checkpoint
-    trainer = Trainer(data, run, settings["network"], settings["training"]["ema_decay"], device)
+    formulation = build_formulation(settings["formulation"], data.classes)
+    trainer = Trainer(data, run, settings["network"], formulation, settings["training"]["ema_decay"], device)
     state = checkpoint.load_state()
     if state is not None and not all(checkpoint.has_evaluation(step) for step in member.steps if step <= state["step"]):
         progress.message(f"{member.label}: starts anew, an evaluation before step {state['step']} is missing")
@@ -116,9 +118,7 @@ def train_run(
         state = None
     if state is not None:
         trainer.restore(state)
-    evaluator = Evaluator(
-        data, run.train_size, settings["evaluation"], settings["formulation"]["sampling_steps"], device
-    )
+    evaluator = Evaluator(data, run.train_size, settings["evaluation"], formulation, device)
     saved = time.monotonic()
     reported = trainer.step
     for target in (step for step in member.steps if step > trainer.step):
@@ -146,9 +146,10 @@ def train_run(
 
 def write_tables(members: Sequence[Member], data: ImageSet, settings: Mapping[str, Any], output: Path) -> None:
     """Write the pack's ``runs``, ``losses`` and ``samples`` from the members' checkpoints."""
+    formulation = build_formulation(settings["formulation"], data.classes)
     losses, samples = [], []
     for member in members:
-        evaluator = Evaluator(data, member.run.train_size, settings["evaluation"], 1, "cpu")
+        evaluator = Evaluator(data, member.run.train_size, settings["evaluation"], formulation, "cpu")
         for step in member.evaluated_steps:
             evaluation = member.checkpoint.load_evaluation(step)
             position = {"run_id": member.run.run_id, "step": step}
@@ -156,9 +157,9 @@ def write_tables(members: Sequence[Member], data: ImageSet, settings: Mapping[st
                 pd.DataFrame({**position, "split": split, **_loss_columns(evaluator.items[split], values)})
                 for split, values in evaluation.losses.items()
             ]
-            samples.append(pd.DataFrame({**position, **_sample_columns(evaluator.labels, evaluation.samples)}))
+            samples.append(pd.DataFrame({**position, **_sample_columns(evaluator, evaluation.samples)}))
     shape = {"shape": ",".join(map(str, data.shape)), "channel_order": "height, width, channel"}
-    runs = pd.DataFrame([_run_row(member, data, settings) for member in members])
+    runs = pd.DataFrame([_run_row(member, data, settings, formulation) for member in members])
     write_table(output / "runs.parquet", "runs", runs)
     write_table(output / "losses.parquet", "losses", _stacked(losses, "losses"))
     write_table(output / "samples.parquet", "samples", _stacked(samples, "samples"), shape)
@@ -169,13 +170,14 @@ def _loss_columns(items: NoisyImages, losses: np.ndarray) -> dict[str, Any]:
     return {"item": np.arange(len(losses)), "index": index, "time": time, "loss": losses}
 
 
-def _sample_columns(labels: torch.Tensor, images: np.ndarray) -> dict[str, Any]:
-    return {"index": np.arange(len(images)), "label": labels.numpy(), "image": encode(images)}
+def _sample_columns(evaluator: Evaluator, images: np.ndarray) -> dict[str, Any]:
+    labels = None if evaluator.formulation.unconditional else evaluator.labels.numpy()
+    return {"index": np.arange(len(images)), "label": labels, "image": encode(images)}
 
 
-def _run_row(member: Member, data: ImageSet, settings: Mapping[str, Any]) -> dict[str, Any]:
+def _run_row(member: Member, data: ImageSet, settings: Mapping[str, Any], formulation: Formulation) -> dict[str, Any]:
     with torch.device("meta"):
-        parameters = count_parameters(build_network(data, member.run, settings["network"]))
+        parameters = count_parameters(build_network(data, member.run, settings["network"], formulation))
     return {
         **dataclasses.asdict(member.run),
         "dataset": settings["dataset"]["name"],

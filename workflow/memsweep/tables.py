@@ -80,7 +80,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             _RUN,
             _STEP,
             _column("index", pa.int64(), "which sample; the same latent and label at every step"),
-            _LABEL,
+            _column("label", pa.int64(), "class of the image; null where the model is unconditional"),
             _column("image", pa.binary(), "pixels, uint8; shape and channel order in the schema metadata"),
         ]
     ),

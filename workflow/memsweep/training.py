@@ -9,26 +9,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .flow import squared_error
+from .formulation import Formulation
 from .images import ImageSet, to_network
 from .randomness import BatchOrder, generator, stratified_times
 from .run import Run
 from .unet import UNet
 
 
-def build_network(data: ImageSet, run: Run, network: Mapping[str, Any]) -> UNet:
+def build_network(data: ImageSet, run: Run, network: Mapping[str, Any], formulation: Formulation) -> UNet:
     """The run's U-Net, initialised from its seed. ``network``: the config's section of that name."""
     height, width, channels = data.shape
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)
-        return UNet((channels, height, width), data.classes, run.base_channels, **network)
+        return UNet((channels, height, width), formulation.labels, run.base_channels, **network)
 
 
 class Trainer:
     """The state of one run, and the step that advances it.
 
     The state after s steps is a function of the run's parameters and of the data alone:
-    batches, times and noise are derived from (seed, step).
+    batches, noise, times and dropped labels are derived from (seed, step).
 
     Attributes:
         step: optimiser steps taken.
@@ -36,12 +36,21 @@ class Trainer:
         average: their exponential moving average, which is evaluated and sampled from.
     """
 
-    def __init__(self, data: ImageSet, run: Run, network: Mapping[str, Any], ema_decay: float, device: str) -> None:
+    def __init__(
+        self,
+        data: ImageSet,
+        run: Run,
+        network: Mapping[str, Any],
+        formulation: Formulation,
+        ema_decay: float,
+        device: str,
+    ) -> None:
         self.run = run
+        self.formulation = formulation
         self.device = device
         self.ema_decay = ema_decay
         self.step = 0
-        self.network = build_network(data, run, network).to(device)
+        self.network = build_network(data, run, network, formulation).to(device)
         self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
         self.optimiser = torch.optim.Adam(self.network.parameters(), lr=run.learning_rate, fused=True)
         self.images = to_network(data.train.images[: run.train_size]).to(device)
@@ -58,9 +67,10 @@ class Trainer:
         clean = self.images[index]
         noise = torch.randn(clean.shape, generator=source).to(self.device)
         time = stratified_times(len(clean), source).to(self.device)
+        label = self.formulation.drop_labels(self.labels[index], source)
         if self._dropout:  # the one draw that torch makes from its global state
             torch.manual_seed(source.initial_seed())
-        loss = squared_error(self.network, clean, noise, time, self.labels[index]).mean()
+        loss = self.formulation.loss(self.network, clean, noise, time, label).mean()
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
