@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from memsweep import neighbours
-from memsweep.neighbours import nearest
+from memsweep.neighbours import Neighbours, nearest, nearest_in_ranges
 from scipy.spatial.distance import cdist
 
 
@@ -16,24 +20,146 @@ def brute_force(queries: np.ndarray, references: np.ndarray, k: int) -> tuple[np
     return order, np.take_along_axis(distances, order, axis=1)
 
 
-@pytest.mark.parametrize(("m", "n", "d"), [(50, 300, 64), (7, 2, 5), (1, 9, 192), (200, 1000, 3072)])
-def test_neighbours_are_those_of_a_float64_search(m: int, n: int, d: int) -> None:
-    source = np.random.default_rng(0)
-    queries, references = source.random((m, d), dtype=np.float32), source.random((n, d), dtype=np.float32)
-    found = nearest(queries, references)
-    index, distance = brute_force(queries, references, 2)
+def in_integers(queries: np.ndarray, references: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    squared = np.square(queries[:, None].astype(np.int64) - references.astype(np.int64)).sum(axis=2)
+    order = np.argsort(squared, axis=1, kind="stable")[:, :k]
+    return order, np.sqrt(np.take_along_axis(squared, order, axis=1))
+
+
+def assert_exact(found: Neighbours, queries: np.ndarray, references: np.ndarray) -> None:
+    """Against a float64 search, whose own rounding is all that may differ."""
+    index, distance = brute_force(queries, references, found.index.shape[1])
     np.testing.assert_array_equal(found.index, index)
     np.testing.assert_allclose(found.distance, distance, rtol=1e-12)
 
 
+def assert_same(found: Neighbours, expected: Neighbours) -> None:
+    np.testing.assert_array_equal(found.index, expected.index)
+    np.testing.assert_array_equal(found.distance, expected.distance)
+
+
+def small_pieces(monkeypatch: pytest.MonkeyPatch, tile: int, strip: int) -> None:
+    monkeypatch.setattr(neighbours, "TILE", tile)
+    monkeypatch.setattr(neighbours, "STRIP", strip)
+
+
+@pytest.mark.parametrize(("m", "n", "d"), [(50, 300, 64), (7, 2, 5), (1, 9, 192), (200, 5000, 3072), (0, 9, 4)])
+def test_neighbours_are_those_of_a_float64_search(m: int, n: int, d: int) -> None:
+    source = np.random.default_rng(0)
+    queries, references = source.random((m, d), dtype=np.float32), source.random((n, d), dtype=np.float32)
+    assert_exact(nearest(queries, references), queries, references)
+
+
+@pytest.mark.parametrize("k", [1, 5, 30])
+def test_any_number_of_neighbours(k: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    small_pieces(monkeypatch, tile=16, strip=4)
+    source = np.random.default_rng(0)
+    queries, references = source.normal(size=(2, 40, 6)).astype(np.float32)
+    assert_exact(nearest(queries, references, k), queries, references)
+
+
 @settings(deadline=None)
 @given(
-    hnp.arrays(np.uint8, st.tuples(st.integers(1, 12), st.just(4))),
-    hnp.arrays(np.uint8, st.tuples(st.integers(2, 30), st.just(4))),
+    hnp.arrays(np.uint8, st.tuples(st.integers(1, 12), st.just(4)), elements=st.integers(0, 3)),
+    hnp.arrays(np.uint8, st.tuples(st.integers(2, 30), st.just(4)), elements=st.integers(0, 3)),
 )
-def test_distances_are_exact_also_with_duplicates(queries: np.ndarray, references: np.ndarray) -> None:
-    left, right = queries.astype(np.float32) / 255, references.astype(np.float32) / 255
-    np.testing.assert_allclose(nearest(left, right).distance, brute_force(left, right, 2)[1], rtol=1e-12, atol=1e-12)
+def test_images_are_compared_in_integers_and_ties_go_to_the_lower_row(
+    queries: np.ndarray, references: np.ndarray
+) -> None:
+    found = nearest(queries, references)
+    index, distance = in_integers(queries, references, 2)
+    np.testing.assert_array_equal(found.index, index)
+    np.testing.assert_array_equal(found.distance, distance)
+
+
+def test_a_dot_product_beyond_float32_integers_is_still_exact() -> None:
+    source = np.random.default_rng(0)
+    # squared distances beyond 2^24, which differ by 1 or not at all
+    references = np.repeat(source.choice(np.array([0, 255], np.uint8), (4, 3072)), 30, axis=0)
+    references[np.arange(120), source.integers(0, 3072, 120)] = 1
+    queries = source.choice(np.array([0, 255], np.uint8), (30, 3072))
+    found = nearest(queries, references, k=4)
+    index, distance = in_integers(queries, references, 4)
+    np.testing.assert_array_equal(found.index, index)
+    np.testing.assert_array_equal(found.distance, distance)
+
+
+def test_a_hundred_equal_references_and_near_ties(monkeypatch: pytest.MonkeyPatch) -> None:
+    small_pieces(monkeypatch, tile=64, strip=8)
+    source = np.random.default_rng(0)
+    references = source.random((400, 300), dtype=np.float32)
+    equal = source.permutation(400)[:100]
+    references[equal] = references[equal[0]]
+    # one unit in the last place of one feature: far below what the product in float32 resolves
+    near = source.permutation(equal)[:50]
+    references[near, source.integers(0, 300, 50)] *= np.float32(1 + 2**-23)
+    queries = references[equal[:20]] + source.normal(0, 0.01, (20, 300)).astype(np.float32)
+    found = nearest(queries, references, k=6)
+    # float64 resolves them, but cdist's order of additions may break ties: compare with a correctly rounded search
+    squared = np.square(queries[:, None].astype(np.longdouble) - references.astype(np.longdouble)).sum(axis=2)
+    expected = np.take_along_axis(np.sqrt(squared), np.argsort(squared, axis=1, kind="stable")[:, :6], axis=1)
+    np.testing.assert_allclose(found.distance, expected.astype(np.float64), rtol=1e-14)
+    chosen = np.take_along_axis(np.sqrt(squared), found.index, axis=1)
+    np.testing.assert_allclose(chosen.astype(np.float64), expected.astype(np.float64), rtol=1e-14)
+    tied = found.distance[:, :-1] == found.distance[:, 1:]
+    assert tied.any()
+    assert (np.diff(found.index, axis=1)[tied] > 0).all()
+
+
+def test_equal_references_are_at_bitwise_equal_distances(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = np.random.default_rng(0)
+    queries, once = source.random((40, 77), dtype=np.float32), source.random((50, 77), dtype=np.float32)
+    references = np.concatenate([once, once[::-1]])
+    small_pieces(monkeypatch, tile=30, strip=7)
+    found = nearest(queries, references, k=2)
+    np.testing.assert_array_equal(found.distance[:, 0], found.distance[:, 1])
+    np.testing.assert_array_equal(found.index.sum(axis=1), 99)
+    assert (found.index[:, 0] < 50).all()
+
+
+def worst_product(bias: torch.Tensor, left: torch.Tensor, right: torch.Tensor, alpha: float) -> torch.Tensor:
+    """addmm with the largest error that summation in float32 may have, its signs at random."""
+    exact = bias.double() + alpha * left.double() @ right.double()
+    norms = left.double().norm(dim=1)[:, None], right.double().norm(dim=0)
+    bound = (left.shape[1] + 1) * 2**-24 * (norms[1] ** 2 + 2 * norms[0] * norms[1])
+    signs = torch.randint(0, 2, exact.shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    return (exact + signs * bound).float()
+
+
+def near_sphere(source: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Queries to which all references are nearly equally far."""
+    directions = source.normal(size=(500, 200))
+    references = directions / np.linalg.norm(directions, axis=1, keepdims=True)
+    return source.normal(0, 1e-5, (30, 200)).astype(np.float32), references.astype(np.float32)
+
+
+def test_the_result_survives_the_worst_error_that_the_bound_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    queries, references = near_sphere(np.random.default_rng(0))
+    monkeypatch.setattr(torch, "addmm", worst_product)
+    assert_exact(nearest(queries, references), queries, references)
+    # and without the bound it would not
+    monkeypatch.setattr(neighbours, "_error_bound", lambda dimension: 0.0)
+    with pytest.raises(AssertionError):
+        assert_exact(nearest(queries, references), queries, references)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-22, 1e-3, 1e15])
+@pytest.mark.parametrize("offset", [0, 1, 1000])
+def test_features_of_any_scale(scale: float, offset: float) -> None:
+    source = np.random.default_rng(0)
+    points = scale * (offset + source.random((320, 16))).astype(np.float32)
+    queries, references = points[:20], points[20:]
+    found = nearest(queries, references)
+    index, distance = brute_force(queries.astype(np.float64) / scale, references.astype(np.float64) / scale, 2)
+    np.testing.assert_array_equal(found.index, index)
+    np.testing.assert_allclose(found.distance / scale, distance, rtol=1e-9)
+
+
+def test_one_distant_reference_does_not_blur_the_others() -> None:
+    source = np.random.default_rng(0)
+    queries, references = source.random((30, 16), dtype=np.float32), source.random((500, 16), dtype=np.float32)
+    references[100] *= 1e12
+    assert_exact(nearest(queries, references), queries, references)
 
 
 def test_a_copy_far_from_the_origin_is_found_at_distance_zero() -> None:
@@ -43,14 +169,126 @@ def test_a_copy_far_from_the_origin_is_found_at_distance_zero() -> None:
     assert not found.distance[:, 0].any()
 
 
-def test_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+RANGE = st.tuples(st.integers(0, 58), st.integers(2, 60)).map(lambda pair: (pair[0], min(60, pair[0] + pair[1])))
+
+
+@settings(deadline=None)
+@given(st.lists(RANGE, min_size=1, max_size=5), st.integers(3, 80), st.integers(0, 2**32))
+def test_each_range_is_searched_as_if_alone(ranges: list[tuple[int, int]], tile: int, seed: int) -> None:
+    points = np.random.default_rng(seed).integers(0, 4, (72, 5), dtype=np.uint8)
+    queries, references = points[:12], points[12:]
+    with pytest.MonkeyPatch.context() as patch:
+        small_pieces(patch, tile=tile, strip=5)
+        found = nearest_in_ranges(queries, references, ranges, memory=0)
+    for (start, stop), result in zip(ranges, found, strict=True):
+        index, distance = in_integers(queries, references[start:stop], 2)
+        np.testing.assert_array_equal(result.index, index + start)
+        np.testing.assert_array_equal(result.distance, distance)
+
+
+def test_a_distance_that_several_ranges_need_is_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    computed = []
+    addmm = torch.addmm
+    monkeypatch.setattr(torch, "addmm", lambda *a, **b: computed.append((product := addmm(*a, **b)).numel()) or product)
+    points = np.random.default_rng(0).random((100, 8), dtype=np.float32)
+    sizes = [10, 20, 40]
+    ranges = [(0, n) for n in sizes] + [(n, 2 * n) for n in sizes]
+    nearest_in_ranges(points[:7], points, ranges)
+    assert sum(computed) == 7 * 80
+
+
+def test_pieces_and_threads_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     source = np.random.default_rng(1)
-    queries, references = source.random((33, 8), dtype=np.float32), source.random((40, 8), dtype=np.float32)
+    queries, references = source.random((330, 48), dtype=np.float32), source.random((4000, 48), dtype=np.float32)
     whole = nearest(queries, references)
-    monkeypatch.setattr(neighbours, "BLOCK_ENTRIES", 200)
-    np.testing.assert_array_equal(nearest(queries, references).index, whole.index)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3 - min(threads, 2))
+    try:
+        small_pieces(monkeypatch, tile=130, strip=50)
+        assert_same(nearest(queries, references, memory=0), whole)
+    finally:
+        torch.set_num_threads(threads)
 
 
-def test_too_few_references_are_refused() -> None:
-    with pytest.raises(ValueError, match="2 neighbours asked for among 1 references"):
-        nearest(np.zeros((3, 2), np.float32), np.zeros((1, 2), np.float32))
+def test_lower_precision_that_the_process_allows_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    addmm = torch.addmm
+    monkeypatch.setattr(
+        torch, "addmm", lambda *a, **b: seen.append(torch.get_float32_matmul_precision()) or addmm(*a, **b)
+    )
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        nearest(np.zeros((2, 3), np.float32), np.eye(3, dtype=np.float32))
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)
+    assert set(seen) == {"highest"}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_a_gpu_finds_the_same_bit_for_bit(dtype: type) -> None:
+    source = np.random.default_rng(0)
+    points = (255 * source.random((6000, 768))).astype(dtype)
+    points[3000:3100] = points[3000]
+    ranges = [(0, 2000), (2000, 4000), (0, 5000)]
+    on_cpu = nearest_in_ranges(points[5000:], points[:5000], ranges)
+    on_gpu = nearest_in_ranges(points[5000:], points[:5000], ranges, device="cuda")
+    for cpu, gpu in zip(on_cpu, on_gpu, strict=True):
+        assert_same(gpu, cpu)
+
+
+MEMORY_PROGRAM = """
+import resource, sys
+import numpy as np
+from memsweep.neighbours import nearest
+def peak(): return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+equal, memory = sys.argv[1] == "equal", int(sys.argv[2])
+source = np.random.default_rng(0)
+queries = source.integers(0, 256, (256 if equal else 6000, 64), dtype=np.uint8)
+references = source.integers(0, 256, (4096 if equal else 20_000, 64), dtype=np.uint8)
+if equal:
+    references[:] = references[0]
+nearest(queries[:9], references[:99])  # what the first matrix product loads stays loaded
+before = peak()
+nearest(queries, references, memory=memory)
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the unit of ru_maxrss")
+@pytest.mark.parametrize("references", ["different", "equal"])
+def test_working_memory_stays_within_what_is_given(references: str) -> None:
+    memory = 2**27  # all distances of 6000 queries in float32 would be 480 MB
+    command = [sys.executable, "-c", MEMORY_PROGRAM, references, str(memory)]
+    used = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert used < memory
+
+
+def numbers(*shape: int) -> np.ndarray:
+    return np.zeros(shape, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("queries", "references", "ranges", "k", "message"),
+    [
+        (numbers(3, 2), numbers(1, 2), [(0, 1)], 2, "2 neighbours asked for among 1 references"),
+        (numbers(3, 2), numbers(9, 2), [(0, 9), (4, 5)], 2, "2 neighbours asked for among 1 references"),
+        (numbers(3, 2), numbers(9, 2), [(4, 10)], 2, "range 4:10 reaches outside the 9 references"),
+        (numbers(3, 2), numbers(9, 2), [(-2, 4)], 2, "range -2:4 reaches outside the 9 references"),
+        (numbers(3, 2), numbers(9, 2), [(0, 9)], 0, "0 neighbours asked for; at least 1"),
+        (numbers(3, 2), numbers(9, 3), [(0, 9)], 2, r"queries \(3, 2\) and references \(9, 3\) must be rows of one"),
+        (numbers(3), numbers(9, 3), [(0, 9)], 2, "must be rows of one dimension"),
+        (numbers(3, 2).astype(np.float64), numbers(9, 2), [(0, 9)], 2, "queries are float64; uint8 or float32"),
+        (numbers(3, 2), numbers(9, 2).astype(np.int8), [(0, 9)], 2, "references are int8; uint8 or float32"),
+        (numbers(3, 2) + np.nan, numbers(9, 2), [(0, 9)], 2, "must be finite"),
+        (numbers(3, 2), numbers(9, 2) - np.inf, [(0, 9)], 2, "must be finite"),
+        (numbers(3, 2) + 1e20, numbers(9, 2), [(0, 9)], 2, "their squares within float32"),
+    ],
+)
+def test_bad_input_is_refused(
+    queries: np.ndarray, references: np.ndarray, ranges: list[tuple[int, int]], k: int, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        nearest_in_ranges(queries, references, ranges, k)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from .features import FeatureSpace, open_space, pixels, read_features
+from .features import FeatureSpace, open_space, read_features
 from .fidelity import directions, sliced_wasserstein
 from .images import ImageSet, decode, read_images
-from .neighbours import Neighbours, nearest
+from .neighbours import nearest_in_ranges
 from .novelty import copies, share
 from .tables import image_shape, read_arrow, read_table, write_table
 
@@ -47,65 +48,75 @@ def measure_pack(
     steps = samples.select(["run_id", "step", "index"]).to_pandas()
     fidelity = FidelityMeter(settings, features, classifier)
 
+    novelty = NoveltyMeter(settings, data)
+    train_sizes = [int(size) for size in runs["train_size"].unique()]
+    held_out = novelty.held_out(train_sizes)
+    size_of_sample = steps["run_id"].map(runs.set_index("run_id")["train_size"])
+    neighbours = pd.concat([novelty.neighbours(steps[size_of_sample == size], generated, size) for size in train_sizes])
+    pairs = neighbours.groupby(["run_id", "step"])
+
     rows: list[Row] = []
-    found: list[pd.DataFrame] = []
     for run_id, train_size in zip(runs["run_id"], runs["train_size"], strict=True):
-        novelty = NoveltyMeter(settings, data, train_size)
-        rows += [{"run_id": run_id, "step": None, **row} for row in novelty.held_out()]
+        rows.append({"run_id": run_id, "step": None, **held_out[train_size]})
         for step, group in steps[steps["run_id"] == run_id].groupby("step"):
-            chosen = generated[group.index]
-            metrics, neighbours = novelty.measure(chosen)
+            metrics = [
+                *novelty.measure(pairs.get_group((run_id, step))),
+                *fidelity.measure(generated[group.index], train_size),
+            ]
             rows += [{"run_id": run_id, "step": step, **row} for row in metrics]
-            rows += [{"run_id": run_id, "step": step, **row} for row in fidelity.measure(chosen, train_size)]
-            found.append(neighbours.assign(run_id=run_id, step=step))
     table = pd.DataFrame(rows).astype({"step": "Int64"})
     write_table(output / "metrics.parquet", "metrics", table)
-    write_table(output / "neighbours.parquet", "neighbours", pd.concat(found) if found else _no_neighbours())
+    write_table(output / "neighbours.parquet", "neighbours", neighbours)
 
 
 class NoveltyMeter:
-    """Finds copies among the samples of runs with one training set, and in its controls.
+    """Finds copies among the samples of runs, and in their controls.
 
-    The control set is as large as the training set and disjoint from it: the images that
-    follow it in the fixed order, the held-out ones last. Where fewer are left, it is smaller.
+    The control set of N training images is as large and disjoint from them: the images that
+    follow them in the fixed order, the held-out ones last. Where fewer are left, it is smaller.
     """
 
-    def __init__(self, settings: Mapping[str, Any], data: ImageSet, train_size: int) -> None:
+    def __init__(self, settings: Mapping[str, Any], data: ImageSet) -> None:
         self.threshold = settings["f_mem_threshold"]
         self.confidence = settings["confidence"]
-        everything = pixels(np.concatenate([data.train.images, data.test.images]))
-        self.references = {"train": everything[:train_size], "control": everything[train_size : 2 * train_size]}
-        self.first_row = {"train": 0, "control": train_size}
-        self.held_out_images = pixels(data.test.images)
+        self.images = _flat(np.concatenate([data.train.images, data.test.images]))
+        self.held_out_images = _flat(data.test.images)
 
-    def measure(self, samples: np.ndarray) -> tuple[list[Row], pd.DataFrame]:
-        """The share of copies among samples (n, H, W, C), and each sample's two neighbours."""
-        rows, tables = [], []
-        for reference, references in self.references.items():
-            if len(references) < 2:
-                continue
-            neighbours = nearest(pixels(samples), references)
-            rows.append(self._row("f_mem", reference, neighbours))
-            tables.append(
-                pd.DataFrame(
-                    {
-                        "index": np.arange(len(samples)),
-                        "reference": reference,
-                        "nearest": neighbours.index[:, 0] + self.first_row[reference],
-                        "distance": neighbours.distance[:, 0],
-                        "second_distance": neighbours.distance[:, 1],
-                    }
-                )
+    def neighbours(self, samples: pd.DataFrame, images: np.ndarray, train_size: int) -> pd.DataFrame:
+        """The table ``neighbours`` of the samples of all runs with one training set, in one pass over the images.
+
+        Args:
+            samples: columns ``run_id``, ``step`` and ``index``; their index counts rows of ``images``.
+            images: generated images, (n, H, W, C) uint8.
+            train_size: N.
+        """
+        ranges = {"train": (0, train_size), "control": (train_size, min(2 * train_size, len(self.images)))}
+        ranges = {reference: (start, stop) for reference, (start, stop) in ranges.items() if stop - start >= 2}
+        found = nearest_in_ranges(_flat(images[samples.index]), self.images, list(ranges.values()))
+        return pd.concat(
+            samples.assign(
+                reference=reference,
+                nearest=neighbours.index[:, 0],
+                distance=neighbours.distance[:, 0] / 255,
+                second_distance=neighbours.distance[:, 1] / 255,
             )
-        return rows, pd.concat(tables)
+            for reference, neighbours in zip(ranges, found, strict=True)
+        )
 
-    def held_out(self) -> list[Row]:
-        """The rule's false-positive rate: held-out images in place of samples."""
-        neighbours = nearest(self.held_out_images, self.references["train"])
-        return [self._row("f_mem_held_out", "train", neighbours)]
+    def measure(self, neighbours: pd.DataFrame) -> Iterator[Row]:
+        """The share of copies among samples, from their rows of the table ``neighbours``, by reference."""
+        for reference, pairs in neighbours.groupby("reference", sort=False):
+            yield self._row("f_mem", str(reference), pairs["distance"].to_numpy(), pairs["second_distance"].to_numpy())
 
-    def _row(self, metric: str, reference: str, neighbours: Neighbours) -> Row:
-        first, second = neighbours.distance[:, 0], neighbours.distance[:, 1]
+    def held_out(self, train_sizes: Sequence[int]) -> dict[int, Row]:
+        """The rule's false-positive rate by training-set size: held-out images in place of samples."""
+        found = nearest_in_ranges(self.held_out_images, self.images, [(0, size) for size in train_sizes])
+        return {
+            size: self._row("f_mem_held_out", "train", *neighbours.distance.T)
+            for size, neighbours in zip(train_sizes, found, strict=True)
+        }
+
+    def _row(self, metric: str, reference: str, first: np.ndarray, second: np.ndarray) -> Row:
         found = share(copies(first, second, self.threshold), self.confidence)
         return {
             "metric": metric,
@@ -147,6 +158,6 @@ class FidelityMeter:
                 }
 
 
-def _no_neighbours() -> pd.DataFrame:
-    columns = ["run_id", "step", "index", "reference", "nearest", "distance", "second_distance"]
-    return pd.DataFrame(columns=columns)
+def _flat(images: np.ndarray) -> np.ndarray:
+    """Images (n, H, W, C) as rows (n, H·W·C)."""
+    return images.reshape(len(images), math.prod(images.shape[1:]))
