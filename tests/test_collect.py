@@ -22,6 +22,7 @@ METRICS = {
     "projections": 4,
     "bootstrap": 3,
     "confidence": 0.95,
+    "distances": ["sliced_wasserstein"],
 }
 
 
@@ -32,7 +33,8 @@ def results(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     train_pack(pack_settings(), digits, folder / "checkpoints", folder / "train" / "job")
     train_classifier(digits, folder / "classifier.pt")
     for space in ("pixels", "classifier"):
-        write_features(space, digits, folder / "classifier.pt", folder / "features" / f"{space}.parquet")
+        path = folder / "features" / f"{space}.parquet"
+        write_features({"space": space}, digits, folder / "classifier.pt", folder / "cache", path)
     job = folder / "measure" / "job"
     measure_pack(METRICS, digits, folder / "train" / "job", folder / "features", folder / "classifier.pt", job)
     settings = {"jobs": ["job"], "noise_levels": 4, "confidence": 0.9}

@@ -3,10 +3,15 @@ from __future__ import annotations
 import numpy as np
 import ot
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from memsweep.fidelity import directions, sliced_wasserstein
+from memsweep import fidelity
+from memsweep.fidelity import DISTANCES, Distance, Frechet, Kid, SlicedWasserstein, directions, sliced_wasserstein
+from scipy.linalg import sqrtm
 from scipy.stats import wasserstein_distance_nd
+from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
+from torch_fidelity.metric_kid import kid_features_to_metric
 
 
 def value(left: np.ndarray, right: np.ndarray, projections: np.ndarray) -> float:
@@ -56,3 +61,140 @@ def test_the_interval_covers_the_distance_of_the_distribution() -> None:
         assert found.ci_low <= found.value <= found.ci_high
         covered += found.ci_low <= exact <= found.ci_high
     assert covered >= 160  # of 200, 180 expected
+
+
+def sets(m: int, n: int, d: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Correlated features of two distributions, (m, d) and (n, d), float32."""
+    source = np.random.default_rng(seed)
+    mixing = source.normal(size=(d, d)) / np.sqrt(d)
+    left, right = source.normal(0.5, 1.5, size=(m, d)) @ mixing, source.gamma(2, size=(n, d))
+    return left.astype(np.float32), right.astype(np.float32)
+
+
+def closed_form(left: np.ndarray, right: np.ndarray) -> float:
+    """The Fréchet distance as it is written down, with scipy's square root of a matrix."""
+    first, second = np.cov(left.astype(np.float64).T), np.cov(right.astype(np.float64).T)
+    shift = left.mean(axis=0, dtype=np.float64) - right.mean(axis=0, dtype=np.float64)
+    return float(shift @ shift + np.trace(first + second - 2 * sqrtm(first @ second).real))
+
+
+@pytest.mark.parametrize(("m", "n"), [(200, 300), (50, 300), (9, 300), (300, 6), (5, 7), (2, 2)])
+def test_the_frechet_distance_is_its_closed_form_whatever_the_ranks(m: int, n: int) -> None:
+    left, right = sets(m, n, 12)
+    found = Frechet(right, 0.95)(left)
+    # Roots of singular matrices are only as exact as the root of the machine's precision
+    assert found.value == pytest.approx(closed_form(left, right), rel=1e-5)
+    assert 0 <= found.ci_low <= found.value <= found.ci_high < np.inf
+
+
+@pytest.mark.parametrize(("m", "n"), [(500, 400), (30, 400), (30, 20)])
+def test_the_frechet_distance_is_that_of_torch_fidelity(m: int, n: int) -> None:
+    left, right = sets(m, n, 40)
+    statistics = [fid_features_to_statistics(torch.from_numpy(part.astype(np.float64))) for part in (left, right)]
+    expected = fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
+    assert Frechet(right, 0.95)(left).value == pytest.approx(expected, rel=1e-5)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(2, 30), st.integers(1, 40), st.integers(0, 2**31))
+def test_a_set_is_at_no_frechet_distance_from_itself_and_a_shift_adds_its_square(m: int, d: int, seed: int) -> None:
+    points = np.random.default_rng(seed).normal(size=(m, d))
+    shift = np.random.default_rng(seed + 1).normal(size=d)
+    scale = np.square(points).sum(axis=1).mean()
+    assert Frechet(points, 0.95)(points[::-1]).value == pytest.approx(0, abs=1e-6 * scale)
+    assert Frechet(points, 0.95)(points + shift).value == pytest.approx(shift @ shift, rel=1e-6, abs=1e-6 * scale)
+
+
+def test_the_frechet_distance_is_symmetric() -> None:
+    left, right = sets(15, 50, 20)
+    assert Frechet(right, 0.95)(left).value == pytest.approx(Frechet(left, 0.95)(right).value, rel=1e-6)
+
+
+def test_features_that_never_change_make_no_trouble() -> None:
+    """Units that are dead on one side or on both, as those after a rectifier are."""
+    left, right = sets(30, 40, 10)
+    left[:, :3], right[:, 2:5] = 0, 0
+    for reference in (right, right[:4], np.zeros_like(right)):
+        for found in (Frechet(reference, 0.95)(left), Frechet(reference, 0.95)(np.zeros_like(left))):
+            assert np.isfinite([found.value, found.ci_low, found.ci_high]).all()
+    assert Frechet(right, 0.95)(left).value == pytest.approx(closed_form(left, right), rel=1e-5)
+
+
+def brute_force_kid(left: np.ndarray, right: np.ndarray) -> float:
+    """The unbiased estimate as it is written down."""
+    x, y = left.astype(np.float64), right.astype(np.float64)
+
+    def kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return (a @ b.T / a.shape[1] + 1) ** 3
+
+    def others(a: np.ndarray) -> float:
+        return float((kernel(a, a).sum() - np.trace(kernel(a, a))) / (len(a) * (len(a) - 1)))
+
+    return others(x) + others(y) - 2 * float(kernel(x, y).mean())
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(2, 30), st.integers(2, 30), st.integers(1, 8), st.integers(0, 2**31))
+def test_the_kernel_distance_is_its_definition(m: int, n: int, d: int, seed: int) -> None:
+    left, right = sets(m, n, d, seed)
+    found = Kid(right, 0.95)(left)
+    assert found.value == pytest.approx(brute_force_kid(left, right), rel=1e-9, abs=1e-9)
+    assert found.ci_low <= found.value <= found.ci_high
+
+
+def test_the_kernel_distance_is_that_of_torch_fidelity() -> None:
+    left, right = sets(60, 60, 20)
+    parts = (torch.from_numpy(part.astype(np.float64)) for part in (left, right))
+    expected = kid_features_to_metric(*parts, kid_subsets=1, kid_subset_size=60, verbose=False)
+    assert Kid(right, 0.95)(left).value == pytest.approx(expected["kernel_inception_distance_mean"], rel=1e-9)
+
+
+def test_the_jackknife_leaves_each_sample_out_once() -> None:
+    left, right = sets(12, 20, 5)
+    without = [brute_force_kid(np.delete(left, number, axis=0), right) for number in range(12)]
+    error = np.sqrt(11 / 12 * np.square(np.array(without) - np.mean(without)).sum())
+    found = Kid(right, 0.95)(left)
+    assert (found.ci_high - found.ci_low) / 2 == pytest.approx(2.200985 * error, rel=1e-6)  # Student, 11 degrees
+
+
+def test_two_samples_do_not_bound_the_kernel_distance() -> None:
+    left, right = sets(2, 20, 5)
+    assert Kid(right, 0.95)(left) == Distance(pytest.approx(brute_force_kid(left, right)), -np.inf, np.inf)
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_work_in_blocks_changes_nothing(distance: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    left, right = sets(50, 70, 8)
+    asked = {"projections": 6, "bootstrap": 4, "confidence": 0.9}
+    whole = DISTANCES[distance](right, asked)(left)
+    monkeypatch.setattr(fidelity, "BLOCK_ROWS", 16)
+    parts = DISTANCES[distance](right, asked)(left)
+    assert (parts.value, parts.ci_low, parts.ci_high) == pytest.approx((whole.value, whole.ci_low, whole.ci_high))
+
+
+@pytest.mark.parametrize("distance", [Frechet, Kid])
+@pytest.mark.parametrize(
+    ("samples", "dimensions", "shift"),
+    [(200, 4, 0.5), (200, 32, 0.3), (60, 100, 0.3), (60, 100, 0.0)],
+    ids=["many samples", "few samples", "fewer samples than dimensions", "no distance"],
+)
+def test_the_jackknife_interval_covers_what_samples_of_this_size_show(
+    distance: type[Frechet | Kid], samples: int, dimensions: int, shift: float
+) -> None:
+    source = np.random.default_rng(1)
+    deviation = 1 / np.sqrt(np.arange(1, dimensions + 1))
+
+    def draw(count: int, shift: float) -> np.ndarray:
+        return (source.normal(size=(count, dimensions)) + shift) * deviation
+
+    measure = distance(draw(500, 0.0), 0.9)
+    found = [measure(draw(samples, shift)) for _ in range(150)]
+    expected = np.mean([one.value for one in found])
+    covered = sum(one.ci_low <= expected <= one.ci_high for one in found)
+    assert covered >= 122  # of 150, 135 expected; at no distance the intervals are too wide
+
+
+def test_a_prepared_distance_may_be_used_again() -> None:
+    left, right = sets(20, 30, 4)
+    prepared = SlicedWasserstein(right, directions(4, 5), 3, 0.95)
+    assert prepared(left) == prepared(left) == sliced_wasserstein(left, right, directions(4, 5), 3, 0.95)

@@ -45,7 +45,7 @@ def classifier(settings: Settings, files: Arguments) -> None:
 def features(settings: Settings, files: Arguments) -> None:
     from .features import write_features
 
-    write_features(settings["space"], files.images, files.classifier, files.output)
+    write_features(settings, files.images, files.classifier, files.cache, files.output)
 
 
 def measure(settings: Settings, files: Arguments) -> None:
@@ -93,7 +93,7 @@ STAGES: dict[str, tuple[Callable[[Settings, Arguments], None], str, Sequence[str
     "prepare": (prepare, "the dataset as an image table", ["output"]),
     "train": (train, "the runs of one pack", ["images", "checkpoints", "output"]),
     "classifier": (classifier, "the study's own classifier", ["images", "output"]),
-    "features": (features, "features of every image in one space", ["images", "classifier", "output"]),
+    "features": (features, "features of every image in one space", ["images", "classifier", "cache", "output"]),
     "measure": (measure, "metrics of one pack", ["images", "train", "features", "classifier", "output"]),
     "collect": (collect, "the study's tables", ["train", "measured", "output"]),
     "analyse": (analyse, "onsets and scaling exponents", ["tables", "train", "measured", "output"]),

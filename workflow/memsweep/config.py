@@ -187,6 +187,7 @@ def _grid_problems(config: Config) -> Iterator[str]:
             f"network.attention_levels: found {config['network']['attention_levels']}; accepted are levels "
             f"0 to {levels - 1}, as channel_multipliers has {levels}"
         )
+    yield from _metrics_problems(config["metrics"])
     if config["figures"]["distance"] not in config["metrics"]["spaces"]:
         yield (
             f"figures.distance: found {config['figures']['distance']!r}; accepted is one of metrics.spaces, "
@@ -204,6 +205,18 @@ def _formulation_problems(formulation: Mapping[str, Any]) -> Iterator[str]:
             f"or a label_dropout between 0 and 1: guidance needs a network trained with and without labels, and this "
             f"one never is trained {lacking} them"
         )
+
+
+def _metrics_problems(metrics: Config) -> Iterator[str]:
+    """Distances that the figures need, and files that are not there."""
+    if "sliced_wasserstein" not in metrics["distances"]:
+        yield (
+            f"metrics.distances: found {metrics['distances']}; accepted is a list with sliced_wasserstein, "
+            f"which the figures draw"
+        )
+    for space, path in metrics["weights"].items():
+        if not Path(path).is_file():
+            yield f"metrics.weights.{space}: found {path!r}; accepted is the path of a file, and there is none"
 
 
 class _RefusingRepeatedKeys(yaml.SafeLoader):

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
+import pyarrow as pa
 import torch
 
 from .classifier import read_classifier
-from .images import read_images, to_network
-from .tables import read_table, write_table
+from .errors import UserError
+from .files import replacing
+from .images import ImageSet, read_images, to_network
+from .pretrained import SOURCES, file_hash, find_weights, open_network
+from .provenance import fingerprint
+from .tables import read_arrow, write_table
 
 # Images (n, H, W, C) uint8 to features (n, d) float32
 FeatureSpace = Callable[[np.ndarray], np.ndarray]
@@ -24,33 +31,126 @@ def pixels(images: np.ndarray) -> np.ndarray:
     return images.reshape(len(images), -1).astype(np.float32) / 255
 
 
-def open_space(name: str, classifier: Path) -> FeatureSpace:
-    """The feature space of that name: ``pixels``, or the hidden layer of the study's ``classifier``."""
-    if name == "pixels":
-        return pixels
-    network = read_classifier(classifier)
+def hidden_layer(weights: Path) -> FeatureSpace:
+    """The hidden layer of the study's classifier, of which ``weights`` is the file."""
+    network = read_classifier(weights)
 
     @torch.no_grad()
-    def hidden_layer(images: np.ndarray) -> np.ndarray:
+    def features(images: np.ndarray) -> np.ndarray:
         parts = [network.features(part) for part in to_network(images).split(CHUNK)]
-        features: np.ndarray = torch.cat(parts).numpy()
-        return features
+        result: np.ndarray = torch.cat(parts).numpy()
+        return result
 
-    return hidden_layer
+    return features
 
 
-def write_features(space: str, images: Path, classifier: Path, output: Path) -> None:
-    """Write the features of every image of a dataset, so that each pack need not compute them again."""
+def _pretrained(name: str) -> Callable[[Path], FeatureSpace]:
+    return lambda weights: open_network(name, weights)
+
+
+# The spaces that config can ask for, each opened with its file of weights. Another is one function
+# here, or one network in `pretrained`, and one entry in the schema.
+SPACES: dict[str, Callable[[Path], FeatureSpace]] = {
+    "pixels": lambda _: pixels,
+    "classifier": hidden_layer,
+    **{name: _pretrained(name) for name in SOURCES},
+}
+
+
+@dataclass(frozen=True)
+class Space:
+    """A feature space and where its weights are."""
+
+    name: str
+    weights: Path
+
+    @staticmethod
+    def find(name: str, classifier: Path, given: Mapping[str, str] | None = None) -> Space:
+        """The space of that name.
+
+        Args:
+            name: key of `SPACES`.
+            classifier: weights of the study's classifier.
+            given: paths of weights, the config's ``metrics.weights``, for published networks.
+
+        Raises:
+            UserError: as of `pretrained.find_weights`.
+        """
+        return Space(name, find_weights(name, (given or {}).get(name)) if name in SOURCES else classifier)
+
+    @property
+    def version(self) -> str:
+        """What besides the images decides the features of a published network: its weights and our code."""
+        return f"{file_hash(self.weights)[:16]}-{fingerprint('pretrained')}" if self.name in SOURCES else ""
+
+    def open(self) -> FeatureSpace:
+        """The map from images to features."""
+        return SPACES[self.name](self.weights)
+
+
+def write_features(settings: Mapping[str, Any], images: Path, classifier: Path, cache: Path, output: Path) -> None:
+    """Write the features of every image of a dataset, so that each pack need not compute them again.
+
+    Those of published networks do not depend on the study: they are kept in ``cache`` and found there
+    by content, that of the images and of the weights. The study gets a copy, not a link, because a
+    link shares its time stamp, by which Snakemake would take other studies for outdated.
+
+    Args:
+        settings: ``space``, its name, and ``weights``, the config's ``metrics.weights``.
+        images: the prepared image table.
+        classifier: weights of the study's classifier.
+        cache: folder shared by all studies.
+        output: the table of features.
+    """
+    space = Space.find(settings["space"], classifier, settings.get("weights"))
     data = read_images(images)
-    to_features = open_space(space, classifier)
-    frames = [
-        pd.DataFrame({"split": name, "index": np.arange(len(split)), "feature": list(to_features(split.images))})
-        for name, split in (("train", data.train), ("test", data.test))
-    ]
-    write_table(output, "features", pd.concat(frames), {"space": space, "data_hash": data.data_hash})
+    if space.name not in SOURCES:
+        _write(space, data, output)
+        return
+    cached = cache / f"{space.name}-{data.data_hash}-{space.version}.parquet"
+    if not cached.exists():
+        _write(space, data, cached)
+    read_arrow(cached, "features")
+    with replacing(output) as temporary:
+        shutil.copyfile(cached, temporary)
+
+
+def _write(space: Space, data: ImageSet, path: Path) -> None:
+    to_features = space.open()
+    parts = []
+    for name, split in (("train", data.train), ("test", data.test)):
+        features = to_features(split.images)
+        count, dimension = features.shape
+        offsets = np.arange(0, features.size + 1, dimension, dtype=np.int32)
+        columns = {
+            "split": pa.array([name] * count),
+            "index": np.arange(count),
+            "feature": pa.ListArray.from_arrays(offsets, features.reshape(-1)),
+        }
+        parts.append(pa.table(columns))
+    metadata = {"space": space.name, "data_hash": data.data_hash, "version": space.version}
+    write_table(path, "features", pa.concat_tables(parts), metadata)
 
 
 def read_features(path: Path) -> dict[str, np.ndarray]:
     """Features by split, each (n, d) float32, in the order of the image table."""
-    table = read_table(path, "features")
-    return {str(split): np.stack(rows["feature"].tolist()) for split, rows in table.groupby("split")}
+    return _by_split(read_arrow(path, "features"))
+
+
+def features_of(space: Space, path: Path) -> dict[str, np.ndarray]:
+    """`read_features`, of a table that must hold features of this space.
+
+    Raises:
+        UserError: the table was made with other weights or by other code.
+    """
+    table = read_arrow(path, "features")
+    if (table.schema.metadata or {}).get(b"version", b"").decode() != space.version:
+        raise UserError(f"{path}: not made with {space.weights}, or by other code; delete it to make it again")
+    return _by_split(table)
+
+
+def _by_split(table: pa.Table) -> dict[str, np.ndarray]:
+    split = table["split"].to_numpy()
+    values = table["feature"].combine_chunks()
+    features = values.flatten().to_numpy().reshape(len(split), -1)
+    return {name: features[split == name] for name in ("train", "test")}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from .features import FeatureSpace, open_space, read_features
-from .fidelity import directions, sliced_wasserstein
+from .features import Space, features_of
+from .fidelity import DISTANCES, Distance
 from .images import ImageSet, decode, read_images
-from .neighbours import nearest_in_ranges
+from .neighbours import cosine_similarity, nearest_in_ranges
 from .novelty import copies, share
 from .tables import image_shape, read_arrow, read_table, write_table
 
@@ -46,7 +46,10 @@ def measure_pack(
     shape = image_shape({key.decode(): value.decode() for key, value in samples.schema.metadata.items()})
     generated = decode(samples["image"], shape)
     steps = samples.select(["run_id", "step", "index"]).to_pandas()
-    fidelity = FidelityMeter(settings, features, classifier)
+    spaces = {name: Space.find(name, classifier, settings.get("weights")) for name in settings["spaces"]}
+    references = {name: features_of(space, features / f"{name}.parquet") for name, space in spaces.items()}
+    to_features = {name: space.open() for name, space in spaces.items()}
+    fidelity = FidelityMeter(settings, references)
 
     novelty = NoveltyMeter(settings, data)
     train_sizes = [int(size) for size in runs["train_size"].unique()]
@@ -58,11 +61,14 @@ def measure_pack(
     rows: list[Row] = []
     for run_id, train_size in zip(runs["run_id"], runs["train_size"], strict=True):
         rows.append({"run_id": run_id, "step": None, **held_out[train_size]})
+        similarity = SimilarityMeter(settings, references["sscd"], train_size) if "sscd" in spaces else None
+        if similarity:
+            rows += [{"run_id": run_id, "step": None, **row} for row in similarity.held_out()]
         for step, group in steps[steps["run_id"] == run_id].groupby("step"):
-            metrics = [
-                *novelty.measure(pairs.get_group((run_id, step))),
-                *fidelity.measure(generated[group.index], train_size),
-            ]
+            placed = {name: to_space(generated[group.index]) for name, to_space in to_features.items()}
+            metrics = [*novelty.measure(pairs.get_group((run_id, step))), *fidelity.measure(placed, train_size)]
+            if similarity:
+                metrics += similarity.measure(placed["sscd"])
             rows += [{"run_id": run_id, "step": step, **row} for row in metrics]
     table = pd.DataFrame(rows).astype({"step": "Int64"})
     write_table(output / "metrics.parquet", "metrics", table)
@@ -129,33 +135,78 @@ class NoveltyMeter:
         }
 
 
+class SimilarityMeter:
+    """Finds copies by SSCD (Pizzi et al. 2022): samples whose cosine similarity to some image exceeds a threshold.
+
+    The score of Marion & Wu 2026 against the training set; against the held-out images and against
+    a control set, chosen as in `NoveltyMeter`, it says how much of the score is no copying.
+    """
+
+    def __init__(self, settings: Mapping[str, Any], features: Mapping[str, np.ndarray], train_size: int) -> None:
+        self.threshold = settings["sscd_threshold"]
+        self.confidence = settings["confidence"]
+        self.held_out_images = features["test"]
+        following = np.concatenate([features["train"][train_size : 2 * train_size], features["test"]])
+        self.references = {
+            "train": features["train"][:train_size],
+            "test": features["test"],
+            "control": following[:train_size],
+        }
+
+    def measure(self, samples: np.ndarray) -> list[Row]:
+        """The share of copies among samples, given as SSCD features (n, d), against each reference."""
+        return [self._row("sscd_score", reference, samples) for reference in self.references]
+
+    def held_out(self) -> list[Row]:
+        """The rule's false-positive rate: held-out images in place of samples."""
+        return [self._row("sscd_score_held_out", "train", self.held_out_images)]
+
+    def _row(self, metric: str, reference: str, samples: np.ndarray) -> Row:
+        similarity = cosine_similarity(samples, self.references[reference])
+        found = share(similarity > self.threshold, self.confidence)
+        return {
+            "metric": metric,
+            "space": "sscd",
+            "reference": reference,
+            "value": found.value,
+            "ci_low": found.ci_low,
+            "ci_high": found.ci_high,
+            "generated": found.count,
+        }
+
+
 class FidelityMeter:
     """Measures how far samples are from the training set and from the held-out images, in each space."""
 
-    def __init__(self, settings: Mapping[str, Any], features: Path, classifier: Path) -> None:
+    def __init__(self, settings: Mapping[str, Any], references: Mapping[str, Mapping[str, np.ndarray]]) -> None:
         self.settings = settings
-        self.spaces: dict[str, FeatureSpace] = {name: open_space(name, classifier) for name in settings["spaces"]}
-        self.references = {name: read_features(features / f"{name}.parquet") for name in self.spaces}
+        self.references = references
+        self.prepared: dict[tuple[str, str, int], dict[str, Callable[[np.ndarray], Distance]]] = {}
 
-    def measure(self, samples: np.ndarray, train_size: int) -> Iterator[Row]:
-        """Sliced Wasserstein distances of samples (n, H, W, C), in each space and against each split."""
-        for space, to_features in self.spaces.items():
-            generated = to_features(samples)
-            projections = directions(generated.shape[1], self.settings["projections"])
-            splits = self.references[space]
-            for reference, images in (("train", splits["train"][:train_size]), ("test", splits["test"])):
-                distance = sliced_wasserstein(
-                    generated, images, projections, self.settings["bootstrap"], self.settings["confidence"]
-                )
-                yield {
-                    "metric": "sliced_wasserstein",
-                    "space": space,
-                    "reference": reference,
-                    "value": distance.value,
-                    "ci_low": distance.ci_low,
-                    "ci_high": distance.ci_high,
-                    "generated": len(samples),
-                }
+    def measure(self, samples: Mapping[str, np.ndarray], train_size: int) -> Iterator[Row]:
+        """Distances of samples, given as features (n, d) by space, in each space and against each split."""
+        for space, generated in samples.items():
+            for reference in ("train", "test"):
+                for metric, distance_from in self._distances(space, reference, train_size).items():
+                    distance = distance_from(generated)
+                    yield {
+                        "metric": metric,
+                        "space": space,
+                        "reference": reference,
+                        "value": distance.value,
+                        "ci_low": distance.ci_low,
+                        "ci_high": distance.ci_high,
+                        "generated": len(generated),
+                    }
+
+    def _distances(self, space: str, reference: str, train_size: int) -> dict[str, Callable[[np.ndarray], Distance]]:
+        """The distances asked for, prepared once a reference: the held-out images, or a training set."""
+        images = self.references[space][reference]
+        images = images[:train_size] if reference == "train" else images
+        key = (space, reference, len(images))
+        if key not in self.prepared:
+            self.prepared[key] = {name: DISTANCES[name](images, self.settings) for name in self.settings["distances"]}
+        return self.prepared[key]
 
 
 def _flat(images: np.ndarray) -> np.ndarray:

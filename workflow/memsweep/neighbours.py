@@ -287,3 +287,28 @@ def _check(queries: np.ndarray, references: np.ndarray, ranges: Sequence[tuple[i
             raise ValueError(f"range {start}:{stop} reaches outside the {len(references)} references")
         if stop - start < k:
             raise ValueError(f"{k} neighbours asked for among {stop - start} references")
+
+
+def cosine_similarity(samples: np.ndarray, references: np.ndarray) -> np.ndarray:
+    """The cosine similarity of each sample to the most similar reference.
+
+    Args:
+        samples: features (m, d), float32. references: (n, d), float32.
+
+    Returns:
+        (m,), float64, in [-1, 1]. A sample without direction, of length 0, is similar to nothing: 0.
+    """
+    directed = np.linalg.norm(samples, axis=1) > 0
+    similarity = np.zeros(len(samples))
+    if directed.any():
+        # Between unit vectors, |a - b|^2 = 2 - 2 a.b
+        distance = nearest(_unit(samples[directed]), _unit(references), k=1).distance[:, 0]
+        similarity[directed] = 1 - np.square(distance) / 2
+    return similarity
+
+
+def _unit(features: np.ndarray) -> np.ndarray:
+    """Rows scaled to length 1; a row of zeros stays one."""
+    length = np.linalg.norm(features, axis=1, keepdims=True)
+    unit: np.ndarray = features / np.maximum(length, np.finfo(np.float32).tiny)
+    return unit

@@ -75,7 +75,13 @@ class Study:
 
     def features(self, space: str) -> str:
         """Settings of ``features`` for one space."""
-        return canonical({"space": space})
+        weights = self.config["metrics"]["weights"]
+        return canonical({"space": space, "weights": {name: weights[name] for name in weights if name == space}})
+
+    def weights(self, *spaces: str) -> list[str]:
+        """The files of weights that the config gives for these spaces."""
+        given = self.config["metrics"]["weights"]
+        return [given[space] for space in spaces if space in given]
 
     def measure(self) -> str:
         """Settings of ``measure``."""

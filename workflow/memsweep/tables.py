@@ -119,8 +119,14 @@ SCHEMAS: dict[str, pa.Schema] = {
         [
             _RUN,
             _column("step", pa.int64(), "optimiser steps taken; null where the value holds for the whole run", "steps"),
-            _column("metric", pa.string(), "f_mem, f_mem_held_out or sliced_wasserstein"),
-            _column("space", pa.string(), "feature space: pixels or classifier"),
+            _column(
+                "metric",
+                pa.string(),
+                "share of copies: f_mem, sscd_score, and with held-out images in place of samples f_mem_held_out, "
+                "sscd_score_held_out; distance: sliced_wasserstein, frechet (squared; the FID in space inception), "
+                "kid (squared MMD, unbiased, so it may be below 0)",
+            ),
+            _column("space", pa.string(), "feature space: pixels, classifier, inception, sscd or dinov2"),
             _column("reference", pa.string(), "train, test, control (training-set-sized, disjoint from it) or null"),
             _column("value", pa.float64(), "value of the metric"),
             *_interval("value"),

@@ -18,16 +18,18 @@ rule features:
     input:
         images=rules.prepare.output[0],
         classifier=rules.classifier.output[0],
+        weights=lambda wildcards: STUDY.weights(wildcards.space),
     output:
         f"{RESULTS}/data/features/{{space}}.parquet",
     log:
         f"{RESULTS}/logs/features/{{space}}.log",
     params:
         settings=lambda wildcards: STUDY.features(wildcards.space),
+        cache="results/cache/features",
         code=f"feature code {fingerprint('features')}",
     shell:
         "python -m memsweep features --images {input.images} --classifier {input.classifier}"
-        " --output {output} <<< {params.settings:q} 2> {log}"
+        " --cache {params.cache} --output {output} <<< {params.settings:q} 2> {log}"
 
 
 rule measure:
@@ -37,6 +39,7 @@ rule measure:
         runs=rules.train.output.runs,
         samples=rules.train.output.samples,
         features=expand(rules.features.output, space=STUDY.config["metrics"]["spaces"]),
+        weights=STUDY.weights(*STUDY.config["metrics"]["spaces"]),
     output:
         metrics=f"{RESULTS}/measure/{{job}}/metrics.parquet",
         neighbours=f"{RESULTS}/measure/{{job}}/neighbours.parquet",

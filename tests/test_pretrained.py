@@ -1,0 +1,376 @@
+"""Published networks, tested from end to end with random weights in the published formats; no network is needed."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest import mock
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+import timm
+import torch
+from conftest import pack_settings
+from memsweep import features, pretrained
+from memsweep.classifier import train_classifier
+from memsweep.config import resolve, schema
+from memsweep.errors import UserError
+from memsweep.features import SPACES, read_features, write_features
+from memsweep.fidelity import DISTANCES
+from memsweep.images import read_images
+from memsweep.measure import SimilarityMeter, measure_pack
+from memsweep.neighbours import cosine_similarity
+from memsweep.novelty import share
+from memsweep.packs import train_pack
+from memsweep.pretrained import SOURCES, file_hash, find_weights, open_network
+from memsweep.tables import read_arrow, read_table, write_table
+from PIL import Image
+from test_config import changed
+from torch import nn
+from torch_fidelity import feature_extractor_inceptionv3 as library
+from torchvision.transforms import functional as vision
+
+IMAGES = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+SCHEMA = schema()["properties"]
+
+
+def save_inception(path: Path) -> None:
+    torch.manual_seed(0)
+    with (
+        mock.patch.object(library, "load_state_dict_from_url"),
+        mock.patch.object(library.FeatureExtractorInceptionV3, "load_state_dict"),
+    ):
+        network = library.FeatureExtractorInceptionV3("random", ["2048"])
+    # As in a trained network, so that signals neither vanish nor explode
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    torch.save(network.state_dict(), path)
+
+
+class UnitLength(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.normalize(x)
+
+
+def save_sscd(path: Path) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(3, 64, 16, stride=8), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(256, 512)
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        torch.jit.script(nn.Sequential(network, UnitLength()).eval()).save(path)
+
+
+def save_dinov2(path: Path) -> None:
+    """The smallest published size; the published files hold position embeddings of 518x518 images and a mask token."""
+    torch.manual_seed(0)
+    network = timm.create_model("vit_small_patch14_dinov2", num_classes=0)
+    torch.save({**network.state_dict(), "mask_token": torch.zeros(1, 384)}, path)
+
+
+SAVE: dict[str, Callable[[Path], None]] = {"inception": save_inception, "sscd": save_sscd, "dinov2": save_dinov2}
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("weights")
+    for name, save in SAVE.items():
+        save(folder / f"{name}.pt")
+    return {name: str(folder / f"{name}.pt") for name in SAVE}
+
+
+def resized(image: np.ndarray, size: int, mode: Any) -> torch.Tensor:
+    """An image as Pillow resizes it, with ImageNet's normalisation."""
+    pixels = vision.to_tensor(Image.fromarray(image).resize((size, size), mode))
+    return vision.normalize(pixels, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])[None]
+
+
+@torch.no_grad()
+def expected_inception(path: str) -> np.ndarray:
+    extractor = library.FeatureExtractorInceptionV3("random", ["2048"], path)
+    return extractor(torch.tensor(IMAGES).permute(0, 3, 1, 2))[0].numpy()
+
+
+@torch.no_grad()
+def expected_sscd(path: str) -> np.ndarray:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        network = torch.jit.load(path)
+    return torch.cat([network(resized(image, 288, Image.Resampling.BILINEAR)) for image in IMAGES]).numpy()
+
+
+@torch.no_grad()
+def expected_dinov2(path: str) -> np.ndarray:
+    network = timm.create_model("vit_small_patch14_dinov2", num_classes=0, dynamic_img_size=True).eval()
+    saved = torch.load(path)
+    network.load_state_dict({key: value for key, value in saved.items() if key != "mask_token"})
+    return torch.cat([network(resized(image, 224, Image.Resampling.BICUBIC)) for image in IMAGES]).numpy()
+
+
+@pytest.mark.parametrize(
+    ("name", "dimension", "expected"),
+    [("inception", 2048, expected_inception), ("sscd", 512, expected_sscd), ("dinov2", 384, expected_dinov2)],
+)
+def test_a_file_in_the_published_format_gives_the_features_of_its_network(
+    name: str, dimension: int, expected: Callable[[str], np.ndarray], weights: dict[str, str]
+) -> None:
+    network = open_network(name, Path(weights[name]))
+    found = network(IMAGES)
+    reference = expected(weights[name])
+    assert found.shape == (2, dimension)
+    assert found.dtype == np.float32
+    # Pillow rounds to whole grey levels
+    assert np.linalg.norm(found - reference) < 0.01 * np.linalg.norm(reference)
+    assert np.std(found, axis=0).max() > 0
+    np.testing.assert_array_equal(found, network(IMAGES))
+
+
+def test_grey_images_are_shown_as_rgb_and_batches_are_joined(
+    weights: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grey = IMAGES[..., :1]
+    whole = open_network("sscd", Path(weights["sscd"]))(grey.repeat(3, axis=3))
+    monkeypatch.setattr(pretrained, "BATCH", 2)
+    np.testing.assert_allclose(open_network("sscd", Path(weights["sscd"]))(grey), whole, atol=1e-6)
+
+
+def test_an_image_that_is_not_square_keeps_its_shape_for_sscd() -> None:
+    assert pretrained._short_edge(torch.zeros(1, 3, 32, 48, dtype=torch.uint8), 288, "bilinear").shape == (
+        1,
+        3,
+        288,
+        432,
+    )
+
+
+def test_every_space_and_distance_is_in_the_schema() -> None:
+    metrics = SCHEMA["metrics"]["properties"]
+    assert metrics["spaces"]["items"]["enum"] == list(SPACES)
+    assert SCHEMA["figures"]["properties"]["distance"]["enum"] == list(SPACES)
+    assert list(metrics["weights"]["properties"]) == list(SOURCES)
+    assert metrics["distances"]["items"]["enum"] == list(DISTANCES)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("content", [b"", b"not a network", "other tensors"])
+def test_a_file_that_is_no_such_network_is_named(name: str, content: bytes | str, tmp_path: Path) -> None:
+    path = tmp_path / "weights.pt"
+    torch.save({"a": torch.zeros(2)}, path) if isinstance(content, str) else path.write_bytes(content)
+    with pytest.raises(UserError, match=rf"weights\.pt: not the weights of {name}") as error:
+        open_network(name, path)
+    assert len(str(error.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(("name", "module"), [("inception", "torch_fidelity"), ("dinov2", "timm")])
+def test_a_missing_library_is_said_with_how_to_install_it(name: str, module: str, weights: dict[str, str]) -> None:
+    hidden = {module: None, "torch_fidelity.feature_extractor_inceptionv3": None}
+    with mock.patch.dict("sys.modules", hidden), pytest.raises(UserError, match=r"pip install 'memsweep\[features\]'"):
+        open_network(name, Path(weights[name]))
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of torch hub."""
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    return tmp_path / "checkpoints"
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_without_a_network_it_is_said_what_to_put_where(name: str, hub: Path) -> None:
+    with (
+        mock.patch("torch.hub.urlopen", side_effect=URLError("no route to host")),
+        pytest.raises(UserError) as error,
+    ):
+        find_weights(name, None)
+    message = str(error.value)
+    assert SOURCES[name].url in message
+    assert str(hub / SOURCES[name].url.rpartition("/")[2]) in message
+    assert f"metrics.weights.{name}" in message
+    assert "no route to host" in message
+
+
+def test_weights_are_fetched_once_and_kept(hub: Path, weights: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    url = Path(weights["sscd"]).as_uri()
+    monkeypatch.setitem(SOURCES, "sscd", pretrained.Source(url, file_hash(Path(weights["sscd"]))[:8], pretrained.sscd))
+    path = find_weights("sscd", None)
+    assert path == hub / "sscd.pt"
+    assert file_hash(path) == file_hash(Path(weights["sscd"]))
+    with mock.patch("torch.hub.urlopen", side_effect=AssertionError):
+        assert find_weights("sscd", None) == path
+
+
+def test_other_content_than_was_published_is_refused(
+    hub: Path, weights: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = Path(weights["sscd"]).as_uri()
+    monkeypatch.setitem(SOURCES, "sscd", pretrained.Source(url, "00000000", pretrained.sscd))
+    with pytest.raises(UserError, match=r"could not be fetched .*invalid hash value"):
+        find_weights("sscd", None)
+    hub.mkdir(exist_ok=True)
+    (hub / "sscd.pt").write_bytes(b"damaged")
+    with pytest.raises(UserError, match=r"sscd\.pt: not the weights published at"):
+        find_weights("sscd", None)
+
+
+def test_the_hash_of_a_published_file_is_the_one_in_its_name() -> None:
+    assert f"-{SOURCES['inception'].sha256}." in SOURCES["inception"].url
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("metrics.spaces", ["vgg"], "metrics.spaces[0]: found 'vgg'; accepted is one of pixels, classifier, inception"),
+        ("metrics.distances", ["kid"], "metrics.distances: found ['kid']; accepted is a list with sliced_wasserstein"),
+        ("metrics.distances", ["fid"], "accepted is one of sliced_wasserstein, frechet, kid"),
+        ("metrics.sscd_threshold", 1, "metrics.sscd_threshold: found 1; accepted is less than 1"),
+        (
+            "metrics.weights",
+            {"sscd": "no/such.pt"},
+            "metrics.weights.sscd: found 'no/such.pt'; accepted is the path of",
+        ),
+        ("metrics.weights", {"pixels": "a"}, "metrics.weights.pixels: unknown key"),
+    ],
+)
+def test_a_bad_value_is_answered_when_the_config_is_read(path: str, value: Any, expected: str) -> None:
+    with pytest.raises(UserError) as error:
+        resolve(changed(path, value))
+    assert expected in str(error.value)
+
+
+def test_features_are_computed_once_for_all_studies(weights: dict[str, str], digits: Path, tmp_path: Path) -> None:
+    settings = {"space": "sscd", "weights": {"sscd": weights["sscd"]}}
+    cache, first, second = tmp_path / "cache", tmp_path / "first" / "sscd.parquet", tmp_path / "second" / "sscd.parquet"
+    small = mock.Mock(side_effect=lambda images: images.reshape(len(images), -1)[:, :5].astype(np.float32))
+    with mock.patch.dict(features.SPACES, {"sscd": lambda _: small}):
+        write_features(settings, digits, tmp_path / "none.pt", cache, first)
+        assert small.call_count == 2  # one a split
+        write_features(settings, digits, tmp_path / "none.pt", cache, second)
+        assert small.call_count == 2
+        assert first.read_bytes() == second.read_bytes()
+        assert first.stat().st_ino != second.stat().st_ino
+        found = read_features(second)
+        np.testing.assert_array_equal(found["test"], small(read_images(digits).test.images))
+        # Other weights, other features
+        save_sscd(tmp_path / "other.pt")
+        (tmp_path / "other.pt").write_bytes(Path(weights["dinov2"]).read_bytes())
+        write_features({"space": "sscd", "weights": {"sscd": str(tmp_path / "other.pt")}}, digits, first, cache, first)
+        assert small.call_count == 5
+        # Half of a file in the cache is said, not used
+        (kept,) = [path for path in cache.iterdir() if file_hash(Path(weights["sscd"]))[:16] in path.name]
+        kept.write_bytes(kept.read_bytes()[:1000])
+        with pytest.raises(UserError, match=f"{kept.name}: not a whole Parquet file"):
+            write_features(settings, digits, tmp_path / "none.pt", cache, first)
+
+
+@pytest.fixture(scope="module")
+def few_digits(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Sixty digits to train on and forty held out."""
+    table = read_arrow(digits, "images")
+    metadata = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
+    is_train = np.array(table["split"].to_pylist()) == "train"
+    chosen = np.concatenate([np.flatnonzero(is_train)[:60], np.flatnonzero(~is_train)[:40]])
+    path = tmp_path_factory.mktemp("few_digits") / "images.parquet"
+    write_table(path, "images", table.take(chosen), {**metadata, "data_hash": "few"})
+    return path
+
+
+def metrics_settings(weights: dict[str, str]) -> dict[str, Any]:
+    return {
+        "f_mem_threshold": 1 / 3,
+        "sscd_threshold": 0.6,
+        "spaces": ["pixels", "sscd"],
+        "distances": ["sliced_wasserstein", "frechet", "kid"],
+        "weights": {"sscd": weights["sscd"]},
+        "projections": 4,
+        "bootstrap": 3,
+        "confidence": 0.95,
+    }
+
+
+@pytest.fixture(scope="module")
+def measured(few_digits: Path, weights: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pack measured by every distance, in the spaces of the study and in that of SSCD."""
+    folder = tmp_path_factory.mktemp("measured")
+    train_pack(pack_settings(), few_digits, folder / "checkpoints", folder / "train")
+    train_classifier(few_digits, folder / "classifier.pt")
+    settings = metrics_settings(weights)
+    for space in settings["spaces"]:
+        one = {"space": space, "weights": settings["weights"]}
+        write_features(
+            one, few_digits, folder / "classifier.pt", folder / "cache", folder / "features" / f"{space}.parquet"
+        )
+    measure_pack(settings, few_digits, folder / "train", folder / "features", folder / "classifier.pt", folder)
+    return folder
+
+
+def test_features_of_other_weights_are_not_compared(
+    measured: Path, few_digits: Path, weights: dict[str, str], tmp_path: Path
+) -> None:
+    other = tmp_path / "other.pt"
+    other.write_bytes(Path(weights["sscd"]).read_bytes() + b" ")
+    settings = metrics_settings({"sscd": str(other)})
+    with pytest.raises(UserError, match=r"sscd\.parquet: not made with .*other\.pt"):
+        measure_pack(
+            settings, few_digits, measured / "train", measured / "features", measured / "classifier.pt", tmp_path
+        )
+
+
+def test_every_distance_is_measured_in_every_space_at_every_step(measured: Path) -> None:
+    metrics = read_table(measured / "metrics.parquet", "metrics")
+    assert (metrics["ci_low"] <= metrics["value"]).all()
+    assert (metrics["value"] <= metrics["ci_high"]).all()
+    counts = metrics.groupby(["metric", "space", "reference"]).size().to_dict()
+    steps = 3 * 5
+    assert counts == {
+        ("f_mem", "pixels", "train"): steps,
+        ("f_mem", "pixels", "control"): steps,
+        ("f_mem_held_out", "pixels", "train"): 3,
+        **{("sscd_score", "sscd", reference): steps for reference in ("train", "test", "control")},
+        ("sscd_score_held_out", "sscd", "train"): 3,
+        **{
+            (distance, space, split): steps
+            for distance in DISTANCES
+            for space in ("pixels", "sscd")
+            for split in ("train", "test")
+        },
+    }
+
+
+def test_the_share_of_copies_by_sscd_is_its_definition(
+    measured: Path, few_digits: Path, weights: dict[str, str]
+) -> None:
+    images = read_images(few_digits)
+    to_features = open_network("sscd", Path(weights["sscd"]))
+    metrics = read_table(measured / "metrics.parquet", "metrics")
+    found = metrics[metrics["metric"] == "sscd_score_held_out"].iloc[0]
+    cosines = to_features(images.test.images) @ to_features(images.train.images[:8]).T
+    expected = share(cosines.max(axis=1) > 0.6, 0.95)
+    assert (found["value"], found["ci_low"], found["ci_high"]) == (expected.value, expected.ci_low, expected.ci_high)
+    assert found["generated"] == 40
+
+
+def test_copies_are_found_by_their_direction_and_controls_are_other_images() -> None:
+    source = np.random.default_rng(0)
+    split = {"train": source.normal(size=(30, 200)).astype(np.float32), "test": source.normal(size=(5, 200))}
+    split["test"] = split["test"].astype(np.float32)
+    meter = SimilarityMeter({"sscd_threshold": 0.6, "confidence": 0.95}, split, 20)
+    samples = np.concatenate([3 * split["train"][:10], split["train"][20:30], split["test"]])
+    values = {row["reference"]: (row["value"], row["generated"]) for row in meter.measure(samples)}
+    assert values == {"train": (10 / 25, 25), "control": (15 / 25, 25), "test": (5 / 25, 25)}
+    assert meter.held_out()[0]["value"] == 0
+
+
+def test_the_cosine_similarity_is_that_of_the_most_similar_reference() -> None:
+    source = np.random.default_rng(0)
+    samples, references = (source.normal(size=(count, 9)).astype(np.float32) for count in (40, 70))
+    cosines = samples @ references.T
+    cosines /= np.outer(np.linalg.norm(samples, axis=1), np.linalg.norm(references, axis=1))
+    np.testing.assert_allclose(cosine_similarity(samples, references), cosines.max(axis=1), atol=1e-6)
+    samples[0] = 0
+    assert cosine_similarity(samples, references)[0] == 0
+    assert cosine_similarity(references, references) == pytest.approx(1)
