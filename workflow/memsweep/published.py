@@ -109,18 +109,13 @@ def _read(
     bounds: Mapping[float, Bound] | None = None,
 ) -> list[Number]:
     """The numbers of one curve of a figure, by the value of the swept axis."""
-    return [
-        Number(
-            sweep,
-            replace(_BASES[sweep], **{sweep: at}),
-            quantity,
-            value,
-            threshold,
-            (steps or {}).get(at),
-            (bounds or {}).get(at, "exact"),
-        )
-        for at, value in values.items()
-    ]
+    numbers = []
+    for at, value in values.items():
+        changed: dict[str, Any] = {sweep: at}
+        point = replace(_BASES[sweep], **changed)
+        step, bound = (steps or {}).get(at), (bounds or {}).get(at, "exact")
+        numbers.append(Number(sweep, point, quantity, value, threshold, step, bound))
+    return numbers
 
 
 NUMBERS: tuple[Number, ...] = (

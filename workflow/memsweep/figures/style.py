@@ -47,6 +47,16 @@ TIME_LABELS = {"normalised_step": "normalised step $T$", "step": "step"}
 
 MINUS = "\N{MINUS SIGN}"
 
+PUBLISHED: dict[str, Any] = {
+    "marker": "D",
+    "markersize": 4.5,
+    "markerfacecolor": "none",
+    "color": "0.35",
+    "linestyle": "",
+    "zorder": 4,
+}
+"""How a published number is marked."""
+
 _LIGHTEST = 0.62  # luminance above which a line on white paper is hard to see
 _PIXELS = {"pdf": 600}  # an inch; in a PDF this concerns nothing but images
 
@@ -169,6 +179,12 @@ def metric(metrics: pd.DataFrame, name: str, reference: str, space: str) -> pd.D
     return found
 
 
+def seed_offsets(seeds: pd.Series[int]) -> pd.Series[float]:
+    """Places of the seeds around 0, one apart, to draw them side by side."""
+    distinct = sorted(seeds.unique())
+    return seeds.map({seed: place - (len(distinct) - 1) / 2 for place, seed in enumerate(distinct)}).astype(float)
+
+
 def over_seeds(rows: pd.DataFrame, axis: str) -> pd.DataFrame:
     """Mean and band of ``value`` over seeds, for each value of an axis and step.
 
@@ -289,6 +305,16 @@ def logarithmic(ax: Axes, which: Literal["x", "y"]) -> None:
 
 def _formatter(label: Callable[[float], str]) -> FuncFormatter:
     return FuncFormatter(lambda value, _: label(value))
+
+
+def published_marks(ax: Axes, marks: Sequence[tuple[float, float, str]]) -> None:
+    """Mark published numbers: x, y, and whether y is ``exact``, ``at most`` or ``more than`` that (an arrow)."""
+    for x, y, bound in marks:
+        ax.plot(x, y, **PUBLISHED)
+        if bound != "exact":
+            end = (0, 11 if bound == "more than" else -11)  # points
+            arrow = {"arrowstyle": "->", "color": PUBLISHED["color"], "linewidth": 0.8, "shrinkA": 2.5, "shrinkB": 0}
+            ax.annotate("", end, (x, y), textcoords="offset points", arrowprops=arrow)
 
 
 def note(ax: Axes, text: str) -> None:
