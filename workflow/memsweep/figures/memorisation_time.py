@@ -35,7 +35,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     runs = style.along(read_table(sources["runs"], "runs"), "train_size")
     onsets = read_table(sources["onsets"], "onsets").merge(runs[["run_id", "train_size", "seed"]], on="run_id")
     onsets = onsets[onsets["step"] > 0]  # a run that was never evaluated says nothing
-    onsets = onsets.assign(place=onsets["train_size"] * _DODGE ** style.seed_offsets(onsets["seed"]))
+    onsets = onsets.assign(place=onsets["train_size"] * _DODGE ** _offsets(onsets["seed"]))
     scaling = read_table(sources["scaling"], "scaling")
     fits = {fit["definition"]: fit for fit in scaling[scaling["term"] == "train_size"].to_dict("records")}
     colours = style.colours(runs["train_size"].tolist(), settings["palette"])
@@ -61,6 +61,12 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             ax.set_ylabel("onset of memorisation (steps)")
         _legend(figure, bool(marked))
     return figure
+
+
+def _offsets(seeds: pd.Series[int]) -> pd.Series[float]:
+    """Places of the seeds around 0, one apart."""
+    distinct = sorted(seeds.unique())
+    return seeds.map({seed: place - (len(distinct) - 1) / 2 for place, seed in enumerate(distinct)}).astype(float)
 
 
 def _points(ax: Axes, rows: pd.DataFrame, colours: Mapping[float, style.Colour]) -> None:

@@ -49,7 +49,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
 
     with style.styled():
         width = style.WIDTH if len(swept) > 1 else style.WIDTH / 2
-        figure = Figure(figsize=(width, 4.2), layout="constrained")
+        figure = Figure(figsize=(width, 4.4), layout="constrained")
         panels = figure.subplots(2, len(swept), sharex="col", sharey="row", squeeze=False)
         marked = False
         for (top, bottom), axis in zip(panels.T, swept, strict=True):
@@ -69,8 +69,9 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             ax.set_title(rf"$\bf{{{letter}}}$  {title}".rstrip())
             if not ax.lines:
                 style.note(ax, "no values")
-        panels[0, 0].set_ylabel(f"smallest sliced Wasserstein\ndistance to test ({settings['distance']} space)")
-        panels[1, 0].set_ylabel(rf"{_SHARE_LABELS[share]} a factor of ten in steps")
+        panels[0, 0].set_ylabel(f"sliced Wasserstein to test\n({settings['distance']} space)")
+        panels[1, 0].set_ylabel(f"rise of {_SHARE_LABELS[share]}\na decade of steps")
+        figure.align_xlabels(panels[1])
         label = style.definition_label(definition, settings["thresholds"])
         _legend(figure, label, [fidelity, rates], marked, narrow=len(swept) < 2)
     return figure
@@ -85,10 +86,11 @@ def _coordinate(axis: str) -> str:
 
 
 def _places(runs: pd.DataFrame, axis: str) -> pd.DataFrame:
-    """Where each run stands on the logarithmic axis, seeds side by side."""
+    """Where each run stands on the logarithmic axis, the seeds of a value side by side around it."""
     values = runs[_coordinate(axis)].astype(float)
     width = (values.max() / values.min()) ** (1 + 2 * _MARGIN) if values.nunique() > 1 else 4.0
-    places = values * width ** (_DODGE * style.seed_offsets(runs["seed"]))
+    ranks = runs.groupby(axis)["seed"].rank(method="first")
+    places = values * width ** (_DODGE * (ranks - ranks.groupby(runs[axis]).transform("mean")))
     return runs[["run_id", axis]].assign(place=places)
 
 
@@ -134,7 +136,10 @@ def _values(ax: Axes, runs: pd.DataFrame, axis: str) -> None:
     margin = (high / low) ** _MARGIN if high > low else 2.0
     ax.set_xscale("log")
     ax.set_xlim(low / margin, high * margin)
-    ax.set_xticks([float(places[value]) for value in labels], list(labels.values()))
+    # Long labels close together are slanted.
+    slant: dict[str, Any] = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
+    crowded = len(labels) > 3 and axis in ("base_channels", "learning_rate")
+    ax.set_xticks([float(places[value]) for value in labels], list(labels.values()), **(slant if crowded else {}))
     ax.set_xticks([], minor=True)
     ax.set_xlabel(style.AXIS_LABELS[axis])
 

@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.transforms import offset_copy
 
 from ..errors import UserError
 from ..files import replacing
@@ -179,12 +180,6 @@ def metric(metrics: pd.DataFrame, name: str, reference: str, space: str) -> pd.D
     return found
 
 
-def seed_offsets(seeds: pd.Series[int]) -> pd.Series[float]:
-    """Places of the seeds around 0, one apart, to draw them side by side."""
-    distinct = sorted(seeds.unique())
-    return seeds.map({seed: place - (len(distinct) - 1) / 2 for place, seed in enumerate(distinct)}).astype(float)
-
-
 def over_seeds(rows: pd.DataFrame, axis: str) -> pd.DataFrame:
     """Mean and band of ``value`` over seeds, for each value of an axis and step.
 
@@ -309,12 +304,12 @@ def _formatter(label: Callable[[float], str]) -> FuncFormatter:
 
 def published_marks(ax: Axes, marks: Sequence[tuple[float, float, str]]) -> None:
     """Mark published numbers: x, y, and whether y is ``exact``, ``at most`` or ``more than`` that (an arrow)."""
+    arrow = {"arrowstyle": "->", "color": PUBLISHED["color"], "linewidth": 0.8, "shrinkA": 2.5, "shrinkB": 0}
     for x, y, bound in marks:
         ax.plot(x, y, **PUBLISHED)
         if bound != "exact":
-            end = (0, 11 if bound == "more than" else -11)  # points
-            arrow = {"arrowstyle": "->", "color": PUBLISHED["color"], "linewidth": 0.8, "shrinkA": 2.5, "shrinkB": 0}
-            ax.annotate("", end, (x, y), textcoords="offset points", arrowprops=arrow)
+            tip = offset_copy(ax.transData, ax.get_figure(), y=12 if bound == "more than" else -12, units="points")
+            ax.annotate("", (x, y), (x, y), xycoords=tip, textcoords="data", arrowprops=arrow)
 
 
 def note(ax: Axes, text: str) -> None:
