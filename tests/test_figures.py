@@ -13,7 +13,16 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from memsweep.errors import UserError
-from memsweep.figures import dynamics, memorisation_time, novelty_fidelity, sample_sheet, scaling_exponents, style
+from memsweep.figures import (
+    dynamics,
+    memorisation_time,
+    novelty_fidelity,
+    peaks,
+    sample_sheet,
+    scaling_exponents,
+    style,
+)
+from memsweep.peaks import peaks as peaks_table
 from memsweep.run import AXES
 from memsweep.tables import write_table
 
@@ -25,6 +34,8 @@ SETTINGS: dict[str, Any] = {
     "distance": "classifier",
     "confidence": 0.95,
     "axis": "train_size",
+    "onset": "f_mem",
+    "formulation": "rectified_flow",
     "thresholds": {"loss_gap_absolute": 0.05, "loss_gap_relative": 0.5, "f_mem": 0.05},
     "f_mem_threshold": 1 / 3,
     "sheet_steps": 4,
@@ -90,7 +101,8 @@ def study() -> Tables:
         for definition, shift in zip(style.DEFINITIONS, (-0.04, 0.03, 0.1, 0.22), strict=True)
         for term, exponent in (("train_size", 1.0), ("batch_size", -1.0), ("learning_rate", -0.6), ("parameters", -0.4))
     ]
-    return {**{name: pd.DataFrame(rows[name]) for name in rows}, "scaling": pd.DataFrame(scaling)}
+    tables = {**{name: pd.DataFrame(rows[name]) for name in rows}, "scaling": pd.DataFrame(scaling)}
+    return {**tables, "peaks": peaks_table(tables["onsets"], tables["metrics"], 0.95)}
 
 
 def _losses(run_id: str, steps: Any, onset: float, random: Any) -> list[dict[str, Any]]:
@@ -218,6 +230,7 @@ FIGURES: dict[str, ModuleType] = {
     "dynamics": dynamics,
     "memorisation_time": memorisation_time,
     "scaling_exponents": scaling_exponents,
+    "peaks": peaks,
     "novelty_fidelity": novelty_fidelity,
 }
 
@@ -263,7 +276,7 @@ def test_same_tables_give_the_same_files(
 @pytest.mark.parametrize("name", FIGURES)
 def test_one_run_is_enough(name: str, tables: Tables, tmp_path: Path) -> None:
     kept = {key: table.head(1) if key == "runs" else table for key, table in tables.items()}
-    for key in ("trajectories", "metrics", "onsets"):
+    for key in ("trajectories", "metrics", "onsets", "peaks"):
         kept[key] = tables[key][tables[key]["run_id"] == kept["runs"]["run_id"].iloc[0]]
     drawn(name, kept, tmp_path)
 
@@ -381,6 +394,136 @@ def test_one_vague_fit_does_not_hide_the_others(tables: Tables, tmp_path: Path) 
     assert -4 < low < high < 4
     assert {"<", ">"} <= {str(line.get_marker()) for line in figure.axes[0].lines}
     assert "∞" in words(figure)
+
+
+# --- peaks ----------------------------------------------------------------------------------
+
+
+def lines(figure: Figure, marker: str) -> list[Any]:
+    return [line for ax in figure.axes for line in ax.lines if line.get_marker() == marker]
+
+
+def test_peaks_has_two_rows_and_a_column_for_each_swept_axis(tables: Tables, tmp_path: Path) -> None:
+    figure = drawn("peaks", tables, tmp_path)
+    assert len(figure.axes) == 2 * 4
+    tables["runs"] = tables["runs"][tables["runs"]["learning_rate"] == 1e-3]
+    figure = drawn("peaks", tables, tmp_path)
+    assert [ax.get_xlabel() for ax in figure.axes[3:]] == [style.AXIS_LABELS[axis] for axis in style.SWEPT[:3]]
+
+
+def test_censored_peaks_are_hollow_and_runs_without_a_rate_crossed(tables: Tables, tmp_path: Path) -> None:
+    shown = tables["peaks"][tables["peaks"]["definition"] == "f_mem"].set_index("run_id")
+    figure = drawn("peaks", tables, tmp_path)
+    runs = [run_id for axis in style.SWEPT for run_id in style.along(tables["runs"], axis)["run_id"]]
+    fidelity = shown[(shown["quantity"] == "peak_fidelity") & (shown["space"] == "classifier")].loc[runs]
+    rates = shown[shown["quantity"] == "memorisation_rate"].loc[runs]
+    assert len(lines(figure, "v")) == fidelity["censored"].sum() > 0
+    assert len(lines(figure, "x")) == rates["value"].isna().sum() > 0
+    assert len(lines(figure, "o")) == (~fidelity["censored"]).sum() + rates["value"].notna().sum()
+    drawn_values = sorted(
+        float(np.asarray(line.get_ydata())[0]) for line in figure.axes[0].lines if line.get_marker() in "ov"
+    )
+    along = style.along(tables["runs"], "train_size")["run_id"]
+    assert drawn_values == pytest.approx(sorted(fidelity.loc[along, "value"].groupby(level=0).first()))
+
+
+def test_seeds_stand_side_by_side_around_their_value(tables: Tables) -> None:
+    places = peaks._places(style.along(tables["runs"], "train_size"), "train_size")
+    grouped = np.log(places["place"]).groupby(places["train_size"])
+    assert grouped.nunique().tolist() == [2] * len(SIZES)
+    assert np.exp(grouped.mean()).tolist() == pytest.approx(list(SIZES))
+
+
+def paper_study() -> Tables:
+    """The synthetic study moved to the sweep of N of Marion & Wu 2026; everything else is its own."""
+    tables = study()
+    along = style.along(tables["runs"], "train_size")
+    runs = along.assign(
+        train_size=along["train_size"] * 32,  # 2048 to 16384
+        base_channels=128,
+        parameters=92_670_610,
+        batch_size=128,
+        learning_rate=1e-4,
+        dataset="cifar10",
+    )
+    metrics = tables["metrics"].replace({"space": {"classifier": "inception"}})
+    return {**tables, "runs": runs, "metrics": metrics, "peaks": peaks_table(tables["onsets"], metrics, 0.95)}
+
+
+PAPER = {"distance": "inception"}
+MARKED = "Marion & Wu 2026, digitised"
+
+
+def marks(figure: Figure) -> list[list[tuple[float, float]]]:
+    """The published marks of each panel."""
+    return [
+        [tuple(float(np.asarray(end)[0]) for end in line.get_data()) for line in ax.lines if line.get_marker() == "D"]
+        for ax in figure.axes
+    ]
+
+
+def test_published_onsets_appear_at_the_papers_setting(tmp_path: Path) -> None:
+    figure = drawn("memorisation_time", paper_study(), tmp_path)
+    minimum, gap, relative, share = marks(figure)
+    assert minimum == [(2048, 1.0e3), (4096, 2.8e3), (8192, 4.9e3), (16384, 1.1e4)]
+    assert gap == [(2048, 2.8e3), (4096, 6.4e3), (8192, 1.5e4), (16384, 4.0e4)]
+    assert relative == share == []
+    assert MARKED in words(figure)
+    low, high = figure.axes[0].get_ylim()
+    assert low < 1.0e3
+    assert high > 4.0e4
+    other = {"thresholds": {**SETTINGS["thresholds"], "loss_gap_absolute": 0.02}}
+    assert marks(drawn("memorisation_time", paper_study(), tmp_path, **other))[1][0] == (2048, 2.2e3)
+    other["thresholds"]["loss_gap_absolute"] = 0.03
+    assert marks(drawn("memorisation_time", paper_study(), tmp_path, **other))[1] == []
+
+
+def test_published_peaks_keep_their_ratios_and_stand_among_the_runs(tmp_path: Path) -> None:
+    tables = paper_study()
+    figure = drawn("peaks", tables, tmp_path, **PAPER)
+    top, bottom = marks(figure)
+    assert bottom == []
+    sizes, values = zip(*top, strict=True)
+    assert sizes == (2048, 4096, 8192, 16384)
+    assert np.array(values) / values[0] == pytest.approx(np.array([30.6, 14.1, 7.4, 4.8]) / 30.6)
+    ours = tables["peaks"].merge(tables["runs"][["run_id", "train_size"]], on="run_id")
+    ours = ours[(ours["definition"] == "f_mem") & (ours["space"] == "inception")]
+    ours = ours[ours["quantity"] == "peak_fidelity"]
+    centre = np.log(ours["value"]).groupby(ours["train_size"]).mean().mean()
+    assert np.log(values).mean() == pytest.approx(centre)
+    assert f"{MARKED}, scaled to these runs" in words(figure)
+
+
+@pytest.mark.parametrize(
+    ("columns", "settings"),
+    [
+        ({"dataset": "digits"}, {}),
+        ({"parameters": int(92_670_610 * 1.002)}, {}),
+        ({"batch_size": 64}, {}),
+        ({"learning_rate": 1.1e-4}, {}),
+        ({}, {"formulation": "ddpm"}),
+        ({}, {"formulation": None}),
+    ],
+)
+def test_published_marks_appear_nowhere_else(columns: dict[str, Any], settings: dict[str, Any], tmp_path: Path) -> None:
+    tables = paper_study()
+    tables["runs"] = tables["runs"].assign(**columns)
+    for name in ("memorisation_time", "peaks"):
+        figure = drawn(name, tables, tmp_path, **{**PAPER, **settings})
+        assert not any(marks(figure))
+        assert "Marion" not in words(figure)
+
+
+@pytest.mark.parametrize("settings", [{"distance": "classifier"}, {"onset": "test_loss_minimum"}])
+def test_published_peaks_need_the_papers_space_and_an_onset_after_them(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    assert not any(marks(drawn("peaks", paper_study(), tmp_path, **{**PAPER, **settings})))
+
+
+def test_a_study_of_digits_has_no_published_marks(tables: Tables, tmp_path: Path) -> None:
+    for name in ("memorisation_time", "peaks"):
+        assert not any(marks(drawn(name, tables, tmp_path)))
 
 
 # --- novelty and fidelity -------------------------------------------------------------------

@@ -310,6 +310,7 @@ def write_study(folder, runs, diverged=()):
     """Tables of a study whose gap and copies start at 2 N steps, in a pack for each batch of two runs."""
     rng = np.random.default_rng(9)
     write_table(folder / "runs.parquet", "runs", runs)
+    shares = []
     losses, neighbours = [], []
     for start in range(0, len(runs), 2):
         rows, near = [], []
@@ -323,6 +324,8 @@ def write_study(folder, runs, diverged=()):
                     noisy = loss + rng.normal(0, 0.001, 20)
                     rows.append(pd.DataFrame({**common, "split": split, "item": item, "time": 0.5, "loss": noisy}))
                 distance = np.where(item < 20 * memorised, 0.1, 0.9)
+                value = float((distance == 0.1).mean())
+                shares.append({"run_id": run.run_id, "step": step, "value": value, "ci_low": 0.0, "ci_high": 1.0})
                 near.append(
                     pd.DataFrame(
                         {**common, "reference": "train", "nearest": 0, "distance": distance, "second_distance": 1.0}
@@ -334,14 +337,21 @@ def write_study(folder, runs, diverged=()):
             path = folder / f"pack={start}" / f"{name}.parquet"
             write_table(path, name, pd.concat(parts) if parts else empty)
             paths.append(path)
+    metrics = pd.DataFrame(shares, columns=["run_id", "step", "value", "ci_low", "ci_high"])
+    metrics = metrics.assign(metric="f_mem", space="pixels", reference="train", generated=20)
+    write_table(folder / "metrics.parquet", "metrics", metrics)
     return losses, neighbours
 
 
-def test_analyse_writes_both_tables(tmp_path):
+def outputs_in(folder):
+    return [folder / f"{table}.parquet" for table in ("onsets", "scaling", "peaks")]
+
+
+def test_analyse_writes_its_tables(tmp_path):
     runs = grid(product([16, 32, 64, 256], [4], [8], [1e-3], [0, 1]))
     losses, neighbours = write_study(tmp_path, runs)
-    onsets_path, scaling_path = tmp_path / "onsets.parquet", tmp_path / "scaling.parquet"
-    analyse(SETTINGS, tmp_path, losses, neighbours, onsets_path, scaling_path)
+    outputs = onsets_path, scaling_path, peaks_path = outputs_in(tmp_path)
+    analyse(SETTINGS, tmp_path, losses, neighbours, *outputs)
 
     onsets = read_table(onsets_path, "onsets")
     assert list(zip(onsets["run_id"], onsets["definition"], strict=True)) == list(product(runs["run_id"], DEFINITIONS))
@@ -360,16 +370,22 @@ def test_analyse_writes_both_tables(tmp_path):
     assert table.loc[["loss_gap_absolute", "loss_gap_relative", "f_mem"], "censored_runs"].tolist() == [2] * 3
     assert table["exponent"].between(0.8, 1.2).all()
 
-    before = onsets_path.read_bytes(), scaling_path.read_bytes()
-    analyse(SETTINGS, tmp_path, losses[::-1], neighbours[::-1], onsets_path, scaling_path)
-    assert (onsets_path.read_bytes(), scaling_path.read_bytes()) == before
+    rates = read_table(peaks_path, "peaks").merge(runs[["run_id", "train_size"]], on="run_id")
+    rates = rates[rates["definition"] == "f_mem"]
+    assert (rates["censored"] == (rates["train_size"] == 256)).all()
+    early = rates[rates["train_size"] == 16]  # from 32 to 320 steps the share rises from 0 to 1
+    assert early["value"].between(0.9, 1.1).all()
+
+    before = [path.read_bytes() for path in outputs]
+    analyse(SETTINGS, tmp_path, losses[::-1], neighbours[::-1], *outputs)
+    assert [path.read_bytes() for path in outputs] == before
 
 
 def test_analyse_keeps_a_run_that_diverged_before_its_first_evaluation(tmp_path):
     runs = grid(product([16, 32], [4], [8], [1e-3], [0]))
     runs["status"] = ["finished", "diverged"]
     paths = write_study(tmp_path, runs, diverged=["run001"])
-    analyse(SETTINGS, tmp_path, *paths, tmp_path / "onsets.parquet", tmp_path / "scaling.parquet")
+    analyse(SETTINGS, tmp_path, *paths, *outputs_in(tmp_path))
     onsets = read_table(tmp_path / "onsets.parquet", "onsets")
     diverged = onsets[onsets["run_id"] == "run001"]
     assert diverged["definition"].tolist() == list(DEFINITIONS)
@@ -379,7 +395,7 @@ def test_analyse_keeps_a_run_that_diverged_before_its_first_evaluation(tmp_path)
 def test_analyse_reads_packs_without_a_single_evaluation(tmp_path):
     runs = grid(product([16, 32], [4], [8], [1e-3], [0])).assign(status="diverged")
     paths = write_study(tmp_path, runs, diverged=["run000", "run001"])
-    analyse(SETTINGS, tmp_path, *paths, tmp_path / "onsets.parquet", tmp_path / "scaling.parquet")
+    analyse(SETTINGS, tmp_path, *paths, *outputs_in(tmp_path))
     assert read_table(tmp_path / "onsets.parquet", "onsets")["censored"].all()
     assert read_table(tmp_path / "scaling.parquet", "scaling")["exponent"].isna().all()
 
@@ -387,7 +403,7 @@ def test_analyse_reads_packs_without_a_single_evaluation(tmp_path):
 def test_analyse_misses_a_finished_run(tmp_path):
     runs = grid(product([16, 32, 64], [4], [8], [1e-3], [0]))
     losses, neighbours = write_study(tmp_path, runs)
-    outputs = tmp_path / "onsets.parquet", tmp_path / "scaling.parquet"
+    outputs = outputs_in(tmp_path)
     with pytest.raises(UserError, match="run run002: it is finished, but no pack's losses hold it"):
         analyse(SETTINGS, tmp_path, losses[:1], neighbours, *outputs)
     with pytest.raises(UserError, match="run run002: it is finished, but no pack's neighbours hold it"):

@@ -18,9 +18,16 @@ import pytest
 from conftest import TINY, Project  # type: ignore[attr-defined]
 from memsweep.tables import SCHEMAS
 
-FIGURES = ("dynamics_train_size", "dynamics_learning_rate", "memorisation_time", "scaling_exponents")
+FIGURES = ("dynamics_train_size", "dynamics_learning_rate", "memorisation_time", "scaling_exponents", "peaks")
 ALL_FIGURES = (*FIGURES, "novelty_fidelity", "sample_sheet")
-FIGURE_RULES = {"dynamics": 2, "memorisation_time": 1, "scaling_exponents": 1, "novelty_fidelity": 1, "sample_sheet": 1}
+FIGURE_RULES = {
+    "dynamics": 2,
+    "memorisation_time": 1,
+    "scaling_exponents": 1,
+    "peaks": 1,
+    "novelty_fidelity": 1,
+    "sample_sheet": 1,
+}
 PACKS = ("train_size=8/base_channels=4/batch_size=4", "train_size=16/base_channels=4/batch_size=4")
 
 
@@ -40,7 +47,7 @@ def rows_of(table: pd.DataFrame, run_ids: pd.Series[str]) -> pd.DataFrame:
 
 def assert_old_rows_are_the_same(project: Project, before: Project) -> None:
     old = before.table("tables/runs.parquet")["run_id"]
-    for name in ("runs", "trajectories", "noise_levels", "metrics", "onsets"):
+    for name in ("runs", "trajectories", "noise_levels", "metrics", "onsets", "peaks"):
         path = f"tables/{name}.parquet"
         pd.testing.assert_frame_equal(
             rows_of(project.table(path), old), rows_of(before.table(path), old), check_exact=True
@@ -48,7 +55,7 @@ def assert_old_rows_are_the_same(project: Project, before: Project) -> None:
 
 
 def test_a_study_ends_in_tables_that_keep_their_contract_and_in_figures(finished_once: Project) -> None:
-    for name in ("runs", "trajectories", "noise_levels", "metrics", "onsets", "scaling"):
+    for name in ("runs", "trajectories", "noise_levels", "metrics", "onsets", "scaling", "peaks"):
         schema = pq.read_schema(finished_once.results / "tables" / f"{name}.parquet")
         assert schema.names == SCHEMAS[name].names
         assert all(b"meaning" in field.metadata for field in schema)
@@ -257,7 +264,7 @@ def test_the_report_shows_every_figure(finished: Project) -> None:
     text = (finished.folder / "report.html").read_text()
     for name in ALL_FIGURES:
         assert f"{name}.png" in text
-    for name in ("runs", "trajectories", "noise_levels", "metrics", "onsets", "scaling"):
+    for name in ("runs", "trajectories", "noise_levels", "metrics", "onsets", "scaling", "peaks"):
         assert f"{name}.html" in text
 
 

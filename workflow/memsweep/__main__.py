@@ -65,9 +65,8 @@ def analyse(settings: Settings, files: Arguments) -> None:
 
     losses = [files.train / job / "losses.parquet" for job in settings["jobs"]]
     neighbours = [files.measured / job / "neighbours.parquet" for job in settings["jobs"]]
-    analyse(
-        settings, files.tables, losses, neighbours, files.output / "onsets.parquet", files.output / "scaling.parquet"
-    )
+    onsets, scaling, peaks = (files.output / f"{table}.parquet" for table in ("onsets", "scaling", "peaks"))
+    analyse(settings, files.tables, losses, neighbours, onsets, scaling, peaks)
 
 
 def figure(settings: Settings, files: Arguments) -> None:
@@ -96,7 +95,7 @@ STAGES: dict[str, tuple[Callable[[Settings, Arguments], None], str, Sequence[str
     "features": (features, "features of every image in one space", ["images", "classifier", "cache", "output"]),
     "measure": (measure, "metrics of one pack", ["images", "train", "features", "classifier", "output"]),
     "collect": (collect, "the study's tables", ["train", "measured", "output"]),
-    "analyse": (analyse, "onsets and scaling exponents", ["tables", "train", "measured", "output"]),
+    "analyse": (analyse, "onsets, scaling exponents and peaks", ["tables", "train", "measured", "output"]),
     "figure": (figure, "one figure", []),
     "pages": (pages, "the study's tables as pages to read", ["tables", "output"]),
 }

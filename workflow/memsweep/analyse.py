@@ -1,4 +1,4 @@
-"""The stage ``analyse``: onsets of memorisation, and how they scale."""
+"""The stage ``analyse``: onsets of memorisation, how they scale, and what lies on either side of them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from .errors import UserError
 from .onset import DEFINITIONS, LOSS_DEFINITIONS, NEVER_EVALUATED, Onset, copy_onset, loss_onsets
+from .peaks import peaks
 from .scaling import scaling
 from .tables import read_arrow, read_table, write_table
 
@@ -23,8 +24,9 @@ def analyse(
     neighbours: Sequence[Path],
     onsets_path: Path,
     scaling_path: Path,
+    peaks_path: Path,
 ) -> None:
-    """Write ``onsets`` and ``scaling`` of a study.
+    """Write ``onsets``, ``scaling`` and ``peaks`` of a study.
 
     One pack is held in memory at a time. Rows of ``onsets`` follow the table ``runs``, and
     `onset.DEFINITIONS` within a run; every run has a row for each.
@@ -32,11 +34,12 @@ def analyse(
     Args:
         settings: the config's ``onset`` (thresholds and ``bootstrap``), ``f_mem_threshold``
             and ``confidence``.
-        tables: folder of the study's ``runs.parquet``.
+        tables: folder of the study's ``runs.parquet`` and ``metrics.parquet``.
         losses: the packs' tables of losses.
         neighbours: the packs' tables of neighbours.
         onsets_path: receives the table ``onsets``.
         scaling_path: receives the table ``scaling``.
+        peaks_path: receives the table ``peaks``.
 
     Raises:
         UserError: a table cannot be read, or a finished run is in none of the packs.
@@ -53,6 +56,8 @@ def analyse(
     onsets = _table(runs, found)
     write_table(onsets_path, "onsets", onsets)
     write_table(scaling_path, "scaling", scaling(onsets, runs, settings["confidence"]))
+    metrics = read_table(tables / "metrics.parquet", "metrics")
+    write_table(peaks_path, "peaks", peaks(onsets, metrics, settings["confidence"]))
 
 
 def _by_run(paths: Sequence[Path], name: str, columns: list[str]) -> Iterator[tuple[str, pd.DataFrame]]:

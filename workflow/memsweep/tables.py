@@ -142,6 +142,24 @@ SCHEMAS: dict[str, pa.Schema] = {
             *_interval("step"),
         ]
     ),
+    "peaks": pa.schema(
+        [
+            _RUN,
+            _column("definition", pa.string(), "definition of the onset"),
+            _column(
+                "quantity",
+                pa.string(),
+                "peak_fidelity: smallest distance to held-out images at an evaluation up to the onset; "
+                "memorisation_rate: slope of the share of copies after the onset",
+            ),
+            _column("metric", pa.string(), "the distance or share, as in the table metrics"),
+            _column("space", pa.string(), "feature space of the metric"),
+            _column("step", pa.int64(), "where the smallest distance lies; null for a rate", "steps"),
+            _column("value", pa.float64(), "the distance, or share of copies a factor of ten in steps; NaN if unknown"),
+            *_interval("value"),
+            _column("censored", pa.bool_(), "the run ended before the onset: no rate, and the best of the whole run"),
+        ]
+    ),
     "scaling": pa.schema(
         [
             _column("definition", pa.string(), "definition of the onset"),

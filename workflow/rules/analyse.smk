@@ -1,14 +1,16 @@
-# Onsets of memorisation, and how they scale along each axis.
+# Onsets of memorisation, how they scale along each axis, and peak fidelity and rate on either side of them.
 
 
 rule analyse:
     input:
         rules.collect.output.runs,
+        rules.collect.output.metrics,
         expand(rules.train.output.losses, job=STUDY.jobs),
         expand(rules.measure.output.neighbours, job=STUDY.jobs),
     output:
         onsets=f"{RESULTS}/tables/onsets.parquet",
         scaling=f"{RESULTS}/tables/scaling.parquet",
+        peaks=f"{RESULTS}/tables/peaks.parquet",
     log:
         f"{RESULTS}/logs/analyse.log",
     params:

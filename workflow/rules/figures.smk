@@ -29,7 +29,7 @@ rule memorisation_time:
     log:
         f"{RESULTS}/logs/figures/memorisation_time.log",
     params:
-        settings=STUDY.figure("memorisation_time"),
+        settings=STUDY.figure("memorisation_time", formulation=STUDY.config["formulation"]["name"]),
         code=figure_code("memorisation_time"),
     shell:
         "python -m memsweep figure --source runs={input.runs} onsets={input.onsets}"
@@ -48,6 +48,22 @@ rule scaling_exponents:
         code=figure_code("scaling_exponents"),
     shell:
         "python -m memsweep figure --source scaling={input.scaling}"
+        " --output {output} <<< {params.settings:q} 2> {log}"
+
+
+rule peaks:
+    input:
+        runs=rules.collect.output.runs,
+        peaks=rules.analyse.output.peaks,
+    output:
+        figure_files("peaks", "peaks_figure", figure="peak fidelity and rate", axis="all"),
+    log:
+        f"{RESULTS}/logs/figures/peaks.log",
+    params:
+        settings=STUDY.figure("peaks", formulation=STUDY.config["formulation"]["name"]),
+        code=figure_code("peaks"),
+    shell:
+        "python -m memsweep figure --source runs={input.runs} peaks={input.peaks}"
         " --output {output} <<< {params.settings:q} 2> {log}"
 
 
@@ -91,5 +107,6 @@ rule figures:
         expand(rules.dynamics.output, axis=STUDY.axes),
         rules.memorisation_time.output,
         rules.scaling_exponents.output,
+        rules.peaks.output,
         rules.novelty_fidelity.output,
         rules.sample_sheet.output,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from scipy.stats import CensoredData, norm
 
+from .. import published
 from ..tables import read_table
 from . import style
 
@@ -28,7 +29,8 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
 
     Args:
         sources: the tables of `SOURCES`.
-        settings: ``palette``; ``thresholds`` of the onset.
+        settings: ``palette``; ``thresholds`` of the onset; ``formulation``, its name, for the
+            published onsets (left out where it is not given).
     """
     runs = style.along(read_table(sources["runs"], "runs"), "train_size")
     onsets = read_table(sources["onsets"], "onsets").merge(runs[["run_id", "train_size", "seed"]], on="run_id")
@@ -41,18 +43,23 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     with style.styled():
         figure = Figure(figsize=(style.WIDTH, 5.0), layout="constrained")
         panels = figure.subplots(2, 2, sharex=True, sharey=True).ravel()
+        marked: list[float] = []
         for ax, letter, definition in zip(panels, "abcd", style.DEFINITIONS, strict=True):
             rows = onsets[onsets["definition"] == definition]
             ax.set_title(rf"$\bf{{{letter}}}$  {style.definition_label(definition, settings['thresholds'])}", pad=16)
             _points(ax, rows, colours)
             _power_law(ax, rows, fits.get(definition))
+            threshold = settings["thresholds"].get(definition)
+            numbers = published.onsets(runs, "train_size", definition, threshold, settings.get("formulation"))
+            style.published_marks(ax, [(number.point.train_size, number.value, number.bound) for number in numbers])
+            marked += [number.value for number in numbers]
         if len(onsets):
-            _scales(panels[0], onsets, runs)
+            _scales(panels[0], [*onsets["step"], *marked], runs)
         for ax in panels[2:]:
             ax.set_xlabel(style.AXIS_LABELS["train_size"])
         for ax in panels[::2]:
             ax.set_ylabel("onset of memorisation (steps)")
-        _legend(figure)
+        _legend(figure, bool(marked))
     return figure
 
 
@@ -114,12 +121,11 @@ def _say(ax: Axes, text: str) -> None:
     ax.text(0, 1.025, text, transform=ax.transAxes, ha="left", va="bottom", size=7, color="0.25")
 
 
-def _scales(ax: Axes, onsets: pd.DataFrame, runs: pd.DataFrame) -> None:
+def _scales(ax: Axes, steps: Sequence[float], runs: pd.DataFrame) -> None:
     """Logarithmic axes, shared by the panels, with a tick at each N."""
     sizes = sorted(runs["train_size"].unique())
     ax.set_yscale("log")
-    low, high = onsets["step"].min(), onsets["step"].max()
-    ax.set_ylim(low / 1.6, high * 2)
+    ax.set_ylim(min(steps) / 1.6, max(steps) * 2)
     style.logarithmic(ax, "y")
     ax.set_xscale("log")
     ax.set_xlim(sizes[0] / 1.3, sizes[-1] * 1.3)
@@ -127,11 +133,13 @@ def _scales(ax: Axes, onsets: pd.DataFrame, runs: pd.DataFrame) -> None:
     ax.set_xticks([], minor=True)
 
 
-def _legend(figure: Figure) -> None:
+def _legend(figure: Figure, marked: bool) -> None:
     shapes = [
         Line2D([], [], color=style.INK, marker="o", markersize=3.5, linewidth=1, label="onset and its interval"),
         Line2D([], [], color=style.INK, marker="^", linestyle="", markerfacecolor="w", label="run ended before it"),
         Line2D([], [], color=style.INK, linewidth=1.1, label="fitted power law"),
         Line2D([], [], color="0.6", linewidth=0.8, linestyle=(0, (1, 1.5)), label=r"$\tau \propto N$"),
     ]
-    figure.legend(handles=shapes, loc="outside lower center", ncols=4)
+    if marked:
+        shapes.append(Line2D([], [], label=published.LABEL, **style.PUBLISHED))
+    figure.legend(handles=shapes, loc="outside lower center", ncols=3 if marked else 4)

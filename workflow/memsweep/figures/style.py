@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.transforms import offset_copy
 
 from ..errors import UserError
 from ..files import replacing
@@ -46,6 +47,16 @@ AXIS_LABELS = {
 TIME_LABELS = {"normalised_step": "normalised step $T$", "step": "step"}
 
 MINUS = "\N{MINUS SIGN}"
+
+PUBLISHED: dict[str, Any] = {
+    "marker": "D",
+    "markersize": 4.5,
+    "markerfacecolor": "none",
+    "color": "0.35",
+    "linestyle": "",
+    "zorder": 4,
+}
+"""How a published number is marked."""
 
 _LIGHTEST = 0.62  # luminance above which a line on white paper is hard to see
 _PIXELS = {"pdf": 600}  # an inch; in a PDF this concerns nothing but images
@@ -289,6 +300,16 @@ def logarithmic(ax: Axes, which: Literal["x", "y"]) -> None:
 
 def _formatter(label: Callable[[float], str]) -> FuncFormatter:
     return FuncFormatter(lambda value, _: label(value))
+
+
+def published_marks(ax: Axes, marks: Sequence[tuple[float, float, str]]) -> None:
+    """Mark published numbers: x, y, and whether y is ``exact``, ``at most`` or ``more than`` that (an arrow)."""
+    arrow = {"arrowstyle": "->", "color": PUBLISHED["color"], "linewidth": 0.8, "shrinkA": 2.5, "shrinkB": 0}
+    for x, y, bound in marks:
+        ax.plot(x, y, **PUBLISHED)
+        if bound != "exact":
+            tip = offset_copy(ax.transData, ax.get_figure(), y=12 if bound == "more than" else -12, units="points")
+            ax.annotate("", (x, y), (x, y), xycoords=tip, textcoords="data", arrowprops=arrow)
 
 
 def note(ax: Axes, text: str) -> None:

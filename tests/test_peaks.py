@@ -1,0 +1,272 @@
+"""Peak fidelity and memorisation rate: by hand, as rules for all inputs, and against simulated runs."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.api as sm
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from memsweep import published
+from memsweep.peaks import memorisation_rate, peak_fidelity, peaks
+from memsweep.published import Point
+from memsweep.tables import read_table, write_table
+
+STEPS = [10, 20, 40, 80, 160, 320]
+
+
+def distances(values: list[float], steps: list[int] = STEPS) -> pd.DataFrame:
+    value = np.asarray(values, float)
+    return pd.DataFrame({"step": steps, "value": value, "ci_low": value - 0.5, "ci_high": value + 1})
+
+
+def shares(values: Any, steps: Any = STEPS, samples: int = 100) -> pd.DataFrame:
+    return pd.DataFrame({"step": steps, "value": np.asarray(values, float), "generated": samples})
+
+
+# --- peak fidelity ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("until", "value", "step"),
+    [
+        (10, 9.0, 10),  # the onset at the first evaluation
+        (79.9, 4.0, 40),
+        (80, 3.0, 80),  # an evaluation at the onset counts
+        (80 * (1 - 1e-12), 3.0, 80),  # also where rounding moved the onset
+        (200, 3.0, 80),
+        (math.inf, 2.0, 320),
+    ],
+)
+def test_the_smallest_distance_up_to_the_onset(until: float, value: float, step: int) -> None:
+    peak = peak_fidelity(distances([9, 5, 4, 3, 6, 2]), until)
+    assert (peak.value, peak.step, peak.ci_low, peak.ci_high) == (value, step, value - 0.5, value + 1)
+
+
+def test_no_evaluation_up_to_the_onset() -> None:
+    assert math.isnan(peak_fidelity(distances([1] * 6), 9).value)
+    assert peak_fidelity(distances([], []), math.inf).step is None
+
+
+@given(st.lists(st.floats(0.1, 1e3), min_size=6, max_size=6), st.floats(10, 400), st.floats(1, 3))
+def test_a_later_onset_never_worsens_the_peak(values: list[float], until: float, later: float) -> None:
+    table = distances(values)
+    early, late = peak_fidelity(table, until), peak_fidelity(table, until * later)
+    assert late.value <= early.value
+    assert early.value in values
+    assert early.step is not None
+    assert early.step <= until
+
+
+# --- memorisation rate ------------------------------------------------------------------
+
+
+def test_a_straight_rise_has_its_slope_whatever_the_weights() -> None:
+    rate = memorisation_rate(shares([0, 0, 0.1, 0.2, 0.3, 0.4]), 40, 0.95)
+    assert rate.value == pytest.approx(0.1 / math.log10(2))
+    assert rate.step is None
+    assert rate.ci_high - rate.value == pytest.approx(rate.value - rate.ci_low)
+
+
+def test_the_rise_ends_with_the_first_share_above_nine_tenths_of_the_maximum() -> None:
+    rising = [0, 0.2, 0.4, 0.76]  # 0.76 > 0.9 · 0.8; what follows is a plateau
+    full = memorisation_rate(shares([*rising, 0.8, 0.78]), 10, 0.95)
+    cut = memorisation_rate(shares(rising, STEPS[:4]), 10, 0.95)
+    assert full == cut
+    # The maximum is that after the onset
+    assert memorisation_rate(shares([0.9, 0, 0.1, 0.2, 0.3, 0.4]), 20, 0.95).value > 0
+
+
+@pytest.mark.parametrize(
+    ("values", "onset"),
+    [([0, 0, 0, 0.1, 0.2, 0.3], 161), ([0, 0, 0.1, 0.6, 0.6, 0.6], 40), ([0, 0, 0, 0, 0, 0.1], math.inf), ([], 0)],
+)
+def test_fewer_than_three_evaluations_on_the_rise_give_no_rate(values: list[float], onset: float) -> None:
+    rate = memorisation_rate(shares(values, STEPS[: len(values)]), onset, 0.95)
+    assert all(map(math.isnan, (rate.value, rate.ci_low, rate.ci_high)))
+
+
+def test_the_slope_is_that_of_weighted_least_squares() -> None:
+    values, samples = np.array([0.02, 0.1, 0.35, 0.5, 0.6, 0.95]), 80
+    smoothed = (values * samples + 2) / (samples + 4)
+    design = sm.add_constant(np.log10(np.array(STEPS, float)))
+    fit = sm.WLS(values, design, weights=samples / (smoothed * (1 - smoothed))).fit(cov_type="fixed scale")
+    rate = memorisation_rate(shares(values, samples=samples), 10, 0.95)
+    assert rate.value == pytest.approx(fit.params[1])
+    # Its interval, for independent shares, is never the wider one
+    assert (rate.ci_high - rate.ci_low) / 2 >= 1.96 * fit.bse[1] * (1 - 1e-4)
+
+
+@given(st.lists(st.integers(0, 200), min_size=3, max_size=12), st.floats(0.01, 100), st.integers(10, 10_000))
+def test_a_rate_is_the_same_against_the_normalised_step(hits: list[int], scale: float, samples: int) -> None:
+    steps = np.geomspace(100, 1e5, len(hits))
+    values = np.array(hits) / 200
+    rate = memorisation_rate(shares(values, steps, samples), steps[0], 0.9)
+    moved = memorisation_rate(shares(values, steps * scale, samples), steps[0] * scale, 0.9)
+    np.testing.assert_allclose(
+        (moved.value, moved.ci_low, moved.ci_high), (rate.value, rate.ci_low, rate.ci_high), rtol=1e-6, atol=1e-9
+    )
+    assert not rate.ci_low > rate.value
+    assert not rate.value > rate.ci_high
+
+
+@settings(max_examples=30)
+@given(st.lists(st.integers(1, 99), min_size=4, max_size=8, unique=True))
+def test_more_samples_narrow_the_interval(hits: list[int]) -> None:
+    values, steps = np.sort(hits) / 100, np.geomspace(10, 1e4, len(hits))
+    few = memorisation_rate(shares(values, steps, 100), 10, 0.95)
+    many = memorisation_rate(shares(values, steps, 100_000), 10, 0.95)
+    if math.isfinite(few.value):
+        assert many.ci_high - many.ci_low < few.ci_high - few.ci_low
+
+
+@pytest.mark.parametrize("stays", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("evaluations", [4, 12])
+def test_the_interval_covers_the_slope(stays: float, evaluations: int) -> None:
+    """Simulated histories: with probability ``stays`` a copy stays one, else each step is drawn afresh."""
+    random = np.random.default_rng(0)
+    samples, repeats = 200, 400
+    steps = np.geomspace(100, 1000, evaluations)
+    truth = np.linspace(0.05, 0.85, evaluations)  # a slope of 0.8 a decade
+    found = []
+    for _ in range(repeats):
+        lasting = random.random((samples, 1)) < stays
+        level = np.where(lasting, random.random((samples, 1)), random.random((samples, evaluations)))
+        found.append(memorisation_rate(shares((level < truth).mean(axis=0), steps, samples), 100, 0.9))
+    covered = np.mean([rate.ci_low <= 0.8 <= rate.ci_high for rate in found])
+    assert covered > 0.9 - 3 * math.sqrt(0.9 * 0.1 / repeats)
+    assert np.mean([rate.value for rate in found]) == pytest.approx(0.8, abs=0.02)
+    if stays == 1.0:  # the interval is not wider than it must be
+        assert covered < 0.97
+
+
+# --- the table --------------------------------------------------------------------------
+
+
+def metrics_of(run_id: str, metric: str, space: str, reference: str, values: list[float]) -> pd.DataFrame:
+    return distances(values).assign(run_id=run_id, metric=metric, space=space, reference=reference, generated=100)
+
+
+def small_study() -> tuple[pd.DataFrame, pd.DataFrame]:
+    onsets = pd.DataFrame(
+        {
+            "run_id": ["a", "a", "b"],
+            "definition": ["test_loss_minimum", "f_mem", "f_mem"],
+            "step": [20.0, 80.0, 320.0],
+            "censored": [False, False, True],
+        }
+    )
+    parts = [
+        metrics_of("a", "sliced_wasserstein", "pixels", "test", [9, 5, 4, 3, 6, 2]),
+        metrics_of("a", "sliced_wasserstein", "pixels", "train", [1] * 6),
+        metrics_of("a", "f_mem", "pixels", "train", [0, 0, 0, 0.2, 0.4, 0.6]),
+        metrics_of("a", "f_mem", "pixels", "control", [0.5] * 6),
+        metrics_of("b", "sliced_wasserstein", "pixels", "test", [9, 5, math.nan, 7, 6, 8]),
+        metrics_of("b", "f_mem", "pixels", "train", [0] * 6),
+        metrics_of("a", "sscd_score", "sscd", "train", [0, 0, 0, 0.1, 0.2, 0.3]),
+        metrics_of("a", "f_mem_held_out", "pixels", "train", [0.1] * 6).head(1).assign(step=None),
+    ]
+    return onsets, pd.concat(parts, ignore_index=True).astype({"step": "Int64"})
+
+
+def test_the_table_by_hand(tmp_path: Any) -> None:
+    table = peaks(*small_study(), 0.95)
+    write_table(tmp_path / "peaks.parquet", "peaks", table)
+    table = read_table(tmp_path / "peaks.parquet", "peaks")
+    assert len(table) == 3 * 3  # a distance and two shares, for each run and definition
+
+    fidelity = table[table["quantity"] == "peak_fidelity"].set_index(["run_id", "definition"])
+    assert fidelity["value"].tolist() == [5.0, 3.0, 5.0]
+    assert fidelity["step"].tolist() == [20, 80, 20]
+    assert fidelity["censored"].tolist() == [False, False, True]
+
+    rates = table[table["quantity"] == "memorisation_rate"].set_index(["metric", "run_id", "definition"])
+    assert rates["step"].isna().all()
+    assert rates.loc[("f_mem", "a", "f_mem"), "value"] == pytest.approx(0.2 / math.log10(2))
+    assert rates.loc[("sscd_score", "a", "f_mem"), "value"] == pytest.approx(0.1 / math.log10(2))
+    assert rates.loc[[("f_mem", "b", "f_mem"), ("sscd_score", "b", "f_mem")], "value"].isna().all()
+    # From an earlier onset the foot of the curve counts too
+    assert 0 < rates.loc[("f_mem", "a", "test_loss_minimum"), "value"] < 0.2 / math.log10(2)
+
+
+def test_a_study_without_metrics_has_no_peaks(tmp_path: Any) -> None:
+    onsets, metrics = small_study()
+    table = peaks(onsets, metrics.head(0), 0.95)
+    assert table.empty
+    write_table(tmp_path / "peaks.parquet", "peaks", table)
+
+
+# --- published numbers ------------------------------------------------------------------
+
+
+def test_published_parameters_are_those_of_the_papers_network() -> None:
+    channels = np.array([16, 32, 64, 128, 192])
+    expected = set((5090 * channels**2 + 68325 * channels + 530450).tolist())
+    assert {number.point.parameters for number in published.NUMBERS} <= expected
+
+
+def test_published_exponents_are_those_of_the_numbers() -> None:
+    seen = 0
+    for known in published.EXPONENTS:
+        numbers = [
+            number
+            for number in published.NUMBERS
+            if (number.sweep, number.quantity, number.threshold) == (known.sweep, known.quantity, known.threshold)
+        ]
+        if not numbers:
+            continue  # only its exponent is known
+        seen += 1
+        numbers = [number for number in numbers if number.bound != "more than"]
+        x = np.log([getattr(number.point, known.sweep) for number in numbers])
+        slope = np.polyfit(x, np.log([number.value for number in numbers]), 1)[0]
+        # Each number is read to ±10 %
+        assert slope == pytest.approx(known.value, abs=0.2)
+    assert seen == 7
+
+
+def test_every_published_number_is_tagged() -> None:
+    for number in published.NUMBERS:
+        assert number.tolerance == 0.1
+        assert "2605.06077" in number.source
+        assert math.isnan(number.value) == (number.bound == "never")
+        assert number.point.batch_size == 128 or number.sweep != "train_size"
+
+
+def paper_runs(**columns: Any) -> pd.DataFrame:
+    base = {"train_size": 2048, "parameters": 92_670_610, "batch_size": 16, "learning_rate": 1e-4}
+    return pd.DataFrame({"dataset": "cifar10", **base, **columns})
+
+
+@pytest.mark.parametrize(
+    ("sweep", "values", "onsets", "minima"),
+    [
+        ("batch_size", [16, 32, 48], [2.2e4, 9.8e3], [16.2, 21.1]),
+        ("parameters", [2_926_690, 7_930_000, 25_751_890], [8.8e4, 3.2e4], [31.0, 25.0]),
+        ("learning_rate", [5e-5, 1e-4, 2e-4], [2.1e4, 2.2e4], [23.8, 16.6]),
+    ],
+)
+def test_published_numbers_of_the_runs_shown(
+    sweep: str, values: list[float], onsets: list[float], minima: list[float]
+) -> None:
+    runs = paper_runs(**{sweep: values})
+    found = published.onsets(runs, sweep, "loss_gap_absolute", 0.05, "rectified_flow")
+    assert [number.value for number in found] == onsets
+    assert published.onsets(runs, sweep, "loss_gap_absolute", 0.2, "rectified_flow") == []
+    assert published.onsets(runs, sweep, "f_mem", 0.05, "rectified_flow") == []
+    assert published.onsets(runs, sweep, "loss_gap_absolute", 0.05, "edm") == []
+    near = published.first_minima(runs, sweep, "f_mem", "inception", "rectified_flow")
+    assert [number.value for number in near] == minima
+    assert published.first_minima(runs.assign(dataset="mnist"), sweep, "f_mem", "inception", "rectified_flow") == []
+
+
+def test_score_thresholds_belong_to_the_sscd_score() -> None:
+    runs = paper_runs(train_size=[2048, 16384], batch_size=128)
+    scores = published.onsets(runs, "train_size", "sscd_score", 0.05, "rectified_flow")
+    assert [(number.value, number.bound) for number in scores] == [(9.9e3, "exact"), (7e4, "more than")]
+    scores = published.onsets(runs, "train_size", "sscd_score", 0.5, "rectified_flow")
+    assert [number.value for number in scores] == [3.0e4]
+    assert Point(2048, 92_670_610, 128, 1e-4).is_at(runs.iloc[0])
