@@ -52,7 +52,8 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             threshold = settings["thresholds"].get(definition)
             numbers = published.onsets(runs, "train_size", definition, threshold, settings.get("formulation"))
             style.published_marks(ax, [(number.point.train_size, number.value, number.bound) for number in numbers])
-            marked += [number.value for number in numbers]
+            # Room for the arrow below a mark
+            marked += [number.value / (1.4 if number.bound == "at most" else 1) for number in numbers]
         if len(onsets):
             _scales(panels[0], [*onsets["step"], *marked], runs)
         for ax in panels[2:]:

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
-from matplotlib.transforms import offset_copy
+from matplotlib.transforms import ScaledTranslation
 
 from ..errors import UserError
 from ..files import replacing
@@ -308,7 +308,8 @@ def published_marks(ax: Axes, marks: Sequence[tuple[float, float, str]]) -> None
     for x, y, bound in marks:
         ax.plot(x, y, **PUBLISHED)
         if bound != "exact":
-            tip = offset_copy(ax.transData, ax.get_figure(), y=12 if bound == "more than" else -12, units="points")
+            up = 12 if bound == "more than" else -12  # points
+            tip = ax.transData + ScaledTranslation(0, up / 72, ax.figure.dpi_scale_trans)
             ax.annotate("", (x, y), (x, y), xycoords=tip, textcoords="data", arrowprops=arrow)
 
 
