@@ -10,7 +10,7 @@ min_version("9.8")
 
 
 # The embedded study, unless another is given with --configfile.
-if "study" not in config:
+if not workflow.configfiles:
 
     configfile: "config/config.yaml"
 

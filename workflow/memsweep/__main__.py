@@ -33,7 +33,15 @@ def prepare(settings: Settings, files: Arguments) -> None:
 def train(settings: Settings, files: Arguments) -> None:
     from .packs import train_pack
 
-    train_pack(settings, files.images, files.checkpoints, files.output)
+    train_pack(
+        settings,
+        files.images,
+        files.checkpoints,
+        files.output,
+        device=files.device,
+        threads=files.threads,
+        checkpoint_seconds=files.checkpoint_seconds,
+    )
 
 
 def classifier(settings: Settings, files: Arguments) -> None:
@@ -124,6 +132,11 @@ def parse(arguments: Sequence[str] | None) -> Arguments:
         stage = stages.add_parser(name, help=purpose, description=f"Makes {purpose}.")
         for file in files:
             stage.add_argument(f"--{file}", type=Path, required=True)
+        if name == "train":
+            # How to train, which changes no number, and so is no setting
+            stage.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+            stage.add_argument("--threads", type=int, default=1)
+            stage.add_argument("--checkpoint-seconds", type=float, default=60)
         if name == "figure":
             stage.add_argument("--source", nargs="+", type=named_path, required=True, metavar="TABLE=PATH")
             stage.add_argument("--output", nargs="+", type=Path, required=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import math
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -45,6 +46,7 @@ def resolve(config: Mapping[str, Any], files: list[Path] | None = None) -> Confi
     config = _with_scientific_numbers(config)
     problems = list(_file_problems(files or []))
     problems += [_sentence(error) for error in sorted(_schema_errors(config), key=lambda e: list(map(str, e.path)))]
+    problems += _not_finite(config)
     resolved: Config = {}
     if not problems:
         resolved = _with_defaults(config, schema())
@@ -66,8 +68,12 @@ def _with_scientific_numbers(value: Any) -> Any:
 
 
 def _with_defaults(value: Any, subschema: Mapping[str, Any]) -> Any:
+    if "$ref" in subschema:
+        subschema = schema()["$defs"][subschema["$ref"].split("/")[-1]]
+    if isinstance(value, list):
+        return [_with_defaults(item, subschema.get("items", {})) for item in value]
     if not isinstance(value, Mapping):
-        return value
+        return _one_spelling(value, subschema)
     branches = [branch["then"] for branch in subschema.get("allOf", []) if _is_valid(value, branch["if"])]
     properties = {
         key: {**subschema.get("properties", {}).get(key, {}), **rule}
@@ -83,6 +89,25 @@ def _with_defaults(value: Any, subschema: Mapping[str, Any]) -> Any:
 
 def _is_valid(value: Any, subschema: Mapping[str, Any]) -> bool:
     return bool(Draft202012Validator(subschema).is_valid(value))
+
+
+def _one_spelling(value: Any, subschema: Mapping[str, Any]) -> Any:
+    """600 and 600.0 as one number: as two they would be two settings."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    return float(value) if subschema.get("type") == "number" else int(value)
+
+
+def _not_finite(value: Any, key: str = "") -> Iterator[str]:
+    """The keys that hold infinity or not-a-number, which YAML can write and a schema cannot refuse."""
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _not_finite(item, f"{key}.{name}".lstrip("."))
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _not_finite(item, f"{key}[{number}]")
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield f"{key}: found {value}; accepted is a finite number"
 
 
 def _schema_errors(config: Mapping[str, Any]) -> Iterator[ValidationError]:

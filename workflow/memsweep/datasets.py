@@ -154,6 +154,20 @@ def permutation(images: np.ndarray, seed: int) -> np.ndarray:
     return np.array(sorted(range(len(images)), key=lambda index: ranks[index]))
 
 
+def in_turns(order: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The same images with their classes taking turns, so that any first N hold each class about equally often.
+
+    Args:
+        order: indices, (n,), int64.
+        labels: class of each image by index.
+
+    Returns:
+        Indices, (n,), int64; the images of one class keep their order.
+    """
+    turns = pd.Series(labels[order]).groupby(labels[order]).cumcount().to_numpy()
+    return order[np.argsort(turns, kind="stable")]
+
+
 def arrange(data: Dataset, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
     """Which images are trained on, and which are held out, each in its fixed order.
 
@@ -171,11 +185,14 @@ def arrange(data: Dataset, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
     def order(split: Split) -> np.ndarray:
         return np.arange(len(split)) if stored else permutation(split.images, settings["seed"])
 
-    held_out, train = settings["test_images"], order(data.train)
+    count, train = settings["test_images"], order(data.train)
     if data.test is not None:
-        return train, order(data.test)[:held_out]
-    # As stored, the first images are those to train on; of the permutation, those held out
-    return (train[:-held_out], train[-held_out:]) if stored else (train[held_out:], train[:held_out])
+        held_out = order(data.test)[:count]
+    elif stored:  # the first images are those to train on
+        train, held_out = train[:-count], train[-count:]
+    else:
+        train, held_out = train[count:], train[:count]
+    return (train if stored else in_turns(train, data.train.labels)), held_out
 
 
 def content_hash(train: Split, test: Split) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from .catalogue import CATALOGUE
+from .catalogue import describe
 from .config import read_yaml, resolve
 from .cost import Cost, study_cost, together
 from .errors import UserError
@@ -27,7 +27,7 @@ def print_estimate(file: Path, tflops: float) -> None:
     if tflops <= 0:
         raise UserError(f"--tflops: found {tflops:g}; accepted is greater than 0")
     config = resolve(read_yaml(file), [file])
-    facts = CATALOGUE[config["dataset"]["name"]]
+    facts = describe(config["dataset"])
     shape = (facts.channels, facts.height, facts.width)
     costs = study_cost(config, runs(config), shape, facts.classes)
     table = Table(title=f"{config['study']}: estimated cost at {tflops:g} TFLOP/s", title_justify="left")

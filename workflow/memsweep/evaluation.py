@@ -53,9 +53,9 @@ class Evaluation:
         return all(np.isfinite(losses).all() for losses in self.losses.values())
 
 
-def noisy_images(split: Split, images: int, name: str) -> NoisyImages:
-    """Pair the images of a split with times and noise; a small split is used several times over."""
-    source = generator("evaluation", name)
+def noisy_images(split: Split, images: int) -> NoisyImages:
+    """Pair a split's images with times and noise, the same for every split; a small one is used several times."""
+    source = generator("evaluation", "items")
     index = torch.arange(images) % len(split)
     order = torch.randperm(images, generator=source)
     clean = to_network(split.images[index.numpy()])
@@ -77,8 +77,7 @@ class Evaluator:
         """settings: the config's ``evaluation``; formulation: that of the denoisers."""
         train = Split(data.train.images[:train_size], data.train.labels[:train_size])
         self.items = {
-            name: noisy_images(split, settings["images"], name)
-            for name, split in (("train", train), ("test", data.test))
+            name: noisy_images(split, settings["images"]) for name, split in (("train", train), ("test", data.test))
         }
         height, width, channels = data.shape
         self.formulation = formulation
@@ -86,7 +85,9 @@ class Evaluator:
         self.latents = torch.randn(
             (settings["samples"], channels, height, width), generator=generator("evaluation", "latents")
         )
-        self.labels = torch.arange(settings["samples"]) % data.classes
+        # Only labels that were trained, each as often: a small training set may lack some
+        trained = torch.from_numpy(train.labels).unique()
+        self.labels = trained[torch.arange(settings["samples"]) % len(trained)]
 
     @torch.no_grad()
     def __call__(self, network: Denoiser) -> Evaluation:

@@ -56,10 +56,15 @@ def trajectory_parameters(config: Mapping[str, Any]) -> dict[str, Any]:
         "network": config["network"],
         "formulation": formulation_parameters(config["formulation"]),
         "ema_decay": config["training"]["ema_decay"],
-        "evaluation": config["evaluation"],
+        "evaluation": evaluation_parameters(config),
         # The unit decides where evaluations lie; the length only how many there are.
         "budget_unit": next(iter(config["training"]["budget"])),
     }
+
+
+def evaluation_parameters(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What decides the numbers of an evaluation; into how many noise levels they are put is a later matter."""
+    return {key: config["evaluation"][key] for key in ("first", "per_decade", "images", "samples")}
 
 
 # Options of the formulation, each off at 0

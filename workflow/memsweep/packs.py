@@ -58,7 +58,15 @@ class Member:
         return all(self.checkpoint.has_evaluation(step) for step in self.evaluated_steps)
 
 
-def train_pack(settings: Mapping[str, Any], images: Path, checkpoints: Path, output: Path) -> None:
+def train_pack(
+    settings: Mapping[str, Any],
+    images: Path,
+    checkpoints: Path,
+    output: Path,
+    device: str = "auto",
+    threads: int = 1,
+    checkpoint_seconds: float = 60,
+) -> None:
     """Train the runs of a pack that are not finished, and write the tables of all of them.
 
     Args:
@@ -67,13 +75,15 @@ def train_pack(settings: Mapping[str, Any], images: Path, checkpoints: Path, out
         images: the prepared image table.
         checkpoints: folder with one checkpoint a run id.
         output: folder that receives ``runs``, ``losses`` and ``samples``, as Parquet.
+        device, threads: where to train.
+        checkpoint_seconds: longest time between two checkpoints of a run.
 
     Raises:
         UserError: the device does not exist or a checkpoint is damaged.
         Interrupted: the job received SIGTERM or SIGINT.
     """
-    device = choose_device(settings["training"]["device"])
-    torch.set_num_threads(settings["training"]["threads"])
+    device = choose_device(device)
+    torch.set_num_threads(threads)
     data = read_images(images)
     provenance = {"data_hash": data.data_hash, "code_version": training_code()}
     members = [_open_member(Run(**fields), checkpoints, provenance, settings) for fields in settings["runs"]]
@@ -83,7 +93,7 @@ def train_pack(settings: Mapping[str, Any], images: Path, checkpoints: Path, out
         for member in waiting:
             if member.checkpoint.stale:
                 progress.message(f"{member.label}: starts anew, {member.checkpoint.stale}")
-            train_run(member, data, settings, device, progress, stop)
+            train_run(member, data, settings, device, checkpoint_seconds, progress, stop)
     write_tables(members, data, settings, output)
 
 
@@ -104,6 +114,7 @@ def train_run(
     data: ImageSet,
     settings: Mapping[str, Any],
     device: str,
+    checkpoint_seconds: float,
     progress: TrainingProgress,
     stop: StopRequest,
 ) -> None:
@@ -112,36 +123,40 @@ def train_run(
     formulation = build_formulation(settings["formulation"], data.classes)
     trainer = Trainer(data, run, settings["network"], formulation, settings["training"]["ema_decay"], device)
     state = checkpoint.load_state()
-    if state is not None and not all(checkpoint.has_evaluation(step) for step in member.steps if step <= state["step"]):
+    if state is not None and not all(checkpoint.has_evaluation(step) for step in member.steps if step < state["step"]):
         progress.message(f"{member.label}: starts anew, an evaluation before step {state['step']} is missing")
         checkpoint.start_anew()
         state = None
     if state is not None:
         trainer.restore(state)
+        progress.message(f"{member.label}: continues from step {trainer.step}")
     evaluator = Evaluator(data, run.train_size, settings["evaluation"], formulation, device)
     saved = time.monotonic()
     reported = trainer.step
-    for target in (step for step in member.steps if step > trainer.step):
+    for target in member.steps:
+        if checkpoint.has_evaluation(target):
+            continue
         total = torch.zeros((), device=device)
         while trainer.step < target:
+            if stop.received:
+                checkpoint.save_state(trainer.state())
+                raise Interrupted
+            if time.monotonic() - saved >= checkpoint_seconds:
+                checkpoint.save_state(trainer.state())
+                saved = time.monotonic()
             loss = trainer.advance()
             total += loss
             if progress.due:
                 images = (trainer.step - reported) * run.batch_size
                 progress.update(member.label, trainer.step, run.max_steps, float(loss), images)
                 reported = trainer.step
-            if stop.received:
-                checkpoint.save_state(trainer.state())
-                raise Interrupted
         evaluation = evaluator(trainer.average)
         if not (torch.isfinite(total) and evaluation.finite):
             progress.message(f"{member.label}: diverged, the loss is not finite at step {target}")
             checkpoint.mark_diverged(target)
             return
         checkpoint.save_evaluation(target, evaluation)
-        if target == member.steps[-1] or time.monotonic() - saved >= settings["training"]["checkpoint_seconds"]:
-            checkpoint.save_state(trainer.state())
-            saved = time.monotonic()
+    checkpoint.save_state(trainer.state())
 
 
 def write_tables(members: Sequence[Member], data: ImageSet, settings: Mapping[str, Any], output: Path) -> None:

@@ -7,6 +7,7 @@ the configuration's own checks: Snakemake reads it again for every job on a clus
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -15,7 +16,7 @@ from typing import Any
 
 from .catalogue import sources
 from .config import resolve
-from .grid import packs, runs
+from .grid import evaluation_parameters, packs, runs
 from .run import AXES, Run
 
 SWEPT_AXES = tuple(axis for axis in AXES if axis != "seed")
@@ -61,17 +62,23 @@ class Study:
         """Settings of ``prepare``."""
         return canonical(self.config["dataset"])
 
+    def dataset(self) -> dict[str, Any]:
+        """The dataset, wherever it lies: moving the files changes no trajectory."""
+        return {key: value for key, value in self.config["dataset"].items() if key not in ("path", "test_path")}
+
     def sources(self) -> list[str]:
         """The user's own files and folders that ``prepare`` reads; a change of theirs prepares again."""
         paths = map(str, sources(self.config["dataset"]))
         return [path for path in paths if "{" not in path]  # Snakemake has no way to write a brace in a path
 
     def train(self, job: str) -> str:
-        """Settings of ``train`` for one pack."""
-        # Not where the data lie: moving them changes no trajectory
-        dataset = {key: value for key, value in self.config["dataset"].items() if key not in ("path", "test_path")}
-        sections = self._section("network", "formulation", "training", "evaluation")
-        return canonical({"runs": [asdict(run) for run in self.packs[job]], "dataset": dataset, **sections})
+        """Settings of ``train`` for one pack: what decides its numbers."""
+        training = {key: self.config["training"][key] for key in ("budget", "ema_decay")}
+        evaluation = evaluation_parameters(self.config)
+        sections = self._section("network", "formulation")
+        runs_ = [asdict(run) for run in self.packs[job]]
+        changing = {"dataset": self.dataset(), "training": training, "evaluation": evaluation}
+        return canonical({"runs": runs_, **sections, **changing})
 
     def features(self, space: str) -> str:
         """Settings of ``features`` for one space."""
@@ -102,24 +109,27 @@ class Study:
         threshold = {"f_mem_threshold": self.config["metrics"]["f_mem_threshold"]}
         return canonical({"jobs": self.jobs, **self.config["onset"], **threshold, **self._section("confidence")})
 
-    def figure(self, name: str, **details: Any) -> str:
-        """Settings of a figure."""
+    def figure(self, name: str, *keys: str, **details: Any) -> str:
+        """Settings of a figure: of the config's ``figures`` (and ``thresholds``, ``confidence``) the given keys."""
         onset = self.config["onset"]
-        style = {key: value for key, value in self.config["figures"].items() if not key.startswith("sheet_")}
-        thresholds = {key: onset[key] for key in ("loss_gap_absolute", "loss_gap_relative", "f_mem")}
-        settings = {"figure": name, "thresholds": thresholds, **style, **self._section("confidence"), **details}
-        return canonical(settings)
+        shared = {
+            **self.config["figures"],
+            "thresholds": {key: onset[key] for key in ("loss_gap_absolute", "loss_gap_relative", "f_mem")},
+            "f_mem_threshold": self.config["metrics"]["f_mem_threshold"],
+            "confidence": self.config["confidence"],
+            "formulation": self.config["formulation"]["name"],
+        }
+        return canonical({"figure": name, **{key: shared[key] for key in keys}, **details})
 
-    def sample_sheet(self) -> str:
-        """Settings of the sample sheet, which shows one run."""
-        figures = self.config["figures"]
-        return self.figure(
-            "sample_sheet",
-            run_id=self.sheet_run()[1].run_id,
-            f_mem_threshold=self.config["metrics"]["f_mem_threshold"],
-            sheet_steps=figures["sheet_steps"],
-            sheet_samples=figures["sheet_samples"],
-        )
+
+def lineage(*parts: str) -> str:
+    """A short hash of what a result rests on: settings and fingerprints of the stages before it.
+
+    Snakemake does not make a missing intermediate file again when the files that follow from it
+    are there. A rule that carries the lineage of its inputs is run again all the same, when a job
+    before it failed after its settings, code or data had changed.
+    """
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
 def canonical(value: Any) -> str:

@@ -69,7 +69,7 @@ class Trainer:
         time = stratified_times(len(clean), source).to(self.device)
         label = self.formulation.drop_labels(self.labels[index], source)
         if self._dropout:  # the one draw that torch makes from its global state
-            torch.manual_seed(source.initial_seed())
+            torch.manual_seed(generator(self.run.seed, "dropout", self.step).initial_seed())
         loss = self.formulation.loss(self.network, clean, noise, time, label).mean()
         self.optimiser.zero_grad()
         loss.backward()

@@ -94,7 +94,10 @@ class Attention(nn.Module):
 
     def __init__(self, channels: int, head_channels: int) -> None:
         super().__init__()
+        # As many heads of this width as fit; a little wider where the channels are no multiple of it
         self.heads = max(1, channels // head_channels)
+        while channels % self.heads:
+            self.heads -= 1
         self.norm = group_norm(channels)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
         self.out = nn.Conv2d(channels, channels, 1)

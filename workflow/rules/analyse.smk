@@ -15,6 +15,7 @@ rule analyse:
         f"{RESULTS}/logs/analyse.log",
     params:
         settings=STUDY.analyse(),
+        upstream=f"tables {COLLECTED}",
         code=f"analysis code {fingerprint('analyse')}",
         folder=subpath(output.onsets, parent=True),
         study=subpath(output.onsets, ancestor=2),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from memsweep.errors import UserError
 from memsweep.provenance import fingerprint, training_code
-from memsweep.study import Study
+from memsweep.study import Study, canonical, lineage
 
 # Rules find the python that runs Snakemake first, whether or not its environment is activated.
 shell.prefix(f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
@@ -23,6 +23,24 @@ wildcard_constraints:
     job=r"all|\w+=[^/]+(/\w+=[^/]+)*",
     space="|".join(STUDY.config["metrics"]["spaces"]),
     axis="|".join(STUDY.axes),
+
+
+# What each stage's results rest on.
+PREPARED = lineage(canonical(STUDY.dataset()), fingerprint("datasets"))
+
+
+def trained(job):
+    return lineage(PREPARED, STUDY.train(job), training_code(), fingerprint("packs"))
+
+
+def measured(job):
+    return lineage(
+        trained(job), STUDY.measure(), *(fingerprint(name) for name in ("classifier", "features", "measure"))
+    )
+
+
+COLLECTED = lineage(*map(measured, STUDY.jobs), STUDY.collect(), fingerprint("collect"))
+ANALYSED = lineage(COLLECTED, STUDY.analyse(), fingerprint("analyse"))
 
 
 def figure_files(name, caption, **labels):

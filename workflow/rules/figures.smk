@@ -12,7 +12,10 @@ rule dynamics:
     log:
         f"{RESULTS}/logs/figures/dynamics_{{axis}}.log",
     params:
-        settings=lambda wildcards: STUDY.figure("dynamics", axis=wildcards.axis),
+        settings=lambda wildcards: STUDY.figure(
+            "dynamics", "palette", "time", "distance", "thresholds", axis=wildcards.axis
+        ),
+        upstream=f"tables {COLLECTED}",
         code=figure_code("dynamics"),
     shell:
         "python -m memsweep figure --source runs={input.runs} trajectories={input.trajectories}"
@@ -29,7 +32,8 @@ rule memorisation_time:
     log:
         f"{RESULTS}/logs/figures/memorisation_time.log",
     params:
-        settings=STUDY.figure("memorisation_time", formulation=STUDY.config["formulation"]["name"]),
+        settings=STUDY.figure("memorisation_time", "palette", "thresholds", "formulation"),
+        upstream=f"tables {ANALYSED}",
         code=figure_code("memorisation_time"),
     shell:
         "python -m memsweep figure --source runs={input.runs} onsets={input.onsets}"
@@ -44,7 +48,8 @@ rule scaling_exponents:
     log:
         f"{RESULTS}/logs/figures/scaling_exponents.log",
     params:
-        settings=STUDY.figure("scaling_exponents"),
+        settings=STUDY.figure("scaling_exponents", "thresholds", "confidence"),
+        upstream=f"tables {ANALYSED}",
         code=figure_code("scaling_exponents"),
     shell:
         "python -m memsweep figure --source scaling={input.scaling}"
@@ -60,7 +65,8 @@ rule peaks:
     log:
         f"{RESULTS}/logs/figures/peaks.log",
     params:
-        settings=STUDY.figure("peaks", formulation=STUDY.config["formulation"]["name"]),
+        settings=STUDY.figure("peaks", "palette", "distance", "onset", "thresholds", "formulation"),
+        upstream=f"tables {ANALYSED}",
         code=figure_code("peaks"),
     shell:
         "python -m memsweep figure --source runs={input.runs} peaks={input.peaks}"
@@ -76,7 +82,8 @@ rule novelty_fidelity:
     log:
         f"{RESULTS}/logs/figures/novelty_fidelity.log",
     params:
-        settings=STUDY.figure("novelty_fidelity"),
+        settings=STUDY.figure("novelty_fidelity", "palette", "distance"),
+        upstream=f"tables {COLLECTED}",
         code=figure_code("novelty_fidelity"),
     shell:
         "python -m memsweep figure --source runs={input.runs} metrics={input.metrics}"
@@ -94,7 +101,14 @@ rule sample_sheet:
     log:
         f"{RESULTS}/logs/figures/sample_sheet.log",
     params:
-        settings=STUDY.sample_sheet(),
+        settings=STUDY.figure(
+            "sample_sheet",
+            "f_mem_threshold",
+            "sheet_steps",
+            "sheet_samples",
+            run_id=STUDY.sheet_run()[1].run_id,
+        ),
+        upstream=f"metrics {measured(STUDY.sheet_run()[0])}",
         code=figure_code("sample_sheet"),
     shell:
         "python -m memsweep figure --source images={input.images} runs={input.runs}"
@@ -105,7 +119,7 @@ rule sample_sheet:
 rule figures:
     input:
         expand(rules.dynamics.output, axis=STUDY.axes),
-        rules.memorisation_time.output,
+        rules.memorisation_time.output if "train_size" in STUDY.axes else [],
         rules.scaling_exponents.output,
         rules.peaks.output,
         rules.novelty_fidelity.output,

@@ -48,6 +48,7 @@ rule measure:
     params:
         settings=STUDY.measure(),
         code=f"metrics code {fingerprint('measure')}",
+        upstream=lambda wildcards: f"runs {trained(wildcards.job)}",
         data=subpath(input.classifier, parent=True),
         train=subpath(input.runs, parent=True),
         folder=subpath(output.metrics, parent=True),

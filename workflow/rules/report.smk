@@ -24,6 +24,7 @@ rule table_pages:
     log:
         f"{RESULTS}/logs/table_pages.log",
     params:
+        upstream=f"tables {ANALYSED}",
         code=f"page code {fingerprint('pages')}",
         tables=subpath(input[0], parent=True),
         folder=subpath(output[0], parent=True),

@@ -12,12 +12,18 @@ rule train:
     log:
         f"{RESULTS}/logs/train/{{job}}.log",
     threads: STUDY.config["training"]["threads"]
+    # How to train is no parameter: changing it makes no run stale.
+    resources:
+        device=STUDY.config["training"]["device"],
+        checkpoint_seconds=str(STUDY.config["training"]["checkpoint_seconds"]),
     params:
         settings=lambda wildcards: STUDY.train(wildcards.job),
         code=f"training code {training_code()}",
+        upstream=f"data {PREPARED}",
         tables=f"table code {fingerprint('packs')}",
         checkpoints=f"{RESULTS}/checkpoints",
         folder=subpath(output.runs, parent=True),
     shell:
         "python -m memsweep train --images {input.images} --checkpoints {params.checkpoints}"
-        " --output {params.folder} <<< {params.settings:q} 2> {log}"
+        " --output {params.folder} --device {resources.device} --threads {threads}"
+        " --checkpoint-seconds {resources.checkpoint_seconds} <<< {params.settings:q} 2> {log}"
