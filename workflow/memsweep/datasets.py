@@ -250,7 +250,6 @@ def prepare(settings: Settings, output: Path) -> None:
     source = data.train if data.test is None else data.test
     test = Split(source.images[held_out], source.labels[held_out])
     repeats = duplicates(train, test)
-    _log(data.class_names, train, test, repeats)
     table = pd.DataFrame(
         {
             "index": np.concatenate([training, held_out]),
@@ -269,6 +268,7 @@ def prepare(settings: Settings, output: Path) -> None:
         **{key: str(count) for key, count in repeats.items()},
     }
     write_table(output, "images", table, metadata)
+    _log(data.class_names, train, test, repeats)
 
 
 def _log(class_names: list[str], train: Split, test: Split, repeats: Mapping[str, int]) -> None:
