@@ -166,6 +166,12 @@ def test_a_file_that_is_no_such_network_is_named(name: str, content: bytes | str
     assert len(str(error.value).splitlines()) == 1
 
 
+def test_one_network_is_not_taken_for_another(weights: dict[str, str]) -> None:
+    for name, other in [("inception", "sscd"), ("dinov2", "sscd"), ("inception", "dinov2"), ("dinov2", "inception")]:
+        with pytest.raises(UserError, match=f"not the weights of {name}"):
+            open_network(name, Path(weights[other]))
+
+
 @pytest.mark.parametrize(("name", "module"), [("inception", "torch_fidelity"), ("dinov2", "timm")])
 def test_a_missing_library_is_said_with_how_to_install_it(name: str, module: str, weights: dict[str, str]) -> None:
     hidden = {module: None, "torch_fidelity.feature_extractor_inceptionv3": None}

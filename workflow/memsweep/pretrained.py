@@ -183,7 +183,10 @@ def open_network(name: str, weights: Path) -> Callable[[np.ndarray], np.ndarray]
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
     """A file of named tensors, of which no code is run."""
-    return cast(dict[str, Tensor], torch.load(path, map_location="cpu", weights_only=True))
+    with warnings.catch_warnings():
+        # A TorchScript archive is refused with an error, which is enough
+        warnings.filterwarnings("ignore", "'torch.load' received a zip file that looks like a TorchScript", UserWarning)
+        return cast(dict[str, Tensor], torch.load(path, map_location="cpu", weights_only=True))
 
 
 def _library(module: str) -> ModuleType:
