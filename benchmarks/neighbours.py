@@ -4,8 +4,10 @@
     python benchmarks/neighbours.py --full       # 10,000 x 50,000 images of 32 x 32 x 3
 
 Contenders run in turn within each repeat, so that whatever else the machine does meets all of
-them, and each repeat gives a ratio to the bare matrix product of the same shape. Memory is the
-growth of the peak resident size during a contender's one run, in a process of its own.
+them, and each repeat gives a ratio to the bare matrix product of the same shape: of elapsed time,
+and of the processor time of all threads, which a busy machine distorts less. Memory is the growth
+of the peak resident size during a contender's one run, in a process of its own that has loaded
+the images as uint8 and as float32.
 """
 
 from __future__ import annotations
@@ -15,14 +17,17 @@ import importlib.metadata
 import json
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+# torch and faiss each bring an OpenMP runtime; idle threads of one would spin against the other's.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import torch
@@ -38,18 +43,13 @@ BROADCAST = "broadcast"
 
 
 class Problem:
-    """Images with the spectrum of natural ones, 1/f; half of the queries are noisy copies of references."""
+    """Queries and references, (n, d), as uint8 and as float32 on a device."""
 
-    def __init__(self, queries: int, references: int, side: int, device: str) -> None:
+    def __init__(self, queries: np.ndarray, references: np.ndarray, device: str = "cpu") -> None:
         self.device = device
-        source = np.random.default_rng(0)
-        self.references = _natural_images(references, side, source)
-        self.queries = _natural_images(queries, side, source)
-        copied = source.choice(references, queries // 2, replace=False)
-        noise = source.normal(0, 8, (queries // 2, self.queries.shape[1]))
-        self.queries[: queries // 2] = np.clip(self.references[copied] + noise, 0, 255).astype(np.uint8)
+        self.queries, self.references = queries, references
         self.left, self.right = (
-            torch.from_numpy(images.astype(np.float32)).to(device) for images in (self.queries, self.references)
+            torch.from_numpy(images.astype(np.float32)).to(device) for images in (queries, references)
         )
 
     @property
@@ -59,6 +59,17 @@ class Problem:
     def finish(self) -> None:
         if self.device == "cuda":
             torch.cuda.synchronize()
+
+
+def images(queries: int, references: int, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images with the spectrum of natural ones, 1/f; half of the queries are noisy copies of references."""
+    source = np.random.default_rng(0)
+    right = _natural_images(references, side, source)
+    left = _natural_images(queries, side, source)
+    copied = source.choice(references, queries // 2, replace=False)
+    noise = source.normal(0, 8, (queries // 2, left.shape[1]))
+    left[: queries // 2] = np.clip(right[copied] + noise, 0, 255).astype(np.uint8)
+    return left, right
 
 
 def _natural_images(count: int, side: int, source: np.random.Generator) -> np.ndarray:
@@ -137,32 +148,37 @@ def use_threads(threads: int) -> None:
 
 
 def time_all(problem: Problem, repeats: int, truth: np.ndarray) -> list[dict[str, Any]]:
-    """Time of each contender, its ratio to the product of the same repeat, and queries it gets wrong."""
+    """Times of each contender, their ratios to the product of the same repeat, and queries it gets wrong."""
     seconds: dict[str, list[float]] = {name: [] for name in CONTENDERS}
+    processor: dict[str, list[float]] = {name: [] for name in CONTENDERS}
     wrong: dict[str, int] = {}
     for repeat in range(repeats + 1):
         for name, contender in CONTENDERS.items():
             problem.finish()
-            start = time.perf_counter()
+            start, processor_start = time.perf_counter(), time.process_time()
             index = contender(problem)
             problem.finish()
-            taken = time.perf_counter() - start
-            if name == BROADCAST:
-                taken *= len(problem.queries) / BROADCAST_QUERIES
+            whole = len(problem.queries) / BROADCAST_QUERIES if name == BROADCAST else 1
             if repeat:  # the first round warms up
-                seconds[name].append(taken)
+                seconds[name].append(whole * (time.perf_counter() - start))
+                processor[name].append(whole * (time.process_time() - processor_start))
             if index is not None:
                 wrong[name] = int((index != truth[: len(index)]).any(axis=1).sum())
     return [
         {
             "contender": name,
-            "seconds": _spread(times),
-            "ratio_to_product": _spread([a / b for a, b in zip(times, seconds[PRODUCT], strict=True)]),
+            "seconds": _spread(seconds[name]),
+            "ratio_to_product": _spread(_ratios(seconds[name], seconds[PRODUCT])),
+            "processor_ratio_to_product": _spread(_ratios(processor[name], processor[PRODUCT])),
             "extrapolated_from_queries": BROADCAST_QUERIES if name == BROADCAST else None,
             "queries_wrong": wrong.get(name),
         }
-        for name, times in seconds.items()
+        for name in CONTENDERS
     ]
+
+
+def _ratios(times: list[float], others: list[float]) -> list[float]:
+    return [a / b for a, b in zip(times, others, strict=True)]
 
 
 def _spread(values: list[float]) -> dict[str, float]:
@@ -184,22 +200,24 @@ def true_neighbours(problem: Problem) -> np.ndarray:
 
 
 def peak_bytes() -> int:
-    unit = 1 if sys.platform == "darwin" else 1024
-    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """Peak resident size of this process. (Linux; `getrusage` would count what its parent held when it started.)"""
+    return 1024 * next(int(line.split()[1]) for line in _lines("/proc/self/status") if line.startswith("VmHWM"))
 
 
-def memory_of(name: str, arguments: argparse.Namespace) -> int:
+def memory_of(name: str, problem: Problem) -> int:
     """Growth of the peak resident size while a contender runs, in a process of its own."""
-    command = [sys.executable, __file__, "--memory-of", name]
-    command += ["--queries", str(arguments.queries), "--references", str(arguments.references)]
-    command += ["--side", str(arguments.side)]
-    return int(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+    with tempfile.TemporaryDirectory() as folder:
+        np.save(Path(folder) / "queries.npy", problem.queries)
+        np.save(Path(folder) / "references.npy", problem.references)
+        command = [sys.executable, __file__, "--memory-of", name, folder]
+        return int(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
-def print_memory(name: str, arguments: argparse.Namespace) -> None:
-    small = Problem(50, 100, arguments.side, "cpu")
-    problem = Problem(arguments.queries, arguments.references, arguments.side, "cpu")
-    CONTENDERS[name](small)  # what a first call loads is not the search's
+def print_memory(name: str, folder: str) -> None:
+    use_threads(1)
+    problem = Problem(np.load(Path(folder) / "queries.npy"), np.load(Path(folder) / "references.npy"))
+    # what a first call loads is not the search's
+    CONTENDERS[name](Problem(problem.queries[:50], problem.references[:100]))
     before = peak_bytes()
     CONTENDERS[name](problem)
     print(peak_bytes() - before)
@@ -237,12 +255,12 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "neighbours.json")
-    parser.add_argument("--memory-of", choices=CONTENDERS, help=argparse.SUPPRESS)
+    parser.add_argument("--memory-of", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.full:
         arguments.queries, arguments.references = 10_000, 50_000
     if arguments.memory_of:
-        return print_memory(arguments.memory_of, arguments)
+        return print_memory(*arguments.memory_of)
 
     result: dict[str, Any] = {
         "commit": commit(),
@@ -253,20 +271,19 @@ def main() -> None:
         "repeats": arguments.repeats,
         "threads": {},
     }
-    problem = Problem(arguments.queries, arguments.references, arguments.side, arguments.device)
+    problem = Problem(*images(arguments.queries, arguments.references, arguments.side), arguments.device)
     truth = true_neighbours(problem)
     for threads in arguments.threads:
         use_threads(threads)
         result["threads"][str(threads)] = rows = time_all(problem, arguments.repeats, truth)
         for row in rows:
-            ratio = row["ratio_to_product"]
-            print(
-                f"{threads} threads  {row['seconds']['median']:9.3g} s  "
-                f"{ratio['median']:7.3g} ({ratio['min']:.3g} to {ratio['max']:.3g})  {row['contender']}",
-                flush=True,
+            elapsed, processor = (
+                "{median:7.3g} ({min:.3g} to {max:.3g})".format(**row[key])
+                for key in ("ratio_to_product", "processor_ratio_to_product")
             )
-    if arguments.device == "cpu":
-        result["peak_memory_bytes"] = {name: memory_of(name, arguments) for name in CONTENDERS}
+            print(f"{threads} threads {row['seconds']['median']:9.3g} s {elapsed} {processor}  {row['contender']}")
+    if arguments.device == "cpu" and sys.platform == "linux":
+        result["peak_memory_bytes"] = {name: memory_of(name, problem) for name in CONTENDERS}
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text(json.dumps(result, indent=2) + "\n")
     return None

@@ -209,14 +209,15 @@ def _squared_distances(
     depends on the dimension alone; that of ``sum`` may depend on the device and the number of pairs.
     """
     size = max(1, CACHE_BYTES // (16 * left.shape[1]))
-    result = []
-    for some_rows, some_columns in zip(row.split(size), column.split(size), strict=True):
+    # One tensor for all results: small ones, kept between large ones that are freed, would fragment memory
+    squared = torch.empty(len(row), dtype=torch.float64, device=row.device)
+    for some_rows, some_columns, part in zip(row.split(size), column.split(size), squared.split(size), strict=True):
         terms = left[some_rows].double().sub_(right[some_columns]).square_()
         while (width := terms.shape[1]) > 1:
             terms[:, : width // 2] += terms[:, width - width // 2 :]
             terms = terms[:, : width - width // 2]
-        result.append(terms[:, 0])
-    return torch.cat(result)
+        part.copy_(terms[:, 0])
+    return squared
 
 
 def _error_bound(dimension: int) -> float:
