@@ -59,13 +59,7 @@ def pack_settings(**changes: Any) -> dict[str, Any]:
             "dropout": 0.0,
         },
         "formulation": FORMULATIONS["rectified_flow"],
-        "training": {
-            "budget": {"steps": 32},
-            "ema_decay": 0.9,
-            "device": "cpu",
-            "threads": 1,
-            "checkpoint_seconds": 0,
-        },
-        "evaluation": {"first": 2, "per_decade": 4, "images": 12, "noise_levels": 4, "samples": 6},
+        "training": {"budget": {"steps": 32}, "ema_decay": 0.9},
+        "evaluation": {"first": 2, "per_decade": 4, "images": 12, "samples": 6},
     }
     return {**settings, **changes}

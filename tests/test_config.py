@@ -112,6 +112,20 @@ def test_a_bad_value_is_answered_by_a_sentence(path: str, value: Any, expected: 
     assert len(str(error.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_number_that_is_none_is_named(value: float) -> None:
+    with pytest.raises(UserError, match=rf"training.budget.epochs: found {value}; accepted is a finite number"):
+        resolve(changed("training.budget", {"epochs": value}))
+    with pytest.raises(UserError, match=r"grid.products\[0\].learning_rate\[0\]: found"):
+        resolve(changed("grid", product(learning_rate=[value])))
+
+
+def test_one_number_has_one_spelling() -> None:
+    whole, point = (resolve(changed("training.budget", {"epochs": epochs})) for epochs in (600, 600.0))
+    assert repr(whole) == repr(point)
+    assert repr(resolve(changed("evaluation.samples", 50))) == repr(resolve(changed("evaluation.samples", 50.0)))
+
+
 def test_all_problems_are_said_at_once() -> None:
     config = changed("training.device", "tpu")
     config["study"] = 3

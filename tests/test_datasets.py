@@ -19,7 +19,7 @@ from hypothesis.extra import numpy as hnp
 from memsweep import catalogue
 from memsweep.catalogue import CATALOGUE, DatasetFacts, describe
 from memsweep.config import schema
-from memsweep.datasets import LOADERS, content_hash, duplicates, load_digits, permutation, prepare
+from memsweep.datasets import LOADERS, content_hash, duplicates, in_turns, load_digits, permutation, prepare
 from memsweep.errors import UserError
 from memsweep.images import ImageSet, Split, read_images, to_network, to_pixels
 from memsweep.tables import read_table
@@ -188,7 +188,8 @@ def test_cifar10_is_read_as_stored_from_its_archive(tmp_path: Path, monkeypatch:
     permuted = settings(tmp_path / "root", "cifar10", order="permuted")
     prepare(permuted, tmp_path / "permuted.parquet")
     data = read_images(tmp_path / "permuted.parquet")
-    np.testing.assert_array_equal(data.train.images, pixels[:50][permutation(pixels[:50], 0)])
+    turns = in_turns(permutation(pixels[:50], 0), np.array(labels[:50]))
+    np.testing.assert_array_equal(data.train.images, pixels[:50][turns])
     np.testing.assert_array_equal(data.test.images, pixels[50:][permutation(pixels[50:], 0)][:4])
 
 
@@ -344,3 +345,20 @@ def test_only_the_user_s_own_files_are_sources(flowers: Path) -> None:
     assert catalogue.sources(chosen) == [flowers, flowers / "rose", flowers / "tulip", archive]
     assert catalogue.sources(settings(flowers, "cifar10")) == []
     assert catalogue.sources({"name": "digits"}) == []
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=60))
+def test_classes_take_turns_in_the_order_of_training(labels: list[int]) -> None:
+    found = in_turns(np.arange(len(labels)), np.array(labels))
+    assert sorted(found) == list(range(len(labels)))
+    for size in range(1, len(labels) + 1):
+        counts = [np.sum(np.array(labels)[found[:size]] == label) for label in set(labels)]
+        # A class lags behind another only when it has no image left
+        for label, count in zip(set(labels), counts, strict=True):
+            assert count >= max(counts) - 1 or count == labels.count(label)
+
+
+def test_small_training_sets_of_the_digits_hold_every_class(digits: Path) -> None:
+    labels = read_images(digits).train.labels
+    assert set(labels[:10]) == set(range(10))
+    assert np.bincount(labels[:128]).min() >= 12

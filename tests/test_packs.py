@@ -13,6 +13,7 @@ import pytest
 from conftest import FORMULATIONS, pack_settings
 from memsweep import packs
 from memsweep.errors import UserError
+from memsweep.interruption import Interrupted
 from memsweep.packs import train_pack
 from memsweep.tables import read_table
 
@@ -20,7 +21,7 @@ TABLES = ("runs", "losses", "samples")
 
 
 def train(settings: dict[str, Any], digits: Path, folder: Path) -> dict[str, pd.DataFrame]:
-    train_pack(settings, digits, folder / "checkpoints", folder / "tables")
+    train_pack(settings, digits, folder / "checkpoints", folder / "tables", device="cpu")
     return {name: read_table(folder / "tables" / f"{name}.parquet", name) for name in TABLES}
 
 
@@ -85,7 +86,8 @@ def test_every_formulation_trains_and_continues(
     embedding = settings["network"]["embedding"]
     assert tables["runs"]["parameters"][0] == flow["runs"]["parameters"][0] + more_labels * embedding
     labels = tables["samples"].query("step == 32")["label"]
-    assert labels.isna().all() if name == "unconditional_ddpm" else labels.tolist() == [0, 1, 2, 3, 4, 5]
+    conditional = flow["samples"].query("step == 32")["label"]
+    assert labels.isna().all() if name == "unconditional_ddpm" else labels.equals(conditional)
 
 
 def test_a_finished_run_is_kept_when_the_pack_grows(digits: Path, tmp_path: Path) -> None:
@@ -149,6 +151,7 @@ def test_a_killed_pack_continues_and_ends_as_if_it_had_not_been(
     settings = with_budget(pack_settings(), 320)
     command = [sys.executable, "-m", "memsweep", "train", "--images", str(digits)]
     command += ["--checkpoints", str(tmp_path / "checkpoints"), "--output", str(tmp_path / "tables")]
+    command += ["--device", "cpu", "--checkpoint-seconds", "0.1"]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdin is not None
     process.stdin.write(json.dumps(settings))
@@ -167,6 +170,41 @@ def test_a_killed_pack_continues_and_ends_as_if_it_had_not_been(
     resumed = train(settings, digits, tmp_path)
     assert_same(resumed, train(settings, digits, tmp_path / "without a break"))
     assert not list((tmp_path / "checkpoints").rglob(".*")), "a temporary file was left behind and kept"
+
+
+@pytest.mark.parametrize("last", [1, 5, 6, 7, 31, 32])
+def test_a_stop_at_any_step_loses_nothing(
+    last: int, pack: tuple[Path, dict[str, pd.DataFrame]], digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also at the step that reaches an evaluation (6), one before it and one after it."""
+    settings = pack_settings()
+    settings["runs"] = settings["runs"][:1]
+    taken: list[int] = []
+    advance = packs.Trainer.advance
+
+    def advance_and_stop(self: packs.Trainer) -> Any:
+        taken.append(self.step)
+        if len(taken) == last:
+            signal.raise_signal(signal.SIGTERM)
+        return advance(self)
+
+    monkeypatch.setattr(packs.Trainer, "advance", advance_and_stop)
+    if last < 32:
+        with pytest.raises(Interrupted):
+            train(settings, digits, tmp_path)
+    assert_same(train(settings, digits, tmp_path), of_runs(pack[1], "first"))
+    assert taken == list(range(32))
+
+
+def test_a_checkpoint_is_written_between_evaluations(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = pack_settings()
+    saved: list[int] = []
+    monkeypatch.setattr(packs.Checkpoint, "save_state", lambda self, state: saved.append(state["step"]))
+    settings["runs"] = settings["runs"][:1]
+    train_pack(settings, digits, tmp_path / "a", tmp_path / "b", checkpoint_seconds=0)
+    assert saved == [*range(32), 32]
 
 
 @pytest.mark.parametrize("name", ["state.pt", "run.json", "evaluation-00000018.npz"])

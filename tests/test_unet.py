@@ -55,6 +55,12 @@ def test_a_new_network_predicts_nothing() -> None:
     assert not network(torch.randn(2, 1, 8, 8), torch.rand(2), torch.zeros(2, dtype=torch.long)).any()
 
 
+@pytest.mark.parametrize("base_channels", [4, 20, 36, 52, 56])
+def test_heads_divide_any_number_of_channels(base_channels: int) -> None:
+    network = UNet((1, 8, 8), 10, base_channels, (1, 2, 3), 1, (0, 1, 2), head_channels=16, embedding=8)
+    assert network(torch.randn(1, 1, 8, 8), torch.rand(1), torch.zeros(1, dtype=torch.long)).shape == (1, 1, 8, 8)
+
+
 def test_images_that_cannot_be_halved_are_refused() -> None:
     with pytest.raises(ValueError, match="images of 6x6 pixels cannot be halved 2 times"):
         UNet((1, 6, 6), 10, 8)

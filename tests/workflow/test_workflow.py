@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 import pyarrow.parquet as pq
 import pytest
 from conftest import TINY, Project  # type: ignore[attr-defined]
@@ -186,7 +187,7 @@ def test_a_killed_workflow_continues_where_it_was(finished_once: Project, tmp_pa
     killed = finished_once.copy_to(tmp_path / "killed")
     for folder in ("train", "measure", "tables", "figures", "checkpoints"):
         shutil.rmtree(killed.results / folder)
-    long = {**TINY["training"], "budget": {"steps": 320}, "checkpoint_seconds": 0}
+    long = {**TINY["training"], "budget": {"steps": 320}, "checkpoint_seconds": 0.1}
     killed.configure(training=long)
     environment = {**os.environ, "PYTHONPATH": str(killed.folder / "workflow")}
     process = subprocess.Popen(
@@ -213,6 +214,53 @@ def test_a_killed_workflow_continues_where_it_was(finished_once: Project, tmp_pa
     # At most the evaluation that followed the last checkpoint was made again
     assert sum(finished_evaluations[path] != kept[path] for path in kept) <= 1
     assert set(killed.table("tables/runs.parquet")["status"]) == {"finished"}
+
+
+def test_a_failed_extension_of_a_finished_study_is_not_taken_for_done(finished: Project) -> None:
+    finished.configure(training={**TINY["training"], "budget": {"steps": 1_000_000}})
+    process = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "config/tiny.yaml"],
+        cwd=finished.folder,
+        env={**os.environ, "PYTHONPATH": str(finished.folder / "workflow")},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while len(list((finished.results / "checkpoints").glob("*/evaluation-00000100.npz"))) < 2:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    for job in psutil.Process(process.pid).children(recursive=True):
+        if "memsweep" in job.cmdline():
+            job.kill()
+    assert process.wait(timeout=120) != 0
+    assert finished.jobs()["train"] == 2
+    assert finished.jobs("results/tiny/figures/memorisation_time.pdf")["train"] == 2
+    finished.configure(training={**TINY["training"], "budget": {"steps": 57}})
+    finished.snakemake()
+    assert set(finished.table("tables/runs.parquet")["max_steps"]) == {56}
+    assert finished.table("tables/trajectories.parquet")["step"].max() == 56
+
+
+def test_how_to_train_makes_no_run_stale(finished: Project) -> None:
+    finished.configure(training={**TINY["training"], "device": "cpu", "threads": 2, "checkpoint_seconds": 5})
+    assert finished.jobs() == {}
+
+
+def test_noise_levels_are_binned_again_without_training(finished: Project) -> None:
+    finished.configure(evaluation={**TINY["evaluation"], "noise_levels": 4})
+    jobs = finished.jobs()
+    assert "train" not in jobs
+    assert "measure" not in jobs
+    assert jobs["collect"] == 1
+
+
+def test_a_study_without_a_name_is_not_taken_for_the_embedded_one(finished: Project) -> None:
+    path = finished.folder / "config" / "tiny.yaml"
+    path.write_text("\n".join(line for line in path.read_text().splitlines() if not line.startswith("study:")))
+    result = finished.snakemake("-n", check=False)
+    assert result.returncode != 0
+    assert "config error: the study: missing 'study'" in result.stdout
 
 
 @pytest.mark.parametrize("dry", [[], ["-n"]])

@@ -51,7 +51,8 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         return style.metric(metrics, "sliced_wasserstein", reference, settings["distance"])
 
     with style.styled():
-        figure = Figure(figsize=(style.WIDTH, 5.2), layout="constrained")
+        figure = Figure(figsize=(style.WIDTH, 5.4), layout="constrained")
+        figure.suptitle(style.held_fixed(runs, axis), fontsize="medium", color=style.INK)
         (top_left, top_right), (bottom_left, bottom_right) = figure.subplots(2, 2, sharex=True)
 
         _curves(top_left, losses[losses["split"] == "train"], axis, colours, _TRAIN)
@@ -64,7 +65,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         _curves(top_right, share("control"), axis, colours, _CONTROL, width=0.9, band=False)
         _curves(top_right, share("train"), axis, colours, _TRAIN)
         _title(top_right, "b", "memorised share", r"$f_\mathrm{mem}$")
-        top_right.set_ylim(0, max(top_right.get_ylim()[1], 2 * settings["thresholds"]["f_mem"]))
+        top_right.set_ylim(-0.03, max(top_right.get_ylim()[1], 2 * settings["thresholds"]["f_mem"]))
 
         _curves(bottom_left, distance("train"), axis, colours, _TRAIN)
         _curves(bottom_left, distance("test"), axis, colours, _TEST)

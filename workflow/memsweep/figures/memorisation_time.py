@@ -41,7 +41,8 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     colours = style.colours(runs["train_size"].tolist(), settings["palette"])
 
     with style.styled():
-        figure = Figure(figsize=(style.WIDTH, 5.0), layout="constrained")
+        figure = Figure(figsize=(style.WIDTH, 5.2), layout="constrained")
+        figure.suptitle(style.held_fixed(runs, "train_size"), fontsize="medium", color=style.INK)
         panels = figure.subplots(2, 2, sharex=True, sharey=True).ravel()
         marked: list[float] = []
         for ax, letter, definition in zip(panels, "abcd", style.DEFINITIONS, strict=True):
@@ -60,7 +61,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             ax.set_xlabel(style.AXIS_LABELS["train_size"])
         for ax in panels[::2]:
             ax.set_ylabel("onset of memorisation (steps)")
-        _legend(figure, bool(marked))
+        _legend(figure, bool(onsets["censored"].any()), bool(marked))
     return figure
 
 
@@ -134,13 +135,15 @@ def _scales(ax: Axes, steps: Sequence[float], runs: pd.DataFrame) -> None:
     ax.set_xticks([], minor=True)
 
 
-def _legend(figure: Figure, marked: bool) -> None:
+def _legend(figure: Figure, censored: bool, marked: bool) -> None:
     shapes = [
         Line2D([], [], color=style.INK, marker="o", markersize=3.5, linewidth=1, label="onset and its interval"),
-        Line2D([], [], color=style.INK, marker="^", linestyle="", markerfacecolor="w", label="run ended before it"),
         Line2D([], [], color=style.INK, linewidth=1.1, label="fitted power law"),
         Line2D([], [], color="0.6", linewidth=0.8, linestyle=(0, (1, 1.5)), label=r"$\tau \propto N$"),
     ]
+    if censored:
+        label = "run ended before it"
+        shapes.insert(1, Line2D([], [], color=style.INK, marker="^", linestyle="", markerfacecolor="w", label=label))
     if marked:
         shapes.append(Line2D([], [], label=published.LABEL, **style.PUBLISHED))
     figure.legend(handles=shapes, loc="outside lower center", ncols=3 if marked else 4)

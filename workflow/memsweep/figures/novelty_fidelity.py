@@ -30,12 +30,20 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     runs = read_table(sources["runs"], "runs")
     paths = _paths(read_table(sources["metrics"], "metrics"), settings["distance"])
     with style.styled():
-        figure = Figure(figsize=(style.WIDTH, 6.0), layout="constrained")
-        panels = figure.subplots(2, 2, sharex=True, sharey=True).ravel()
-        for ax, letter, axis in zip(panels, "abcd", style.SWEPT, strict=True):
-            shown = style.along(runs, axis)
+        groups = {axis: style.along(runs, axis) for axis in style.SWEPT}
+        # A run that varies along no axis is still worth a panel
+        swept = [axis for axis in style.SWEPT if groups[axis][axis].nunique() > 1] or ["train_size"]
+        rows, columns = (1, len(swept)) if len(swept) < 3 else (2, 2)
+        figure = Figure(figsize=(style.WIDTH, 1.2 + 2.5 * rows), layout="constrained")
+        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+        for ax in panels[len(swept) :]:
+            ax.set_axis_off()
+        for ax, letter, axis in zip(panels, "abcd", swept, strict=False):
+            shown = groups[axis]
             colours = style.colours(shown[axis].tolist(), settings["palette"])
-            ax.set_title(rf"$\bf{{{letter}}}$  {style.AXIS_LABELS[axis]}")
+            ax.set_title(rf"$\bf{{{letter}}}$  {style.AXIS_LABELS[axis]}", pad=16)
+            fixed = style.held_fixed(shown, axis)
+            ax.text(0, 1.02, fixed, transform=ax.transAxes, fontsize="small", color="0.35", va="bottom")
             _trajectories(ax, style.timed(paths, shown, "step"), axis, colours)
             _values(ax, style.value_labels(axis, shown), colours)
         if len(paths):
@@ -43,9 +51,9 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         panels[0].invert_xaxis()
         lowest = min(paths["novelty"].min(), 0.8) if len(paths) else 0.0
         panels[0].set_ylim(1 - 1.06 * (1 - lowest), 1 + 0.04 * (1 - lowest))
-        for ax in panels[2:]:
+        for ax in panels[-columns:]:
             ax.set_xlabel(f"sliced Wasserstein distance to test ({settings['distance']} space)\nfidelity: better →")
-        for ax in panels[::2]:
+        for ax in panels[::columns]:
             ax.set_ylabel("novelty $1 - f_\\mathrm{mem}$: better →")
         _legend(figure)
     return figure

@@ -140,14 +140,8 @@ def _label(ax: Axes, top: float, step: int, share: float) -> None:
 
 
 def _title(path: Path, run_id: str) -> str:
-    runs = {run["run_id"]: run for run in read_table(path, "runs").to_dict("records")}
-    if run_id not in runs:
-        return f"run {run_id}"
-    run = runs[run_id]
-    return (
-        f"$N$ = {run['train_size']},  $P$ = {style.count_label(run['parameters'])},  $B$ = {run['batch_size']},  "
-        rf"$\eta$ = {style.number_label(run['learning_rate'])},  seed {run['seed']}"
-    )
+    runs = read_table(path, "runs")
+    return style.held_fixed(runs[runs["run_id"] == run_id], None) or f"run {run_id}"
 
 
 def _heading(figure: Figure, title: str, threshold: float) -> None:

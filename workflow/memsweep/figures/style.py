@@ -135,6 +135,27 @@ def along(runs: pd.DataFrame, axis: str) -> pd.DataFrame:
     return max(groups, key=lambda group: (group[axis].nunique(), len(group)), default=runs)
 
 
+def held_fixed(runs: pd.DataFrame, axis: str | None) -> str:
+    """The values that the runs along an axis share, and how many seeds there are: what a figure must say.
+
+    Args:
+        runs: rows of the runs table, equal on every axis but ``axis`` and the seed.
+        axis: the swept axis, or None where nothing is swept.
+    """
+    if runs.empty:
+        return ""
+    run = runs.iloc[0]
+    values = {
+        "train_size": f"$N$ = {run['train_size']}",
+        "base_channels": f"$P$ = {count_label(run['parameters'])}",
+        "batch_size": f"$B$ = {run['batch_size']}",
+        "learning_rate": rf"$\eta$ = {number_label(run['learning_rate'])}",
+    }
+    seeds = sorted(runs["seed"].unique())
+    named = f"seed {seeds[0]}" if len(seeds) == 1 else f"up to {len(seeds)} seeds a value"
+    return ",  ".join([*(text for name, text in values.items() if name != axis), named])
+
+
 def normalised_step(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.Series[float]:
     """T = step · (N_min / N) · (B / B_min) · (η / η_min) for each row (Marion & Wu 2026).
 
