@@ -198,7 +198,7 @@ def _grid_problems(config: Config) -> Iterator[str]:
             config["training"]["budget"], config["evaluation"], point["train_size"], point["batch_size"]
         ):
             yield (
-                f"evaluation.first: found {config['evaluation']['first']}; accepted is at most the budget of "
+                f"evaluation.first: found {config['evaluation']['first']:g}; accepted is at most the budget of "
                 f"{config['training']['budget']}"
             )
     levels = len(config["network"]["channel_multipliers"])
@@ -226,7 +226,7 @@ def _formulation_problems(formulation: Mapping[str, Any]) -> Iterator[str]:
     if guidance and not 0 < label_dropout < 1:
         lacking = "without" if label_dropout == 0 else "with"
         yield (
-            f"formulation.guidance: found {guidance} with formulation.label_dropout {label_dropout}; accepted is 0, "
+            f"formulation.guidance: found {guidance:g} with formulation.label_dropout {label_dropout:g}; accepted is 0, "
             f"or a label_dropout between 0 and 1: guidance needs a network trained with and without labels, and this "
             f"one never is trained {lacking} them"
         )
