@@ -227,8 +227,8 @@ def _formulation_problems(formulation: Mapping[str, Any]) -> Iterator[str]:
         lacking = "without" if label_dropout == 0 else "with"
         yield (
             f"formulation.guidance: found {guidance:g} with formulation.label_dropout {label_dropout:g}; accepted is "
-            f"0, or a label_dropout between 0 and 1: guidance needs a network trained with and without labels, and this "
-            f"one never is trained {lacking} them"
+            f"0, or a label_dropout between 0 and 1: guidance needs a network trained with and without labels, and "
+            f"this one never is trained {lacking} them"
         )
 
 
