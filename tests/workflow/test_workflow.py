@@ -108,14 +108,18 @@ def test_touching_what_all_figures_share_redraws_the_figures(finished: Project) 
 
 def test_a_value_of_the_figures_redraws_the_figures(finished: Project) -> None:
     finished.configure(figures={"palette": "magma"})
-    assert finished.jobs() == FIGURE_RULES
+    coloured = {"dynamics", "memorisation_time", "peaks", "novelty_fidelity"}
+    assert finished.jobs() == {rule: count for rule, count in FIGURE_RULES.items() if rule in coloured}
+    finished.configure(figures={"time": "step"})
+    assert finished.jobs() == {"dynamics": 2}
     finished.configure(figures={"sheet_samples": 4})
     assert finished.jobs() == {"sample_sheet": 1}
 
 
 def test_an_onset_threshold_analyses_again_and_trains_nothing(finished: Project) -> None:
     finished.configure(onset={"bootstrap": 5, "f_mem": 0.3})
-    assert set(finished.jobs()) == {"analyse", "table_pages", *FIGURE_RULES}
+    figures = {"dynamics", "memorisation_time", "peaks", "scaling_exponents"}
+    assert set(finished.jobs()) == {"analyse", "table_pages", *figures}
 
 
 def test_a_metric_threshold_measures_again_and_trains_nothing(finished: Project) -> None:
