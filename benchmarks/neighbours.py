@@ -281,7 +281,10 @@ def main() -> None:
                 "{median:7.3g} ({min:.3g} to {max:.3g})".format(**row[key])
                 for key in ("ratio_to_product", "processor_ratio_to_product")
             )
-            print(f"{threads} threads {row['seconds']['median']:9.3g} s {elapsed} {processor}  {row['contender']}")
+            print(
+                f"{threads} threads {row['seconds']['median']:9.3g} s {elapsed} {processor}  {row['contender']}",
+                flush=True,
+            )
     if arguments.device == "cpu" and sys.platform == "linux":
         result["peak_memory_bytes"] = {name: memory_of(name, problem) for name in CONTENDERS}
     arguments.output.parent.mkdir(parents=True, exist_ok=True)

@@ -240,12 +240,23 @@ def _rounded_up(values: torch.Tensor) -> torch.Tensor:
 @contextmanager
 def _ieee_products() -> Iterator[None]:
     """Compute float32 matrix products in float32, whatever the process allows."""
-    precision = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
+    if not hasattr(torch.backends.cuda.matmul, "fp32_precision"):  # before torch 2.9
+        general = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("highest")
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(general)
+        return
+    backends = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)
+    allowed = [backend.fp32_precision for backend in backends]
     try:
+        for backend in backends:
+            backend.fp32_precision = "ieee"
         yield
     finally:
-        torch.set_float32_matmul_precision(precision)
+        for backend, precision in zip(backends, allowed, strict=True):
+            backend.fp32_precision = precision
 
 
 def _tiles(ranges: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
