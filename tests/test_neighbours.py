@@ -210,8 +210,8 @@ def test_pieces_and_threads_do_not_change_the_result(monkeypatch: pytest.MonkeyP
         torch.set_num_threads(threads)
 
 
-def allowed_precision() -> list[str]:
-    return [torch.backends.cuda.matmul.fp32_precision, torch.backends.mkldnn.matmul.fp32_precision]
+def allowed_precision() -> tuple[str, str]:
+    return torch.backends.cuda.matmul.fp32_precision, torch.backends.mkldnn.matmul.fp32_precision
 
 
 @pytest.mark.skipif(not hasattr(torch.backends.cuda.matmul, "fp32_precision"), reason="needs torch 2.9")
@@ -219,16 +219,20 @@ def test_lower_precision_that_the_process_allows_is_not_used(monkeypatch: pytest
     seen = []
     addmm = torch.addmm
     monkeypatch.setattr(torch, "addmm", lambda *a, **b: seen.append(allowed_precision()) or addmm(*a, **b))
-    # once as torch had it before 2.9, once by backend, which forbids asking in the old way
-    monkeypatch.setattr(torch.backends.cuda.matmul, "fp32_precision", "none")
-    monkeypatch.setattr(torch.backends.mkldnn.matmul, "fp32_precision", "none")
-    torch.set_float32_matmul_precision("medium")
-    for precision in (["tf32", "bf16"], ["tf32", "tf32"]):
-        torch.backends.cuda.matmul.fp32_precision, torch.backends.mkldnn.matmul.fp32_precision = precision
-        nearest(np.zeros((2, 3), np.float32), np.eye(3, dtype=np.float32))
-        assert allowed_precision() == precision
-    torch.set_float32_matmul_precision("highest")
-    assert seen == [["ieee", "ieee"]] * 2
+    queries, references = np.zeros((2, 3), np.float32), np.eye(3, dtype=np.float32)
+    try:
+        # as before torch 2.9
+        torch.set_float32_matmul_precision("medium")
+        nearest(queries, references)
+        assert torch.get_float32_matmul_precision() == "medium"
+        # by backend, after which asking in the old way is an error
+        torch.backends.cuda.matmul.fp32_precision = "tf32"
+        torch.backends.mkldnn.matmul.fp32_precision = "tf32"
+        nearest(queries, references)
+        assert allowed_precision() == ("tf32", "tf32")
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    assert seen == [("ieee", "ieee")] * 2
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -248,7 +248,7 @@ def _ieee_products() -> Iterator[None]:
         finally:
             torch.set_float32_matmul_precision(general)
         return
-    backends = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)
+    backends = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
     allowed = [backend.fp32_precision for backend in backends]
     try:
         for backend in backends:
