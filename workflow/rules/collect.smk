@@ -15,7 +15,7 @@ rule collect:
         f"{RESULTS}/logs/collect.log",
     params:
         settings=STUDY.collect(),
-        upstream=f"metrics {lineage(*map(measured, STUDY.jobs))}",
+        upstream=f"metrics {lineage(*MEASURED)}",
         code=f"collecting code {fingerprint('collect')}",
         folder=subpath(output.runs, parent=True),
         study=subpath(output.runs, ancestor=2),

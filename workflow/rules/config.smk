@@ -39,7 +39,8 @@ def measured(job):
     )
 
 
-COLLECTED = lineage(*map(measured, STUDY.jobs), STUDY.collect(), fingerprint("collect"))
+MEASURED = [measured(job) for job in STUDY.jobs]
+COLLECTED = lineage(*MEASURED, STUDY.collect(), fingerprint("collect"))
 ANALYSED = lineage(COLLECTED, STUDY.analyse(), fingerprint("analyse"))
 
 
