@@ -16,12 +16,19 @@ if not workflow.configfiles:
 
 
 include: "workflow/rules/config.smk"
-include: "workflow/rules/prepare.smk"
-include: "workflow/rules/train.smk"
-include: "workflow/rules/measure.smk"
-include: "workflow/rules/collect.smk"
-include: "workflow/rules/analyse.smk"
-include: "workflow/rules/figures.smk"
+
+
+if STUDY.kind == "sweep":
+
+    include: "workflow/rules/prepare.smk"
+    include: "workflow/rules/sweep.smk"
+    include: "workflow/rules/train.smk"
+    include: "workflow/rules/measure.smk"
+    include: "workflow/rules/collect.smk"
+    include: "workflow/rules/analyse.smk"
+    include: "workflow/rules/figures.smk"
+
+
 include: "workflow/rules/report.smk"
 
 

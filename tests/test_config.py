@@ -38,7 +38,8 @@ def product(**axes: list[Any]) -> dict[str, Any]:
     [
         ("study", "no/slash", "study: found 'no/slash'; accepted is a name of letters"),
         ("study", ..., "the study: missing 'study'"),
-        ("colour", 1, "colour: unknown key; accepted keys are study, dataset"),
+        ("kind", "swep", "kind: found 'swep'; accepted is one of sweep"),
+        ("colour", 1, "colour: unknown key; accepted keys are study, kind, dataset"),
         ("trainig", {}, "trainig: unknown key (did you mean 'training'?)"),
         ("training.ema_decy", 0.9, "training.ema_decy: unknown key (did you mean 'ema_decay'?)"),
         ("training.ema_decay", 1.5, "training.ema_decay: found 1.5; accepted is less than 1"),

@@ -6,7 +6,7 @@ import difflib
 import functools
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,12 +23,26 @@ from .schedule import evaluation_steps
 Config = dict[str, Any]
 
 
+# What can be studied, by the config's ``kind``: each has its schema.
+KINDS = ("sweep",)
+
+
 @functools.cache
-def schema() -> dict[str, Any]:
-    """The JSON schema of a study: the only place where a default is written."""
-    path = Path(__file__).parent / "schemas" / "config.schema.yaml"
-    loaded: dict[str, Any] = yaml.safe_load(path.read_text())
-    return loaded
+def schema(kind: str = "sweep") -> dict[str, Any]:
+    """The JSON schema of a kind of study, references filled in: the only place where a default is written."""
+    folder = Path(__file__).parent / "schemas"
+    rules = yaml.safe_load((folder / f"{kind}.schema.yaml").read_text())
+    definitions = {**yaml.safe_load((folder / "shared.yaml").read_text()), **rules.pop("$defs", {})}
+
+    def filled_in(part: Any) -> Any:
+        if isinstance(part, Mapping):
+            if "$ref" in part:
+                return filled_in(definitions[part["$ref"].removeprefix("#/$defs/")])
+            return {key: filled_in(value) for key, value in part.items()}
+        return [filled_in(value) for value in part] if isinstance(part, list) else part
+
+    result: dict[str, Any] = filled_in(rules)
+    return result
 
 
 def resolve(config: Mapping[str, Any], files: list[Path] | None = None) -> Config:
@@ -45,12 +59,16 @@ def resolve(config: Mapping[str, Any], files: list[Path] | None = None) -> Confi
     """
     config = _with_scientific_numbers(config)
     problems = list(_file_problems(files or []))
-    problems += [_sentence(error) for error in sorted(_schema_errors(config), key=lambda e: list(map(str, e.path)))]
-    problems += _not_finite(config)
     resolved: Config = {}
+    kind = config.get("kind", "sweep")
+    if kind not in KINDS:
+        problems.append(f"kind: found {kind!r}; accepted is one of {', '.join(KINDS)}")
+    else:
+        problems += _schema_problems(config, schema(kind))
+    problems += _not_finite(config)
     if not problems:
-        resolved = _with_defaults(config, schema())
-        problems += [*_grid_problems(resolved), *_formulation_problems(resolved["formulation"])]
+        resolved = _with_defaults(config, schema(kind))
+        problems += _PROBLEMS[kind](resolved)
     if problems:
         raise UserError("\n".join(f"config error: {problem}" for problem in dict.fromkeys(problems)))
     return resolved
@@ -68,8 +86,6 @@ def _with_scientific_numbers(value: Any) -> Any:
 
 
 def _with_defaults(value: Any, subschema: Mapping[str, Any]) -> Any:
-    if "$ref" in subschema:
-        subschema = schema()["$defs"][subschema["$ref"].split("/")[-1]]
     if isinstance(value, list):
         return [_with_defaults(item, subschema.get("items", {})) for item in value]
     if not isinstance(value, Mapping):
@@ -110,8 +126,9 @@ def _not_finite(value: Any, key: str = "") -> Iterator[str]:
         yield f"{key}: found {value}; accepted is a finite number"
 
 
-def _schema_errors(config: Mapping[str, Any]) -> Iterator[ValidationError]:
-    yield from Draft202012Validator(schema()).iter_errors(config)
+def _schema_problems(config: Mapping[str, Any], rules: Mapping[str, Any]) -> Iterator[str]:
+    errors = Draft202012Validator(rules).iter_errors(config)
+    yield from map(_sentence, sorted(errors, key=lambda error: list(map(str, error.path))))
 
 
 # What is accepted, by the schema's keyword that was violated and its value there.
@@ -165,6 +182,11 @@ def _unknown_key(parent: str, name: str, known: list[str]) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     hint = f" (did you mean '{close[0]}'?)" if close else ""
     return f"{f'{parent}.' if parent else ''}{name}: unknown key{hint}; accepted keys are {', '.join(known)}"
+
+
+def _sweep_problems(config: Config) -> Iterator[str]:
+    yield from _grid_problems(config)
+    yield from _formulation_problems(config["formulation"])
 
 
 def _grid_problems(config: Config) -> Iterator[str]:
@@ -242,6 +264,10 @@ def _metrics_problems(metrics: Config) -> Iterator[str]:
     for space, path in metrics["weights"].items():
         if not Path(path).is_file():
             yield f"metrics.weights.{space}: found {path!r}; accepted is the path of a file, and there is none"
+
+
+# What is wrong with a resolved config of each kind that its schema cannot say.
+_PROBLEMS: Mapping[str, Callable[[Config], Iterator[str]]] = {"sweep": _sweep_problems}
 
 
 class _RefusingRepeatedKeys(yaml.SafeLoader):

@@ -28,3 +28,5 @@ rule tables:
     input:
         rules.collect.output,
         rules.analyse.output,
+    params:
+        upstream=f"tables {ANALYSED}",

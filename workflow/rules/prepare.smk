@@ -1,5 +1,7 @@
 # The dataset as a table of images: split, order, labels and content hash.
 
+PREPARED = lineage(canonical(STUDY.dataset()), fingerprint("datasets"))
+
 
 # The user's own image files are inputs. Of a folder Snakemake sees when files are added,
 # removed or renamed in it; images that were overwritten in place need `--forcerun prepare`.

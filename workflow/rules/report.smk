@@ -4,13 +4,12 @@
 report: "../report/workflow.rst"
 
 
-TABLES = [*rules.collect.output.keys(), *rules.analyse.output.keys()]
+TABLES = [Path(str(table)).stem for table in rules.tables.input]
 
 
 rule table_pages:
     input:
-        rules.collect.output,
-        rules.analyse.output,
+        rules.tables.input,
     output:
         [
             report(
@@ -24,7 +23,7 @@ rule table_pages:
     log:
         f"{RESULTS}/logs/table_pages.log",
     params:
-        upstream=f"tables {ANALYSED}",
+        upstream=rules.tables.params.upstream,
         code=f"page code {fingerprint('pages')}",
         tables=subpath(input[0], parent=True),
         folder=subpath(output[0], parent=True),

@@ -1,0 +1,93 @@
+"""The sweep of diffusion models over a grid: its runs and packs, and the settings of its stages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from .grid import evaluation_parameters, packs, runs
+from .run import AXES, Run
+from .study import Study, canonical
+
+SWEPT_AXES = tuple(axis for axis in AXES if axis != "seed")
+
+
+class Sweep(Study):
+    """A checked configuration of a sweep, expanded.
+
+    Attributes:
+        runs: all runs of the grid.
+        packs: job path to the runs that one training job trains.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__(config)
+        self.runs = runs(config)
+        self.packs = packs(self.runs, config["pack"])
+
+    @property
+    def jobs(self) -> list[str]:
+        """The packs' job paths."""
+        return list(self.packs)
+
+    @property
+    def axes(self) -> list[str]:
+        """The axes, seeds aside, on which the grid takes more than one value."""
+        return [axis for axis in SWEPT_AXES if len({getattr(run, axis) for run in self.runs}) > 1]
+
+    def sheet_run(self) -> tuple[str, Run]:
+        """Job path and run of the sample sheet: the first run that takes the most values of ``grid.base``."""
+        base = self.config["grid"]["base"]
+        candidates = [(job, run) for job, members in self.packs.items() for run in members]
+        return max(candidates, key=lambda item: sum(getattr(item[1], axis) == base[axis] for axis in base))
+
+    def train(self, job: str) -> str:
+        """Settings of ``train`` for one pack: what decides its numbers."""
+        training = {key: self.config["training"][key] for key in ("budget", "ema_decay")}
+        evaluation = evaluation_parameters(self.config)
+        sections = self._section("network", "formulation")
+        runs_ = [asdict(run) for run in self.packs[job]]
+        changing = {"dataset": self.dataset(), "training": training, "evaluation": evaluation}
+        return canonical({"runs": runs_, **sections, **changing})
+
+    def features(self, space: str) -> str:
+        """Settings of ``features`` for one space."""
+        weights = self.config["metrics"]["weights"]
+        return canonical({"space": space, "weights": {name: weights[name] for name in weights if name == space}})
+
+    def weights(self, *spaces: str) -> list[str]:
+        """The files of weights that the config gives for these spaces."""
+        given = self.config["metrics"]["weights"]
+        return [given[space] for space in spaces if space in given]
+
+    def measure(self) -> str:
+        """Settings of ``measure``."""
+        return canonical({**self.config["metrics"], **self._section("confidence")})
+
+    def collect(self) -> str:
+        """Settings of ``collect``."""
+        return canonical(
+            {
+                "jobs": self.jobs,
+                "noise_levels": self.config["evaluation"]["noise_levels"],
+                **self._section("confidence"),
+            }
+        )
+
+    def analyse(self) -> str:
+        """Settings of ``analyse``."""
+        threshold = {"f_mem_threshold": self.config["metrics"]["f_mem_threshold"]}
+        return canonical({"jobs": self.jobs, **self.config["onset"], **threshold, **self._section("confidence")})
+
+    def figure(self, name: str, *keys: str, **details: Any) -> str:
+        """Settings of a figure: of the config's ``figures`` (and ``thresholds``, ``confidence``) the given keys."""
+        onset = self.config["onset"]
+        shared = {
+            **self.config["figures"],
+            "thresholds": {key: onset[key] for key in ("loss_gap_absolute", "loss_gap_relative", "f_mem")},
+            "f_mem_threshold": self.config["metrics"]["f_mem_threshold"],
+            "confidence": self.config["confidence"],
+            "formulation": self.config["formulation"]["name"],
+        }
+        return canonical({"figure": name, **{key: shared[key] for key in keys}, **details})
