@@ -28,6 +28,11 @@ if STUDY.kind == "sweep":
     include: "workflow/rules/analyse.smk"
     include: "workflow/rules/figures.smk"
 
+elif STUDY.kind == "feature_learning":
+
+    include: "workflow/rules/prepare.smk"
+    include: "workflow/rules/feature_learning.smk"
+
 
 include: "workflow/rules/report.smk"
 

@@ -16,6 +16,7 @@ from jsonschema.exceptions import ValidationError
 
 from .catalogue import describe
 from .errors import UserError
+from .feature_learning.checks import feature_learning_problems
 from .grid import expand
 from .run import AXES
 from .schedule import evaluation_steps
@@ -24,7 +25,7 @@ Config = dict[str, Any]
 
 
 # What can be studied, by the config's ``kind``: each has its schema.
-KINDS = ("sweep",)
+KINDS = ("sweep", "feature_learning")
 
 
 @functools.cache
@@ -139,6 +140,7 @@ _ACCEPTED = {
     "exclusiveMaximum": "less than {}",
     "multipleOf": "a multiple of {}",
     "minItems": "a list of at least {} value(s)",
+    "maxItems": "a list of at most {} value(s)",
     "uniqueItems": "a list without repeated values",
     "pattern": "a name of letters, digits, '-' and '_'",
 }
@@ -267,7 +269,10 @@ def _metrics_problems(metrics: Config) -> Iterator[str]:
 
 
 # What is wrong with a resolved config of each kind that its schema cannot say.
-_PROBLEMS: Mapping[str, Callable[[Config], Iterator[str]]] = {"sweep": _sweep_problems}
+_PROBLEMS: Mapping[str, Callable[[Config], Iterator[str]]] = {
+    "sweep": _sweep_problems,
+    "feature_learning": feature_learning_problems,
+}
 
 
 class _RefusingRepeatedKeys(yaml.SafeLoader):

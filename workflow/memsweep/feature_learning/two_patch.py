@@ -70,7 +70,7 @@ def two_patch(
 ) -> Problem:
     """Training sets of the two-patch model, and networks to train on them.
 
-    The first two points are μ₊ and μ₋, then come the noise patches. As everything is
+    They are given in the coordinates of `span_basis`. The first two points are μ₊ and μ₋, then come the noise patches. As everything is
     invariant under rotations, the signals lie along the first two axes.
 
     Args:
@@ -92,17 +92,22 @@ def two_patch(
         weights.append(initialisation * torch.randn(rows, dimension, generator=source, dtype=torch.float64))
     of_class = labels(samples)
     pairs = torch.stack([(of_class < 0).long(), torch.arange(samples) + 2], dim=1)
-    return in_span(Problem(torch.stack(points), pairs, of_class, torch.stack(weights)))
+    problem = Problem(torch.stack(points), pairs, of_class, torch.stack(weights))
+    return in_basis(problem, span_basis(problem))
 
 
-def in_span(problem: Problem) -> Problem:
-    """The same problems in orthonormal coordinates of the span of their points and weights.
+def span_basis(problem: Problem) -> Tensor:
+    """An orthonormal basis of the span of each problem's points and weights, (problems, d, coordinates).
 
-    Exact: inner products, and so losses, gradients and alignments, are kept. Nothing is done
-    where the span has no fewer dimensions than the patches.
+    The identity where that span is no smaller than the space of the patches.
     """
     vectors = torch.cat([problem.points, problem.weights], dim=1)
-    if vectors.shape[1] >= vectors.shape[2]:
-        return problem
-    basis = torch.linalg.qr(vectors.transpose(1, 2)).Q
+    problems, count, dimension = vectors.shape
+    if count >= dimension:
+        return torch.eye(dimension, dtype=vectors.dtype).expand(problems, -1, -1)
+    return torch.linalg.qr(vectors.transpose(1, 2)).Q
+
+
+def in_basis(problem: Problem, basis: Tensor) -> Problem:
+    """The same problems in the coordinates of `span_basis`: inner products, losses and alignments are kept."""
     return Problem(problem.points @ basis, problem.pairs, problem.labels, problem.weights @ basis)
