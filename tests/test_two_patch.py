@@ -144,7 +144,7 @@ def test_the_classifier_is_the_formula_of_the_paper() -> None:
     torch.testing.assert_close(
         logistic_loss(weights, problem), torch.log1p(torch.exp(-margins(weights, problem))).mean(dim=1)
     )
-    torch.testing.assert_close(scores(weights, samples).sum(dim=-1) * problem.labels, margins(weights, problem))
+    torch.testing.assert_close(scores(weights[:, None], samples).sum(dim=-1) * problem.labels, margins(weights, problem))
     assert own_class(4, torch.tensor([1.0, -1.0])).tolist() == [[True, False]] * 2 + [[False, True]] * 2
 
 
@@ -202,12 +202,12 @@ def test_the_denoiser_comes_to_a_stationary_point() -> None:
         learning_rate=0.1,
         iterations=5000,
         growth=1.1,
-        finished=lambda _, gradient: gradient < 1e-6,
+        finished=lambda _, gradient: gradient < 1e-5,
     )
     assert end.finished.all()
-    variable = end.weights.requires_grad_(True)
+    variable = end.weights.clone().requires_grad_(True)
     (gradient,) = torch.autograd.grad(expected_loss(variable, problem, 1.0).sum(), variable)
-    assert float(gradient.norm() * variable.norm() / end.loss.abs()) < 1e-6
+    assert float(gradient.norm() * end.weights.norm() / end.loss.abs()) < 1e-5
 
 
 def test_recorded_iterations_hold_both_ends_and_only_rise() -> None:
@@ -267,13 +267,15 @@ def test_the_first_growth_has_the_predicted_rate(objective: str, feature: str) -
 
 @pytest.mark.parametrize(("time", "norm"), [(0.2, 6.0), (3.0, 6.0), (3.0, 15.0)])
 def test_the_balanced_ratio_is_where_descent_ends(time: float, norm: float) -> None:
-    """On orthogonal patches, with one neuron, the prediction is a theorem: descent reaches it."""
+    """On orthogonal patches, with one neuron and one direction without data, descent reaches the prediction."""
     samples, dimension = 8, 300
     prediction = balanced_ratio(time, samples, norm, dimension=dimension, neurons=1, noise=1.0)
-    points = torch.zeros(1, samples + 2, samples + 2, dtype=torch.float64)
-    points[0] = torch.diag(torch.tensor([norm, norm, *[math.sqrt(dimension)] * samples], dtype=torch.float64))
+    norms = torch.tensor([norm, norm, *[math.sqrt(dimension)] * samples], dtype=torch.float64)
+    points = torch.nn.functional.pad(torch.diag(norms), (0, 1))[None]
     pairs = torch.stack([torch.arange(samples) % 2, torch.arange(samples) + 2], dim=1)
-    problem = Problem(points, pairs, labels(samples), 1e-4 * points.sum(dim=1, keepdim=True))
+    first = 1e-4 * points.sum(dim=1, keepdim=True)
+    first[..., -1] = 1e-2
+    problem = Problem(points, pairs, labels(samples), first)
     end = descend(
         partial(expected_loss, time=time),
         problem,
