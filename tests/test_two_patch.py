@@ -96,7 +96,7 @@ def test_the_exact_loss_is_the_mean_over_noise(time: float, neurons: int, seed: 
 
 
 def test_the_exact_loss_and_its_gradient_are_what_draws_converge_to() -> None:
-    problem, draws = small(), 40_000
+    problem, draws = small(), 20_000
     source = torch.Generator().manual_seed(0)
     noise = torch.randn(draws, *problem.points.shape, generator=source, dtype=torch.float64)
     weights = problem.weights.clone().requires_grad_(True)
@@ -144,7 +144,9 @@ def test_the_classifier_is_the_formula_of_the_paper() -> None:
     torch.testing.assert_close(
         logistic_loss(weights, problem), torch.log1p(torch.exp(-margins(weights, problem))).mean(dim=1)
     )
-    torch.testing.assert_close(scores(weights[:, None], samples).sum(dim=-1) * problem.labels, margins(weights, problem))
+    torch.testing.assert_close(
+        scores(weights[:, None], samples).sum(dim=-1) * problem.labels, margins(weights, problem)
+    )
     assert own_class(4, torch.tensor([1.0, -1.0])).tolist() == [[True, False]] * 2 + [[False, True]] * 2
 
 
@@ -184,7 +186,7 @@ def test_a_step_that_is_too_large_is_halved_and_the_loss_never_rises() -> None:
 def test_finished_problems_rest_and_the_others_go_on_as_alone() -> None:
     cases = [(1.0, 0), (6.0, 0), (12.0, 0)]
     together = small(cases, dimension=30, samples=6, initialisation=0.01)
-    rule = dict(learning_rate=0.05, iterations=2000, finished=lambda loss, _: loss < 0.3)
+    rule = {"learning_rate": 0.05, "iterations": 2000, "finished": lambda loss, _: loss < 0.3}
     end = descend(logistic_loss, together, **rule)  # type: ignore[arg-type]
     assert end.finished.all()
     assert len(set(end.iterations.tolist())) > 1
@@ -224,9 +226,10 @@ def test_recorded_iterations_hold_both_ends_and_only_rise() -> None:
 def test_alignments_are_those_of_brute_force() -> None:
     problem = small()
     found = alignments(problem.weights, problem, "diffusion")
-    products = np.abs(np.einsum("brd,bpd->brp", problem.weights.numpy(), problem.points.numpy()))
-    assert found["signal_max"].tolist() == pytest.approx(products[:, :, :2].max(axis=(1, 2)))
-    assert found["noise_mean"].tolist() == pytest.approx(products[:, :, 2:].mean(axis=(1, 2)))
+    signed = np.einsum("brd,bpd->brp", problem.weights.numpy(), problem.points.numpy())
+    products = np.abs(signed)
+    assert found["signal_max"].tolist() == pytest.approx(signed[:, :, :2].max(axis=(1, 2)))
+    assert found["noise_mean"].tolist() == pytest.approx(np.abs(signed[:, :, 2:].mean(axis=(1, 2))))
     own = alignments(problem.weights, problem, "classification")
     # Rows 0 and 1 are of class +1, whose points are 0, 2 and 4; the others of class -1
     expected = [max(p[:2, [2, 4]].max(), p[2:, [3, 5]].max()) for p in products]

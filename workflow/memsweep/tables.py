@@ -46,10 +46,18 @@ _TWO_PATCH = (
     _column("seed", pa.int64(), "seed of data and initialisation"),
 )
 _ALIGNMENTS = (
-    _column("signal_max", pa.float64(), "largest absolute product of a weight and a signal"),
-    _column("noise_max", pa.float64(), "largest absolute product of a weight and a training sample's noise"),
-    _column("signal_mean", pa.float64(), "mean absolute product of weights and signals"),
-    _column("noise_mean", pa.float64(), "mean absolute product of weights and noises"),
+    _column(
+        "signal_max",
+        pa.float64(),
+        "largest product of a weight and a signal; absolute for a classifier, of its own class",
+    ),
+    _column("noise_max", pa.float64(), "likewise, with the noise of a training sample"),
+    _column(
+        "signal_mean",
+        pa.float64(),
+        "mean product of weights and signals, as an absolute value; mean absolute value for a classifier",
+    ),
+    _column("noise_mean", pa.float64(), "likewise, with the noises of the training samples"),
 )
 _PLANTED = (
     _OBJECTIVE,
@@ -209,14 +217,19 @@ SCHEMAS: dict[str, pa.Schema] = {
             _column("iterations", pa.int64(), "gradient steps tried", "steps"),
             _column("loss", pa.float64(), "training loss; of the denoiser, its expectation less that of zero weights"),
             _column("gradient", pa.float64(), "norms of gradient times weights, over the absolute loss"),
-            _column("finished", pa.bool_(), "the end was met (stationary, or loss small) before the iterations ran out"),
+            _column(
+                "finished", pa.bool_(), "the end was met (stationary, or loss small) before the iterations ran out"
+            ),
             *_ALIGNMENTS,
         ]
     ),
     "growth": pa.schema(
         [
             *_TWO_PATCH[:-1],
-            _column("feature", pa.string(), "signal or noise, the largest alignment with it"),
+            _column("feature", pa.string(), "signal or noise"),
+            _column(
+                "measure", pa.string(), "which alignments with it: max, the largest; mean, that of an average neuron"
+            ),
             _column(
                 "quantity",
                 pa.string(),
@@ -265,7 +278,9 @@ SCHEMAS: dict[str, pa.Schema] = {
             _column("snr", pa.float64(), "mean norm of an image patch over the square root of its pixels"),
             _column("seed", pa.int64(), "seed of noise patches and initialisation"),
             _column("trained", pa.bool_(), "false: the features of the initialisation, for comparison"),
-            _column("task", pa.string(), "signal: class from image patches, held out; noise: from trained noise patches"),
+            _column(
+                "task", pa.string(), "signal: class from image patches, held out; noise: from trained noise patches"
+            ),
             _column("accuracy", pa.float64(), "share of images that a linear probe gets right"),
             *_interval("accuracy"),
             _column("images", pa.int64(), "images the probe is tested on", "images"),
@@ -278,7 +293,9 @@ SCHEMAS: dict[str, pa.Schema] = {
             _column("snr", pa.float64(), "mean norm of an image patch over the square root of its pixels"),
             _column("example", pa.int64(), "which held-out image"),
             _column("kind", pa.string(), "clean; seen by the network; shown: input gradient, or denoised"),
-            _column("values", pa.list_(pa.float64()), "pixels of both patches, one after the other; shape in the metadata"),
+            _column(
+                "values", pa.list_(pa.float64()), "pixels of both patches, one after the other; shape in the metadata"
+            ),
         ]
     ),
     "probe_outcomes": pa.schema(

@@ -27,24 +27,25 @@ _EVERY, _PER_DECADE = 60, 40
 def alignments(weights: Tensor, problem: Problem, objective: str) -> dict[str, Tensor]:
     """How strongly weights of a two-patch problem point at signal and noise, (problems,) each.
 
-    Alignments are absolute values, as a quadratic neuron does not know the sign of its input.
-    Of a classifier only those with patches of a weight's own class count, which are the ones
-    that grow.
+    A classifier's quadratic neurons do not know the sign of their input, so of its alignments the
+    absolute values are meant, and only those with patches of a weight's own class, which are the
+    ones that grow. The denoiser, with its tied weights, knows the sign, and turns towards the data.
 
     Returns:
-        ``signal_max``: max over neurons r and classes j of |⟨w_r, μ_j⟩|; ``noise_max``: max over
-        r and samples i of |⟨w_r, ξ_i⟩|; ``signal_mean`` and ``noise_mean``: the means of the same.
+        ``signal_max``: max over neurons r and classes j of ⟨w_r, μ_j⟩; ``noise_max``: max over r
+        and samples i of ⟨w_r, ξ_i⟩; ``signal_mean`` and ``noise_mean``: the means over all of these,
+        as an absolute value.
     """
-    values = (weights @ problem.points.transpose(1, 2)).abs()
+    values = weights @ problem.points.transpose(1, 2)
     of_points = torch.cat([torch.tensor([1.0, -1.0], dtype=torch.float64), problem.labels])
     counted = torch.ones(values.shape[1:], dtype=torch.bool)
     if objective == CLASSIFICATION:
         counted = own_class(weights.shape[1], of_points)
-    values = values * counted
+        values = values.abs() * counted
     found = {}
     for name, part in (("signal", slice(0, 2)), ("noise", slice(2, None))):
         found[f"{name}_max"] = values[:, :, part].amax(dim=(1, 2))
-        found[f"{name}_mean"] = values[:, :, part].sum(dim=(1, 2)) / counted[:, part].sum()
+        found[f"{name}_mean"] = values[:, :, part].sum(dim=(1, 2)).abs() / counted[:, part].sum()
     return found
 
 
@@ -52,7 +53,9 @@ def recorded(iterations: int) -> list[int]:
     """The iterations that are written down: every early one, then evenly on a logarithmic axis, and the last."""
     steps = np.arange(0, int(np.ceil(np.log10(max(iterations, 1)) * _PER_DECADE)) + 1)
     spread = np.round(10 ** (steps / _PER_DECADE)).astype(int)
-    return sorted({*range(min(_EVERY, iterations) + 1), *(int(step) for step in spread if step <= iterations), iterations})
+    return sorted(
+        {*range(min(_EVERY, iterations) + 1), *(int(step) for step in spread if step <= iterations), iterations}
+    )
 
 
 def follow(settings: Mapping[str, Any], output: Path) -> None:

@@ -87,7 +87,9 @@ def summarise(outcomes: pd.DataFrame, confidence: float, resamples: int) -> tupl
                     }
                 )
         for objective in OBJECTIVES:
-            values = {f"{task}_gain": replicates[objective, task] - replicates["classification", task] for task in TASKS}
+            values = {
+                f"{task}_gain": replicates[objective, task] - replicates["classification", task] for task in TASKS
+            }
             with np.errstate(divide="ignore", invalid="ignore"):
                 above = {task: replicates[objective, task] - chances[task] for task in ("easy", "hard")}
                 values["balance"] = np.where(above["easy"] > 0, above["hard"] / above["easy"], np.nan)

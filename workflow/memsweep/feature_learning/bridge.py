@@ -153,7 +153,9 @@ def features_of(trunk: Trunk, images: Planted, noise_level: float, formulation: 
     parts = []
     for x, z in zip(clean.split(_CHUNK), noise.split(_CHUNK), strict=True):
         # What the formulation shows the network at that time
-        formulation.loss(trunk.network, x, z, torch.full((len(x),), noise_level), torch.zeros(len(x), dtype=torch.int64))
+        formulation.loss(
+            trunk.network, x, z, torch.full((len(x),), noise_level), torch.zeros(len(x), dtype=torch.int64)
+        )
         parts.append(trunk.features())
     return torch.cat(parts).double().numpy()
 

@@ -13,6 +13,7 @@ so that in either the signal is ahead by n · SNR² / 2, as a ratio or as an exp
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -28,12 +29,16 @@ from .denoiser import noise_levels
 Array = NDArray[np.float64]
 
 FEATURES = ("signal", "noise")
+MEASURES = ("max", "mean")
 # Fewest recorded iterations that two laws of two parameters can be told apart by
 _FEWEST = 5
 
 
 def growth(alignments: pd.DataFrame, settings: Mapping[str, Any], confidence: float) -> pd.DataFrame:
     """Table ``growth``: both laws fitted to the early growth of each alignment, and which one fits.
+
+    The largest of many alignments that grow linearly at slightly different rates is a convex
+    curve, so that the mean is the better witness of the law.
 
     Args:
         alignments: table ``alignments``.
@@ -45,27 +50,24 @@ def growth(alignments: pd.DataFrame, settings: Mapping[str, Any], confidence: fl
     rows = []
     for case, runs in alignments.groupby(keys, sort=False):
         point = dict(zip(keys, case, strict=True))
-        for feature in FEATURES:
-            curves = [run.sort_values("iteration") for _, run in runs.groupby("seed")]
-            fits = [
-                fit
-                for curve in curves
-                if (fit := _fits(curve, f"{feature}_max", settings["growth_factor"])) is not None
-            ]
+        seeds = [run.sort_values("iteration") for _, run in runs.groupby("seed")]
+        for feature, measure in itertools.product(FEATURES, MEASURES):
+            found = (_fits(run, feature, measure, settings["growth_factor"]) for run in seeds)
+            fits = [fit for fit in found if fit is not None]
             expected = predicted(point, feature, settings)
             for quantity in ("linear_rate", "exponential_rate", "log_ratio"):
-                values = np.array([fit[quantity] for fit in fits])
-                mean, low, high = mean_interval(values, confidence)
+                mean, low, high = mean_interval(np.array([fit[quantity] for fit in fits]), confidence)
                 rows.append(
                     {
                         **point,
                         "feature": feature,
+                        "measure": measure,
                         "quantity": quantity,
                         "value": mean,
                         "ci_low": low,
                         "ci_high": high,
                         "predicted": expected.get(quantity, math.nan),
-                        "seeds": len(values),
+                        "seeds": len(fits),
                     }
                 )
     return pd.DataFrame(rows)
@@ -85,15 +87,14 @@ def predicted(point: Mapping[str, Any], feature: str, settings: Mapping[str, Any
     return {"linear_rate": 2 * rate * alpha * beta / math.sqrt(settings["neurons"]) * strength * norm}
 
 
-def _fits(run: pd.DataFrame, column: str, factor: float) -> dict[str, float] | None:
-    """Both laws in the window from the start to growth by ``factor``, or to half of the run's maximum."""
-    steps, values = run["iteration"].to_numpy(float), run[column].to_numpy(float)
-    end = min(factor * values[0], values.max() / 2)
-    beyond = np.flatnonzero(values > end)
-    count = int(beyond[0]) if len(beyond) else len(values)
+def _fits(run: pd.DataFrame, feature: str, measure: str, factor: float) -> dict[str, float] | None:
+    """Both laws from the start to the growth of the largest alignment by ``factor``, or to half of its maximum."""
+    steps, largest = run["iteration"].to_numpy(float), run[f"{feature}_max"].to_numpy(float)
+    beyond = np.flatnonzero(largest > min(factor * largest[0], largest.max() / 2))
+    count = int(beyond[0]) if len(beyond) else len(largest)
     if count < _FEWEST:
         return None
-    return compare(steps[:count], values[:count])
+    return compare(steps[:count], run[f"{feature}_{measure}"].to_numpy(float)[:count])
 
 
 def compare(steps: Array, values: Array) -> dict[str, float]:
@@ -106,9 +107,10 @@ def compare(steps: Array, values: Array) -> dict[str, float]:
     scale = np.abs(values).max()
     y = values / scale
     slope, intercept = np.polyfit(steps, y, 1)
-    start = np.polyfit(steps, np.log(np.maximum(y, 1e-12)), 1)
+    # From the exponential through the logarithms of what is not close to 0
+    start = np.polyfit(steps, np.log(np.maximum(y, 1e-2)), 1)
     (amplitude, rate), _ = curve_fit(
-        lambda k, a, c: a * np.exp(c * k), steps, y, p0=(math.exp(start[1]), start[0]), maxfev=5000
+        lambda k, a, c: a * np.exp(np.minimum(c * k, 50)), steps, y, p0=(math.exp(start[1]), start[0]), maxfev=5000
     )
     line = np.sum((y - intercept - slope * steps) ** 2)
     exponential = np.sum((y - amplitude * np.exp(rate * steps)) ** 2)

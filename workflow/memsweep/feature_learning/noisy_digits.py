@@ -21,6 +21,7 @@ import time as clock
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,9 @@ def digits(split: Split, classes: tuple[int, int], images: int, scale: float, se
     """
     chosen = np.sort(np.concatenate([np.flatnonzero(split.labels == label)[:images] for label in classes]))
     pixels = torch.from_numpy(split.images[chosen]).double().mean(dim=-1) / 255
-    noise = torch.randn(pixels.flatten(1).shape, generator=generator(seed, "noisy digits", purpose), dtype=torch.float64)
+    noise = torch.randn(
+        pixels.flatten(1).shape, generator=generator(seed, "noisy digits", purpose), dtype=torch.float64
+    )
     labels = torch.from_numpy(np.where(split.labels[chosen] == classes[0], 1.0, -1.0))
     side = int(pixels.shape[1]), int(pixels.shape[2])
     return Digits(torch.stack([scale * pixels.flatten(1), noise], dim=1), labels, side)
@@ -190,9 +193,7 @@ class Trunk(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         widths = (1, _CHANNELS, _CHANNELS, _CHANNELS)
-        self.layers = nn.ModuleList(
-            nn.Conv2d(inputs, outputs, 3, padding=1) for inputs, outputs in zip(widths, widths[1:], strict=False)
-        )
+        self.layers = nn.ModuleList(nn.Conv2d(inputs, outputs, 3, padding=1) for inputs, outputs in pairwise(widths))
 
     def forward(self, x: Tensor) -> Tensor:
         for layer in self.layers:

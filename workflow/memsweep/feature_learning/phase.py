@@ -27,11 +27,11 @@ from scipy.optimize import minimize
 from sklearn.isotonic import IsotonicRegression
 
 from .denoiser import noise_levels
-from .growth import mean_interval
+from .growth import MEASURES, mean_interval
+from .probes import percentile_interval
 
 Array = NDArray[np.float64]
 
-MEASURES = ("max", "mean")
 QUANTITIES = ("slope", "slope_n", "slope_snr2", "steepest_slope", "crossing", "prefactor")
 WINDOW = 4.0
 """Factor in n · SNR² within which the steepest slope is taken."""
@@ -107,7 +107,9 @@ def balanced_ratio(
     # On the way of the first growth, at whatever size the loss is lowest
     ratio = train_size * signal_norm**2 / (noise**2 * dimension) / 2
     sizes = np.linspace(-8, 3, 23)
-    starts = [np.array([size + math.log(ratio) / 2, size - math.log(ratio) / 2, own]) for size in sizes for own in sizes]
+    starts = [
+        np.array([size + math.log(ratio) / 2, size - math.log(ratio) / 2, own]) for size in sizes for own in sizes
+    ]
     options = {"xatol": 1e-6, "fatol": 0.0, "maxiter": 2000}
     found = minimize(loss, min(starts, key=loss), method="Nelder-Mead", options=options)
     return float(np.exp(found.x[0] - found.x[1]))
@@ -129,16 +131,15 @@ def phase_fits(cells: pd.DataFrame, confidence: float, resamples: int) -> pd.Dat
         source = np.random.default_rng(int.from_bytes(hashlib.sha256(repr(case).encode()).digest()[:8], "big"))
         draws = source.integers(0, len(logs), (resamples, len(logs)))
         replicates = np.array([laws(logs[draw]) for draw in draws])
-        with np.errstate(all="ignore"):
-            ends = np.nanquantile(replicates, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+        ends = [percentile_interval(column, confidence) for column in replicates.T]
         for number, (quantity, value) in enumerate(zip(QUANTITIES, laws(logs), strict=True)):
             rows.append(
                 {
                     **point,
                     "quantity": quantity,
                     "value": value,
-                    "ci_low": ends[0, number],
-                    "ci_high": ends[1, number],
+                    "ci_low": ends[number][0],
+                    "ci_high": ends[number][1],
                     "predicted": _predicted(point, quantity),
                     "cells": len(logs),
                 }

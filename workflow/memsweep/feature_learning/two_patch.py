@@ -70,8 +70,9 @@ def two_patch(
 ) -> Problem:
     """Training sets of the two-patch model, and networks to train on them.
 
-    They are given in the coordinates of `span_basis`. The first two points are μ₊ and μ₋, then come the noise patches. As everything is
-    invariant under rotations, the signals lie along the first two axes.
+    They are given in the coordinates of `span_basis`. The first two points are μ₊ and μ₋, then come
+    the noise patches. As everything is invariant under rotations, the signals lie along the first
+    two axes.
 
     Args:
         cases: norm ‖μ‖ of the signals and seed of each problem. Problems of another norm, seed or

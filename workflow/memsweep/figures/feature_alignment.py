@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -83,17 +82,14 @@ def _curves(ax: Axes, rows: pd.DataFrame, feature: str) -> None:
 
 
 def _growth(ax: Axes, rates: pd.DataFrame) -> None:
-    """Which law the early growth follows: the log ratio of residuals, signal first."""
+    """Which law the early growth follows, by the interval of the log ratio of residuals."""
     said = []
     for feature in COLOURS:
-        row = rates[(rates["feature"] == feature) & (rates["quantity"] == "log_ratio")].to_dict("records")
-        if not row or np.isnan(row[0]["value"]):
-            said.append(f"{feature} —")
-            continue
-        low, value, high = row[0]["ci_low"], row[0]["value"], row[0]["ci_high"]
-        law = "linear" if low > 0 else "exponential" if high < 0 else "either"
-        said.append(f"{feature} {law} ({style.exponent_label(value)})")
-    ax.text(0, 1.02, "early: " + ",  ".join(said), transform=ax.transAxes, va="bottom", size=6.2, color="0.25")
+        wanted = (rates["feature"] == feature) & (rates["measure"] == "mean") & (rates["quantity"] == "log_ratio")
+        (row,) = rates[wanted].to_dict("records")
+        law = "linear" if row["ci_low"] > 0 else "exponential" if row["ci_high"] < 0 else "either"
+        said.append(f"{feature} {law if row['seeds'] else 'too short'}")
+    ax.text(0, 1.02, f"early: {', '.join(said)}", transform=ax.transAxes, va="bottom", size=6.2, color="0.25")
 
 
 def _scales(panels: Any, alignments: pd.DataFrame) -> None:
@@ -110,8 +106,10 @@ def _scales(panels: Any, alignments: pd.DataFrame) -> None:
 def _legend(figure: Figure) -> None:
     figure.legend(
         handles=[
-            Line2D([], [], color=COLOURS["signal"], label=r"signal, max$_r\,|\langle w_r, \mu\rangle|$"),
-            Line2D([], [], color=COLOURS["noise"], linestyle="--", label=r"noise, max$_{r,i}\,|\langle w_r, \xi_i\rangle|$"),
+            Line2D([], [], color=COLOURS["signal"], label=r"signal, max$_r\,\langle w_r, \mu\rangle$"),
+            Line2D(
+                [], [], color=COLOURS["noise"], linestyle="--", label=r"noise, max$_{r,i}\,\langle w_r, \xi_i\rangle$"
+            ),
         ],
         loc="outside lower center",
         ncols=2,

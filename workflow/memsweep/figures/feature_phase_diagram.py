@@ -13,6 +13,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 
 from ..tables import read_table
 from . import style
@@ -80,10 +81,12 @@ def _map(ax: Axes, cells: pd.DataFrame, norm: LogNorm) -> None:
     (left, right), (bottom, top) = (_edges(values)[[0, -1]] for values in (sizes, ratios))
     n = np.geomspace(left, right, 50)
     for strength, dashes in ((1.0, (0, (4, 2))), (10.0, (0, (1, 1.5)))):
-        ax.plot(n, np.sqrt(strength / n), color=style.INK, linewidth=0.9, linestyle=dashes)
+        halo = [withStroke(linewidth=2, foreground="w", alpha=0.6)]
+        ax.plot(n, np.sqrt(strength / n), color=style.INK, linewidth=0.9, linestyle=dashes, path_effects=halo)
         end = np.sqrt(strength / right)
         if bottom < end < top:
-            ax.text(right * 0.97, end * 1.06, f"{strength:g}", size=6.5, ha="right", va="bottom")
+            text = ax.text(right * 0.97, end * 1.08, f"{strength:g}", size=6.5, ha="right", va="bottom")
+            text.set_path_effects([withStroke(linewidth=1.8, foreground="w")])
     ax.set(xlim=(left, right), ylim=(bottom, top))
     for which in ("x", "y"):
         style.logarithmic(ax, which)
@@ -121,7 +124,9 @@ def _against(ax: Axes, cells: pd.DataFrame, fits: pd.DataFrame, cases: list[Any]
     style.logarithmic(ax, "x")
     style.logarithmic(ax, "y")
     handles += [
-        Line2D([], [], color=style.INK, marker="_", linestyle="", label="prediction for neurons that agree on the data"),
+        Line2D(
+            [], [], color=style.INK, marker="_", linestyle="", label="prediction for neurons that agree on the data"
+        ),
         Line2D([], [], color="0.5", linewidth=0.9, linestyle=(0, (4, 2)), label=r"$n\cdot$SNR² / 2"),
     ]
     ax.legend(handles=handles, loc="upper left", fontsize=6.3, labelspacing=0.35)

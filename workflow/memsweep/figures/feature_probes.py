@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -38,7 +37,9 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     with style.styled():
         figure = Figure(figsize=(style.WIDTH, 1.75 * len(agreements) + 2.6), layout="constrained")
         seeds = f"{planted['seeds'].max()} seeds, {planted['images'].max()} held-out images"
-        figure.suptitle(f"dataset {settings['dataset']};  planted features: {seeds}", fontsize="medium", color=style.INK)
+        figure.suptitle(
+            f"dataset {settings['dataset']};  planted features: {seeds}", fontsize="medium", color=style.INK
+        )
         above, below = figure.subfigures(2, 1, height_ratios=(1.75 * len(agreements), 2.1))
         panels = above.subplots(len(agreements), 4, sharex=True, sharey="col", squeeze=False)
         for row, agreement in enumerate(agreements):
@@ -83,7 +84,7 @@ def _noisy(figure: Any, probes: pd.DataFrame) -> None:
     """Signal and noise probes of both networks, one panel each, SNR along the axis."""
     networks = sorted(probes["network"].unique(), reverse=True)
     panels = figure.subplots(1, 2 * len(networks), sharey=True)
-    snrs = sorted(probes["snr"].unique())
+    snrs, seeds = sorted(probes["snr"].unique()), probes["seed"].nunique()
     for number, (network, task) in enumerate((network, task) for network in networks for task in ("signal", "noise")):
         ax = panels[number]
         rows = probes[(probes["network"] == network) & (probes["task"] == task)]
@@ -93,7 +94,7 @@ def _noisy(figure: Any, probes: pd.DataFrame) -> None:
                 mine = rows[(rows["objective"] == objective) & (rows["trained"] == trained)]
                 for seed, row in enumerate(mine.sort_values(["snr", "seed"]).to_dict("records")):
                     side = -1 if objective == "classification" else 1
-                    x = snrs.index(row["snr"]) + side * (0.14 + 0.08 * (seed % 3 - 1) * 0.9) + (0.0 if trained else 0.0)
+                    x = snrs.index(row["snr"]) + side * (0.2 + 0.09 * (seed % seeds - (seeds - 1) / 2) * 3 / seeds)
                     shade = colour if trained else "0.75"
                     ax.vlines(x, row["ci_low"], row["ci_high"], color=shade, linewidth=0.9, zorder=2 + trained)
                     ax.plot(x, row["accuracy"], marker, color=shade, markersize=3, zorder=2 + trained)
