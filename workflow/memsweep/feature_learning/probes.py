@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ Array = NDArray[np.float64]
 _PASSES = 500
 
 
-def probe(train: Array, train_labels: Array, test: Array, test_labels: Array) -> NDArray[np.bool_]:
+def probe(train: Array, train_labels: NDArray[Any], test: Array, test_labels: NDArray[Any]) -> NDArray[np.bool_]:
     """Which test items a linear probe gets right.
 
     Multinomial logistic regression with scikit-learn's default penalty, on features scaled to

@@ -85,7 +85,7 @@ def two_patch(
     """
     points, weights = [], []
     for norm, seed in cases:
-        source = generator(seed, "two-patch", samples, float(norm))
+        source = generator(seed, "two-patch", samples, repr(float(norm)))
         signals = norm * torch.eye(2, dimension, dtype=torch.float64)
         noises = noise * torch.randn(samples, dimension, generator=source, dtype=torch.float64)
         noises[:, :2] = 0

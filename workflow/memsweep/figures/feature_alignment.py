@@ -29,7 +29,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     """
     alignments = read_table(sources["alignments"], "alignments")
     rates = read_table(sources["growth"], "growth")
-    cases = list(alignments.groupby(["objective", "time"], sort=False).groups)
+    cases = objectives(alignments)
     strengths = sorted(alignments["n_snr2"].unique())
     with style.styled():
         figure = Figure(figsize=(style.WIDTH, 0.9 + 1.95 * len(strengths)), layout="constrained")
@@ -52,6 +52,12 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         _scales(panels, alignments)
         _legend(figure)
     return figure
+
+
+def objectives(table: pd.DataFrame) -> list[tuple[str, float]]:
+    """The objectives of a table, each with its diffusion time, in the order of its rows."""
+    found = table[["objective", "time"]].drop_duplicates()
+    return list(zip(found["objective"], found["time"], strict=True))
 
 
 def objective_label(objective: str, time: float) -> str:

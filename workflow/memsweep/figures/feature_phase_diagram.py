@@ -17,7 +17,7 @@ from matplotlib.patheffects import withStroke
 
 from ..tables import read_table
 from . import style
-from .feature_alignment import objective_label
+from .feature_alignment import objective_label, objectives
 
 SOURCES = ("phase", "phase_fits")
 
@@ -39,11 +39,11 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     cells = cells[cells["measure"] == _MEASURE].assign(snr=np.sqrt(cells["n_snr2"] / cells["train_size"]))
     fits = read_table(sources["phase_fits"], "phase_fits")
     fits = fits[fits["measure"] == _MEASURE]
-    cases = list(cells.groupby(["objective", "time"], sort=False).groups)
+    cases = objectives(cells)
     with style.styled():
         figure = Figure(figsize=(style.WIDTH, 5.6), layout="constrained")
         figure.suptitle(_heading(cells, settings["model"]), fontsize="medium", color=style.INK)
-        above, below = figure.subfigures(2, 1, height_ratios=(1, 1.25))
+        above, below = np.ravel(figure.subfigures(2, 1, height_ratios=(1, 1.25)))
         panels = np.atleast_1d(above.subplots(1, len(cases), sharey=True))
         norm = LogNorm(1 / _DECADES, _DECADES)
         for ax, letter, (objective, time) in zip(panels, "abcdefgh", cases, strict=False):
