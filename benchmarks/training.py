@@ -266,9 +266,7 @@ def measure_packs(arguments: argparse.Namespace) -> dict[str, Any]:
                 "runs": count,
                 "images_a_second": spread([count * steps * batch_size / t for t in elapsed]),
                 "gain_of_packing": spread([count / arguments.sizes[0] * r for r in ratios(alone, elapsed)]),
-                "speed_against_eager_loop": spread(
-                    [count * r for r in ratios(times["eager loop"]["elapsed"], elapsed)]
-                ),
+                "speed_against_eager_loop": spread([count * r for r in ratios(eager, elapsed)]),
             }
             rows.append(row)
             print(json.dumps(row), flush=True)
