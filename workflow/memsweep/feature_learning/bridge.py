@@ -25,7 +25,7 @@ from ..images import ImageSet, Split, read_images, to_network
 from ..randomness import BatchOrder, generator
 from ..run import Run
 from ..tables import write_table
-from ..training import Trainer, build_network
+from ..training import Trainer, TrainingOptions, build_network
 from ..unet import UNet
 from .planted import Planted, plant
 from .probes import probe
@@ -121,9 +121,8 @@ def _formulation(settings: Mapping[str, Any]) -> Formulation:
 
 def train_denoiser(data: ImageSet, run: Run, settings: Mapping[str, Any], formulation: Formulation) -> UNet:
     """The averaged network after all steps of the sweep's own training."""
-    trainer = Trainer(data, run, settings["network"], formulation, settings["ema_decay"], "cpu")
-    while trainer.step < run.max_steps:
-        trainer.advance()
+    trainer = Trainer(data, run, settings["network"], formulation, TrainingOptions(settings["ema_decay"]))
+    trainer.advance(run.max_steps)
     return trainer.average
 
 
