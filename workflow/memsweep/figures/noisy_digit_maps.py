@@ -40,7 +40,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     height, width = (int(part) for part in metadata[b"patch_shape"].decode().split(","))
     rows = sorted({(snr, example) for snr, example in zip(maps["snr"], maps["example"], strict=True)})
     with style.styled():
-        tall = style.WIDTH / len(_COLUMNS) * height / (2 * width) + 0.14
+        tall = style.WIDTH / len(_COLUMNS) * height / (2 * width) + 0.05
         figure = Figure(figsize=(style.WIDTH, tall * len(rows) + 0.75), layout="constrained")
         figure.suptitle(
             f"dataset {metadata[b'dataset'].decode()}: held-out images, one of each class",
