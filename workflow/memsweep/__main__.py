@@ -30,6 +30,18 @@ def prepare(settings: Settings, files: Arguments) -> None:
     prepare(settings, files.output)
 
 
+def surrogates(settings: Settings, files: Arguments) -> None:
+    from .surrogate import write_surrogates
+
+    write_surrogates(settings["surrogates"], files.images, files.output)
+
+
+def baselines(settings: Settings, files: Arguments) -> None:
+    from .baselines import write_baselines
+
+    write_baselines(settings, files.images, files.surrogates, files.output)
+
+
 def train(settings: Settings, files: Arguments) -> None:
     from .packs import train_pack
 
@@ -41,6 +53,7 @@ def train(settings: Settings, files: Arguments) -> None:
         device=files.device,
         threads=files.threads,
         checkpoint_seconds=files.checkpoint_seconds,
+        surrogates=files.surrogates,
     )
 
 
@@ -73,8 +86,7 @@ def analyse(settings: Settings, files: Arguments) -> None:
 
     losses = [files.train / job / "losses.parquet" for job in settings["jobs"]]
     neighbours = [files.measured / job / "neighbours.parquet" for job in settings["jobs"]]
-    onsets, scaling, peaks = (files.output / f"{table}.parquet" for table in ("onsets", "scaling", "peaks"))
-    analyse(settings, files.tables, losses, neighbours, onsets, scaling, peaks)
+    analyse(settings, files.tables, losses, neighbours, files.output)
 
 
 def figure(settings: Settings, files: Arguments) -> None:
@@ -98,6 +110,8 @@ def estimate(arguments: Arguments) -> None:
 
 STAGES: dict[str, tuple[Callable[[Settings, Arguments], None], str, Sequence[str]]] = {
     "prepare": (prepare, "the dataset as an image table", ["output"]),
+    "surrogates": (surrogates, "Gaussian surrogates of the dataset", ["images", "output"]),
+    "baselines": (baselines, "losses that need no training", ["images", "surrogates", "output"]),
     "train": (train, "the runs of one pack", ["images", "checkpoints", "output"]),
     "classifier": (classifier, "the study's own classifier", ["images", "output"]),
     "features": (features, "features of every image in one space", ["images", "classifier", "cache", "output"]),
@@ -137,6 +151,7 @@ def parse(arguments: Sequence[str] | None) -> Arguments:
             stage.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
             stage.add_argument("--threads", type=int, default=1)
             stage.add_argument("--checkpoint-seconds", type=float, default=60)
+            stage.add_argument("--surrogates", type=Path)
         if name == "figure":
             stage.add_argument("--source", nargs="+", type=named_path, required=True, metavar="TABLE=PATH")
             stage.add_argument("--output", nargs="+", type=Path, required=True)

@@ -12,6 +12,9 @@ from scipy.stats import norm
 
 from .tables import read_table, write_table
 
+# What tells the mean losses of trajectories apart.
+KEYS = ["run_id", "step", "split"]
+
 
 def collect(settings: Mapping[str, Any], train: Path, measured: Path, output: Path) -> None:
     """Write ``runs``, ``trajectories``, ``noise_levels`` and ``metrics`` of a study.
@@ -27,9 +30,9 @@ def collect(settings: Mapping[str, Any], train: Path, measured: Path, output: Pa
     trajectories, noise_levels = [], []
     for job in jobs:
         losses = read_table(train / job / "losses.parquet", "losses")
-        trajectories.append(mean_losses(losses, [], confidence))
+        trajectories.append(mean_losses(losses, KEYS, confidence))
         bins = by_noise_level(losses, settings["noise_levels"])
-        noise_levels.append(mean_losses(bins, ["noise_level"], confidence))
+        noise_levels.append(mean_losses(bins, [*KEYS, "noise_level"], confidence))
     write_table(output / "runs.parquet", "runs", runs)
     write_table(output / "trajectories.parquet", "trajectories", pd.concat(trajectories, ignore_index=True))
     write_table(output / "noise_levels.parquet", "noise_levels", pd.concat(noise_levels, ignore_index=True))
@@ -47,14 +50,13 @@ def by_noise_level(losses: pd.DataFrame, bins: int) -> pd.DataFrame:
     return losses.assign(noise_level=(lower + 0.5) / bins)
 
 
-def mean_losses(losses: pd.DataFrame, columns: list[str], confidence: float) -> pd.DataFrame:
-    """Mean loss of each run, step and split (and ``columns``) with the normal interval of a mean.
+def mean_losses(losses: pd.DataFrame, keys: list[str], confidence: float) -> pd.DataFrame:
+    """Mean loss for each value of the ``keys``, ``split`` being one, with the normal interval of a mean.
 
-    The units of the standard error are held-out images, each with all the noise it is evaluated
+    The units of the standard error are held-out images, or surrogates, each with all the noise it is evaluated
     under, and on the training set, which is known whole, the noisy images. That their times are
     stratified narrows the mean's true spread and is left out, so the interval is a wide one.
     """
-    keys = ["run_id", "step", "split", *columns]
     table = losses.astype({"loss": "float64"})
     table["unit"] = table["item"].where(table["split"] == "train", table["index"])
     groups = table.groupby(keys, sort=False)["loss"]

@@ -100,7 +100,8 @@ def run_cost(config: Mapping[str, Any], run: Run, network: NetworkCost, image_by
     evaluation, training = config["evaluation"], config["training"]
     evaluations = len(evaluation_steps(training["budget"], evaluation, run.train_size, run.batch_size))
     sampled = evaluation["samples"] * config["formulation"]["sampling_steps"]
-    forward_passes = evaluations * (2 * evaluation["images"] + sampled)
+    losses = (2 + len(evaluation["surrogates"])) * evaluation["images"]
+    forward_passes = evaluations * (losses + sampled)
     return Cost(
         runs=1,
         parameters=network.parameters,
@@ -110,7 +111,7 @@ def run_cost(config: Mapping[str, Any], run: Run, network: NetworkCost, image_by
         checkpoint_bytes=COPIES_ON_DISK * FLOAT * network.parameters,
         # Once in the checkpoint folder and once in the pack's table
         sample_bytes=2 * evaluations * evaluation["samples"] * image_bytes,
-        loss_bytes=2 * evaluations * 2 * evaluation["images"] * LOSS_BYTES,
+        loss_bytes=2 * evaluations * losses * LOSS_BYTES,
     )
 
 

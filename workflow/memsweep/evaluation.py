@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .denoiser import Denoiser
+from .errors import UserError
 from .formulation import Formulation
 from .images import ImageSet, Split, to_network, to_pixels
 from .randomness import generator, stratified_times
@@ -74,10 +75,19 @@ class Evaluator:
     def __init__(
         self, data: ImageSet, train_size: int, settings: Mapping[str, Any], formulation: Formulation, device: str
     ) -> None:
-        """settings: the config's ``evaluation``; formulation: that of the denoisers."""
+        """settings: the config's ``evaluation``; formulation: that of the denoisers.
+
+        Raises:
+            UserError: the data hold no draws of a surrogate that the settings name.
+        """
         train = Split(data.train.images[:train_size], data.train.labels[:train_size])
+        missing = [name for name in settings.get("surrogates", ()) if name not in data.surrogates]
+        if missing:
+            raise UserError(f"evaluation.surrogates: found {', '.join(missing)}, of which no draws are given")
+        surrogates = {name: data.surrogates[name] for name in settings.get("surrogates", ())}
         self.items = {
-            name: noisy_images(split, settings["images"]) for name, split in (("train", train), ("test", data.test))
+            name: noisy_images(split, settings["images"])
+            for name, split in {"train": train, "test": data.test, **surrogates}.items()
         }
         height, width, channels = data.shape
         self.formulation = formulation

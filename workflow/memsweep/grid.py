@@ -63,8 +63,13 @@ def trajectory_parameters(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def evaluation_parameters(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides the numbers of an evaluation; into how many noise levels they are put is a later matter."""
-    return {key: config["evaluation"][key] for key in ("first", "per_decade", "images", "samples")}
+    """What decides the numbers of an evaluation; into how many noise levels they are put is a later matter.
+
+    Surrogates leave no trace where there are none, as `formulation_parameters` do, and their order is none.
+    """
+    evaluation = config["evaluation"]
+    parameters = {key: evaluation[key] for key in ("first", "per_decade", "images", "samples")}
+    return {**parameters, **({"surrogates": sorted(evaluation["surrogates"])} if evaluation["surrogates"] else {})}
 
 
 # Options of the formulation, each off at 0

@@ -66,6 +66,7 @@ def train_pack(
     device: str = "auto",
     threads: int = 1,
     checkpoint_seconds: float = 60,
+    surrogates: Path | None = None,
 ) -> None:
     """Train the runs of a pack that are not finished, and write the tables of all of them.
 
@@ -77,14 +78,15 @@ def train_pack(
         output: folder that receives ``runs``, ``losses`` and ``samples``, as Parquet.
         device, threads: where to train.
         checkpoint_seconds: longest time between two checkpoints of a run.
+        surrogates: the table of those that ``evaluation`` names; not needed where it names none.
 
     Raises:
-        UserError: the device does not exist or a checkpoint is damaged.
+        UserError: the device does not exist, a checkpoint is damaged, or a surrogate is missing.
         Interrupted: the job received SIGTERM or SIGINT.
     """
     device = choose_device(device)
     torch.set_num_threads(threads)
-    data = read_images(images)
+    data = read_images(images, surrogates)
     provenance = {"data_hash": data.data_hash, "code_version": training_code()}
     members = [_open_member(Run(**fields), checkpoints, provenance, settings) for fields in settings["runs"]]
     waiting = [member for member in members if not member.complete]

@@ -11,6 +11,7 @@ rule analyse:
         onsets=f"{RESULTS}/tables/onsets.parquet",
         scaling=f"{RESULTS}/tables/scaling.parquet",
         peaks=f"{RESULTS}/tables/peaks.parquet",
+        excess=f"{RESULTS}/tables/excess.parquet",
     log:
         f"{RESULTS}/logs/analyse.log",
     params:
@@ -28,5 +29,6 @@ rule tables:
     input:
         rules.collect.output,
         rules.analyse.output,
+        rules.baselines.output if STUDY.surrogates else [],
     params:
         upstream=f"tables {ANALYSED}",

@@ -5,6 +5,7 @@
 rule train:
     input:
         images=rules.prepare.output[0],
+        surrogates=rules.surrogates.output if STUDY.surrogates else [],
     output:
         runs=f"{RESULTS}/train/{{job}}/runs.parquet",
         losses=f"{RESULTS}/train/{{job}}/losses.parquet",
@@ -22,8 +23,9 @@ rule train:
         upstream=f"data {PREPARED}",
         tables=f"table code {fingerprint('packs')}",
         checkpoints=f"{RESULTS}/checkpoints",
+        surrogates=f"--surrogates {rules.surrogates.output[0]}" if STUDY.surrogates else "",
         folder=subpath(output.runs, parent=True),
     shell:
         "python -m memsweep train --images {input.images} --checkpoints {params.checkpoints}"
-        " --output {params.folder} --device {resources.device} --threads {threads}"
+        " {params.surrogates} --output {params.folder} --device {resources.device} --threads {threads}"
         " --checkpoint-seconds {resources.checkpoint_seconds} <<< {params.settings:q} 2> {log}"
