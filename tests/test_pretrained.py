@@ -18,7 +18,7 @@ from memsweep import features, pretrained
 from memsweep.classifier import train_classifier
 from memsweep.config import resolve, schema
 from memsweep.errors import UserError
-from memsweep.features import SPACES, read_features, write_features
+from memsweep.features import SPACES, Space, features_of, write_features
 from memsweep.fidelity import DISTANCES
 from memsweep.images import read_images
 from memsweep.measure import SimilarityMeter, measure_pack
@@ -259,7 +259,7 @@ def test_features_are_computed_once_for_all_studies(weights: dict[str, str], dig
         assert small.call_count == 2
         assert first.read_bytes() == second.read_bytes()
         assert first.stat().st_ino != second.stat().st_ino
-        found = read_features(second)
+        found = features_of(Space("sscd", Path(weights["sscd"])), second)
         np.testing.assert_array_equal(found["test"], small(read_images(digits).test.images))
         # Other weights, other features
         save_sscd(tmp_path / "other.pt")
