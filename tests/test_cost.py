@@ -64,8 +64,8 @@ def test_a_study_costs_what_its_runs_cost() -> None:
     forward = network_cost(network, (1, 8, 8)).forward_flops
     assert costs[8].parameters == count_parameters(network)
     assert costs[8].training_flops == pytest.approx(3 * forward * 16 * 1125)
-    evaluations = 13
-    assert costs[8].evaluation_flops == pytest.approx(forward * evaluations * (2 * 384 + 100 * 16))
+    evaluations = 20
+    assert costs[8].evaluation_flops == pytest.approx(forward * evaluations * (4 * 384 + 100 * 16))
     assert costs[8].sample_bytes == 2 * evaluations * 100 * 64
     total = together(costs.values())
     assert total.hours(1e-3) == pytest.approx((total.training_flops + total.evaluation_flops) / 1e9 / 3600)
