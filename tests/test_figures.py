@@ -478,7 +478,7 @@ def test_one_surrogate_is_drawn_alone(tables: Tables, tmp_path: Path) -> None:
     for name in ("onsets", "scaling"):
         tables[name] = tables[name][tables[name]["definition"] != "departure"]
     figure = drawn("simplicity_bias", tables, tmp_path, surrogates=["gaussian_mixture"])
-    assert "Gaussian" not in [text.get_text() for text in figure.findobj(Text)]
+    assert "Gaussian surrogate" not in [text.get_text() for text in figure.findobj(Text)]
     assert "leaves Gaussian" not in words(drawn("two_clocks", tables, tmp_path))
     assert "leaves Gaussian" not in words(drawn("scaling_exponents", tables, tmp_path))
 

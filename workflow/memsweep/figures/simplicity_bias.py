@@ -25,7 +25,7 @@ from . import style
 SOURCES = ("runs", "trajectories", "excess", "onsets", "baselines")
 
 _MOST_PANELS = 4
-_SURROGATES = {"gaussian": "Gaussian", "gaussian_mixture": "Gaussian a class"}
+_SURROGATES = {"gaussian": "Gaussian surrogate", "gaussian_mixture": "mixture surrogate"}
 _SPLITS = {"train": "training images", "test": "test images", **_SURROGATES}
 _OPTIMA = {"gaussian": "test", "gaussian_mixture": "test", "empirical": "train"}
 """The baselines that are drawn, and the split on which."""
@@ -73,7 +73,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
                 style.note(top, "no values")
         _scales(panels)
         panels[0, 0].set_ylabel("loss (squared error a pixel)")
-        panels[1, 0].set_ylabel(f"loss on surrogate / test loss {style.MINUS} 1")
+        panels[1, 0].set_ylabel(f"excess: surrogate / test loss {style.MINUS} 1")
         _legend(figure, settings["surrogates"], colours)
     return figure
 
@@ -165,7 +165,7 @@ def _legend(figure: Figure, surrogates: Sequence[str], colours: Mapping[str, sty
     splits = [name for name in _SPLITS if name in ("train", "test", *surrogates)]
     curves: list[Any] = [Line2D([], [], color=colours[name], label=_SPLITS[name]) for name in splits]
     curves.append(Patch(color="0.5", alpha=0.3, linewidth=0, label="interval"))
-    optima = {"gaussian": "Wiener filter, on test", "gaussian_mixture": "Wiener filter a class, on test"}
+    optima = {"gaussian": "Wiener filter, on test", "gaussian_mixture": "Wiener filter by class, on test"}
     optima = {name: label for name, label in optima.items() if name in surrogates}
     optima["empirical"] = "posterior mean of the training images, on train"
     best = [Line2D([], [], color=colours[name], linestyle=_DASHES, label=label) for name, label in optima.items()]
