@@ -8,9 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from conftest import FORMULATIONS, pack_settings
 from memsweep.datasets import prepare
 from memsweep.errors import UserError
+from memsweep.evaluation import Evaluator
+from memsweep.formulation import build_formulation
 from memsweep.images import ImageSet, Split, read_images, to_network
+from memsweep.packs import train_pack
 from memsweep.randomness import generator
 from memsweep.surrogate import fit_gaussian, surrogate, write_surrogates
 from memsweep.tables import read_table
@@ -169,3 +173,50 @@ def test_rows_of_the_table_say_what_they_stand_in_for(digits: Path, tmp_path: Pa
     pd.testing.assert_series_equal(
         table["label"], pd.Series(read_images(digits).test.labels, name="label"), check_dtype=False
     )
+
+
+# --- what a run records of them ---
+
+
+EVALUATION = {"first": 2, "per_decade": 4, "images": 12, "samples": 6, "surrogates": ["gaussian", "gaussian_mixture"]}
+
+
+def test_a_run_is_evaluated_on_surrogates_beside_the_test_images_and_trained_as_without(
+    digits: Path, tmp_path: Path
+) -> None:
+    write_surrogates(["gaussian", "gaussian_mixture"], digits, tmp_path / "surrogates.parquet")
+    losses = {}
+    for name, evaluation in (("with", EVALUATION), ("without", {**EVALUATION, "surrogates": []})):
+        settings = pack_settings(evaluation=evaluation)
+        settings["runs"] = settings["runs"][:1]
+        given = tmp_path / "surrogates.parquet" if name == "with" else None
+        train_pack(settings, digits, tmp_path / name / "checkpoints", tmp_path / name, surrogates=given)
+        losses[name] = read_table(tmp_path / name / "losses.parquet", "losses")
+    splits = dict(iter(losses["with"].groupby("split")))
+    assert set(splits) == {"train", "test", "gaussian", "gaussian_mixture"}
+    for name in EVALUATION["surrogates"]:  # type: ignore[attr-defined]
+        for column in ("step", "item", "index", "time"):
+            np.testing.assert_array_equal(splits[name][column], splits["test"][column])
+        assert not np.allclose(splits[name]["loss"], splits["test"]["loss"])
+    old = losses["with"][losses["with"]["split"].isin(["train", "test"])].reset_index(drop=True)
+    pd.testing.assert_frame_equal(old, losses["without"], check_exact=True)
+
+
+def test_surrogates_share_labels_times_and_noise_with_the_test_images(digits: Path, tmp_path: Path) -> None:
+    write_surrogates(["gaussian", "gaussian_mixture"], digits, tmp_path / "surrogates.parquet")
+    data = read_images(digits, tmp_path / "surrogates.parquet")
+    formulation = build_formulation(FORMULATIONS["ddpm"], data.classes)
+    items = Evaluator(data, 8, {**EVALUATION, "images": 700}, formulation, "cpu").items  # more than there are images
+    for name in ("gaussian", "gaussian_mixture"):
+        for field in ("index", "label", "time", "noise"):
+            torch.testing.assert_close(getattr(items[name], field), getattr(items["test"], field), rtol=0, atol=0)
+        np.testing.assert_allclose(items[name].clean[:500], to_network(data.surrogates[name].images), rtol=0, atol=1e-6)
+
+
+def test_a_surrogate_that_is_not_given_is_a_sentence(digits: Path, tmp_path: Path) -> None:
+    write_surrogates(["gaussian"], digits, tmp_path / "surrogates.parquet")
+    settings = pack_settings(evaluation=EVALUATION)
+    for given, missing in ((None, "gaussian, gaussian_mixture"), (tmp_path / "surrogates.parquet", "gaussian_mixture")):
+        with pytest.raises(UserError, match=f"^evaluation.surrogates: found {missing}, of which no draws are given$"):
+            train_pack(settings, digits, tmp_path / "checkpoints", tmp_path / "tables", surrogates=given)
+    assert not (tmp_path / "tables").exists()
