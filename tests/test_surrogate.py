@@ -14,6 +14,7 @@ from memsweep.errors import UserError
 from memsweep.evaluation import Evaluator
 from memsweep.formulation import build_formulation
 from memsweep.images import ImageSet, Split, read_images, to_network
+from memsweep.members import Way
 from memsweep.packs import train_pack
 from memsweep.randomness import generator
 from memsweep.surrogate import fit_gaussian, surrogate, write_surrogates
@@ -190,7 +191,7 @@ def test_a_run_is_evaluated_on_surrogates_beside_the_test_images_and_trained_as_
         settings = pack_settings(evaluation=evaluation)
         settings["runs"] = settings["runs"][:1]
         given = tmp_path / "surrogates.parquet" if name == "with" else None
-        train_pack(settings, digits, tmp_path / name / "checkpoints", tmp_path / name, surrogates=given)
+        train_pack(settings, digits, tmp_path / name / "checkpoints", tmp_path / name, Way(device="cpu"), given)
         losses[name] = read_table(tmp_path / name / "losses.parquet", "losses")
     splits = dict(iter(losses["with"].groupby("split")))
     assert set(splits) == {"train", "test", "gaussian", "gaussian_mixture"}
@@ -218,5 +219,5 @@ def test_a_surrogate_that_is_not_given_is_a_sentence(digits: Path, tmp_path: Pat
     settings = pack_settings(evaluation=EVALUATION)
     for given, missing in ((None, "gaussian, gaussian_mixture"), (tmp_path / "surrogates.parquet", "gaussian_mixture")):
         with pytest.raises(UserError, match=f"^evaluation.surrogates: found {missing}, of which no draws are given$"):
-            train_pack(settings, digits, tmp_path / "checkpoints", tmp_path / "tables", surrogates=given)
+            train_pack(settings, digits, tmp_path / "checkpoints", tmp_path / "tables", Way(device="cpu"), given)
     assert not (tmp_path / "tables").exists()
