@@ -25,7 +25,7 @@ from torch import Tensor
 from .errors import UserError
 from .images import ImageSet, Split, read_images, to_network
 from .randomness import generator
-from .tables import write_table
+from .tables import SCHEMAS, write_table
 
 # Images a piece of the sum that makes a covariance: their float64 copy fits into any memory.
 PIECE = 4096
@@ -134,7 +134,7 @@ def write_surrogates(names: list[str], images: Path, output: Path) -> None:
         UserError: as `surrogate`, and as `tables.read_arrow`.
     """
     data = read_images(images)
-    parts = [_rows(name, surrogate(data, name)) for name in names]
+    parts = [_rows(name, surrogate(data, name)) for name in names] or [SCHEMAS["surrogates"].empty_table()]
     shape = {"shape": ",".join(map(str, data.shape)), "channel_order": "height, width, channel"}
     write_table(output, "surrogates", pa.concat_tables(parts), {**shape, "data_hash": data.data_hash})
 

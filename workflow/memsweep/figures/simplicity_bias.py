@@ -57,7 +57,8 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     with style.styled():
         figure = Figure(figsize=(style.WIDTH, 4.9), layout="constrained")
         figure.suptitle(style.held_fixed(runs, axis), fontsize="medium", color=style.INK)
-        panels = figure.subplots(2, len(values), sharex="col", sharey="row", squeeze=False)
+        # One axis of steps for all columns, so that a departure that does not move with the axis is seen not to
+        panels = figure.subplots(2, len(values), sharex=True, sharey="row", squeeze=False)
         for column, value in enumerate(values):
             top, bottom = panels[:, column]
             here = runs[runs[axis] == value]
@@ -71,7 +72,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             bottom.set_xlabel("step")
             if not top.lines:
                 style.note(top, "no values")
-        _scales(panels)
+        _scales(panels, losses["time"])
         panels[0, 0].set_ylabel("loss (squared error a pixel)")
         panels[1, 0].set_ylabel(f"excess: surrogate / test loss {style.MINUS} 1")
         _legend(figure, settings["surrogates"], colours)
@@ -148,13 +149,11 @@ def _departures(
             ax.plot(row["step"], threshold, color=colour, markersize=4.5, zorder=4, **shape)
 
 
-def _scales(panels: Any) -> None:
+def _scales(panels: Any, steps: pd.Series[float]) -> None:
     """Logarithmic steps and losses; room around both."""
-    for ax in panels[1]:
-        steps = [step for line in ax.lines for step in np.asarray(line.get_xdata(), float) if 1 < step < _BEYOND]
-        if steps:
-            ax.set_xlim(min(steps) / 1.3, max(steps) * 1.6)
-            style.logarithmic(ax, "x")
+    if len(steps):
+        panels[0, 0].set_xlim(steps.min() / 1.3, steps.max() * 1.6)
+        style.logarithmic(panels[0, 0], "x")
     if any(ax.lines for ax in panels[0]):
         style.logarithmic(panels[0, 0], "y")
     panels[1, 0].yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))

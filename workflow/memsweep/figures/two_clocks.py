@@ -60,7 +60,9 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
                 _points(ax, here, colour, marker)
                 _line(ax, here, fit, colour)
                 texts.append(_exponent(fit, here))
-            ax.set_title(rf"$\bf{{{letter}}}$  {style.held_fixed(shown, axis)}", pad=4 + _LINE * (len(texts) + 1))
+            ax.set_title(
+                rf"$\bf{{{letter}}}$  {style.held_fixed(shown, axis)}", size=7, pad=4 + _LINE * (len(texts) + 1)
+            )
             _say(ax, axis, texts, _difference(scaling, list(clocks), coordinate(axis)), [c for c, _ in clocks.values()])
             show_values(ax, shown, axis)
         _steps(panels[: len(swept)], onsets[onsets["definition"].isin(clocks)])
