@@ -289,7 +289,9 @@ def measure_evaluation(arguments: argparse.Namespace) -> dict[str, Any]:
                 way = Way(device=arguments.device)
                 settings, place = json.loads(sweep.train(job)), Path(folder) / job
                 train_pack(settings, images, place / "c", place / "t", way, surrogates)
-            rows.append({"job": job, "said": said.getvalue().splitlines()[-1]})
+            rows.append(
+                {"job": job, "said": next(line for line in said.getvalue().splitlines() if "evaluations" in line)}
+            )
             print(json.dumps(rows[-1]), flush=True)
     return {"study": sweep.name, "packs": rows}
 
