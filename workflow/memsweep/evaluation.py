@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from .denoiser import Denoiser
-from .errors import UserError
 from .formulation import Formulation
 from .graphs import GraphedDenoiser
 from .images import ImageSet, Split, to_network, to_pixels
@@ -92,16 +91,12 @@ class Evaluator:
         """settings: the config's ``evaluation``; formulation: that of the denoisers.
 
         Raises:
-            UserError: the data hold no draws of a surrogate that the settings name.
+            UserError: as `images.ImageSet.drawn`, of the settings' ``surrogates``.
         """
         train = Split(data.train.images[:train_size], data.train.labels[:train_size])
-        missing = [name for name in settings.get("surrogates", ()) if name not in data.surrogates]
-        if missing:
-            raise UserError(f"evaluation.surrogates: found {', '.join(missing)}, of which no draws are given")
-        surrogates = {name: data.surrogates[name] for name in settings.get("surrogates", ())}
         self.items = {
             name: noisy_images(split, settings["images"]).to(device)
-            for name, split in {"train": train, "test": data.test, **surrogates}.items()
+            for name, split in {"train": train, "test": data.test, **data.drawn(settings.get("surrogates", ()))}.items()
         }
         height, width, channels = data.shape
         self.formulation = formulation

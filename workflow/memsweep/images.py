@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -51,6 +51,17 @@ class ImageSet:
         """(height, width, channels)."""
         height, width, channels = self.train.images.shape[1:]
         return height, width, channels
+
+    def drawn(self, names: Sequence[str]) -> dict[str, Split]:
+        """The surrogates of these names.
+
+        Raises:
+            UserError: one of them was not read with the data.
+        """
+        missing = [name for name in names if name not in self.surrogates]
+        if missing:
+            raise UserError(f"evaluation.surrogates: found {', '.join(missing)}, of which no draws are given")
+        return {name: self.surrogates[name] for name in names}
 
 
 def read_images(path: Path, surrogates: Path | None = None) -> ImageSet:

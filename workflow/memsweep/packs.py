@@ -57,6 +57,7 @@ def train_pack(
     torch.set_num_threads(1)
     read = functools.partial(read_images, images, surrogates)
     data = read()
+    data.drawn(settings["evaluation"].get("surrogates", ()))  # before any run starts
     provenance = {"data_hash": data.data_hash, "code_version": training_code()}
     members = [Member.open(Run(**fields), checkpoints, provenance, settings) for fields in settings["runs"]]
     waiting = [member for member in members if not member.complete]
