@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from .grid import evaluation_parameters, packs, runs
@@ -23,6 +22,8 @@ class Sweep(Study):
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config)
+        if "substudy" in config:
+            self.place = f"{self.name}/substudies/{config['substudy']}"
         self.runs = runs(config)
         self.packs = packs(self.runs, config["pack"])
 
@@ -47,7 +48,7 @@ class Sweep(Study):
         training = {key: self.config["training"][key] for key in ("budget", "ema_decay")}
         evaluation = evaluation_parameters(self.config)
         sections = self._section("network", "formulation")
-        runs_ = [asdict(run) for run in self.packs[job]]
+        runs_ = [vars(run) for run in self.packs[job]]
         changing = {"dataset": self.dataset(), "training": training, "evaluation": evaluation}
         return canonical({"runs": runs_, **sections, **changing})
 

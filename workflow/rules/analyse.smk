@@ -8,17 +8,17 @@ rule analyse:
         expand(rules.train.output.losses, job=STUDY.jobs),
         expand(rules.measure.output.neighbours, job=STUDY.jobs),
     output:
-        onsets=f"{RESULTS}/tables/onsets.parquet",
-        scaling=f"{RESULTS}/tables/scaling.parquet",
-        peaks=f"{RESULTS}/tables/peaks.parquet",
+        onsets=f"{SHOWN}/tables/onsets.parquet",
+        scaling=f"{SHOWN}/tables/scaling.parquet",
+        peaks=f"{SHOWN}/tables/peaks.parquet",
     log:
-        f"{RESULTS}/logs/analyse.log",
+        f"{SHOWN}/logs/analyse.log",
     params:
         settings=STUDY.analyse(),
         upstream=f"tables {COLLECTED}",
         code=f"analysis code {fingerprint('analyse')}",
         folder=subpath(output.onsets, parent=True),
-        study=subpath(output.onsets, ancestor=2),
+        study=subpath(output.onsets, ancestor=len(Path(SHOWN).parts)),
     shell:
         "python -m memsweep analyse --tables {params.folder} --train {params.study}/train"
         " --measured {params.study}/measure --output {params.folder} <<< {params.settings:q} 2> {log}"

@@ -10,7 +10,7 @@ rule dynamics:
     output:
         figure_files("dynamics_{axis}", "dynamics", figure="dynamics", axis="{axis}"),
     log:
-        f"{RESULTS}/logs/figures/dynamics_{{axis}}.log",
+        f"{SHOWN}/logs/figures/dynamics_{{axis}}.log",
     params:
         settings=lambda wildcards: STUDY.figure(
             "dynamics",
@@ -37,7 +37,7 @@ rule memorisation_time:
     output:
         figure_files("memorisation_time", "memorisation_time", figure="memorisation time", axis="train_size"),
     log:
-        f"{RESULTS}/logs/figures/memorisation_time.log",
+        f"{SHOWN}/logs/figures/memorisation_time.log",
     params:
         settings=STUDY.figure("memorisation_time", "palette", "thresholds", "formulation"),
         upstream=f"tables {ANALYSED}",
@@ -53,7 +53,7 @@ rule scaling_exponents:
     output:
         figure_files("scaling_exponents", "scaling_exponents", figure="scaling exponents", axis="all"),
     log:
-        f"{RESULTS}/logs/figures/scaling_exponents.log",
+        f"{SHOWN}/logs/figures/scaling_exponents.log",
     params:
         settings=STUDY.figure("scaling_exponents", "thresholds", "confidence"),
         upstream=f"tables {ANALYSED}",
@@ -70,7 +70,7 @@ rule peaks:
     output:
         figure_files("peaks", "peaks_figure", figure="peak fidelity and rate", axis="all"),
     log:
-        f"{RESULTS}/logs/figures/peaks.log",
+        f"{SHOWN}/logs/figures/peaks.log",
     params:
         settings=STUDY.figure("peaks", "palette", "distance", "onset", "thresholds", "formulation"),
         upstream=f"tables {ANALYSED}",
@@ -87,7 +87,7 @@ rule novelty_fidelity:
     output:
         figure_files("novelty_fidelity", "novelty_fidelity", figure="novelty and fidelity", axis="all"),
     log:
-        f"{RESULTS}/logs/figures/novelty_fidelity.log",
+        f"{SHOWN}/logs/figures/novelty_fidelity.log",
     params:
         settings=STUDY.figure("novelty_fidelity", "palette", "distance"),
         upstream=f"tables {COLLECTED}",
@@ -106,7 +106,7 @@ rule sample_sheet:
     output:
         figure_files("sample_sheet", "sample_sheet", figure="sample sheet", axis="none"),
     log:
-        f"{RESULTS}/logs/figures/sample_sheet.log",
+        f"{SHOWN}/logs/figures/sample_sheet.log",
     params:
         settings=STUDY.figure(
             "sample_sheet",

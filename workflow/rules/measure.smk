@@ -56,3 +56,18 @@ rule measure:
         "python -m memsweep measure --images {input.images} --classifier {input.classifier}"
         " --train {params.train} --features {params.data}/features"
         " --output {params.folder} <<< {params.settings:q} 2> {log}"
+
+
+# Targets for a study that several machines share: what all packs need, and then the packs.
+
+
+rule data:
+    input:
+        rules.prepare.output,
+        rules.classifier.output,
+        expand(rules.features.output, space=STUDY.config["metrics"]["spaces"]),
+
+
+rule packs:
+    input:
+        expand(rules.measure.output, job=STUDY.jobs),

@@ -1,5 +1,7 @@
 # What the results of a sweep's stages rest on, and the names in its paths.
 
+import functools
+
 from memsweep.provenance import training_code
 
 
@@ -9,14 +11,17 @@ wildcard_constraints:
     axis="|".join(STUDY.axes),
 
 
+TRAINING_CODE = training_code(), fingerprint("packs")
+MEASURING_CODE = [fingerprint(name) for name in ("classifier", "features", "measure")]
+
+
+@functools.cache
 def trained(job):
-    return lineage(PREPARED, STUDY.train(job), training_code(), fingerprint("packs"))
+    return lineage(PREPARED, STUDY.train(job), *TRAINING_CODE)
 
 
 def measured(job):
-    return lineage(
-        trained(job), STUDY.measure(), *(fingerprint(name) for name in ("classifier", "features", "measure"))
-    )
+    return lineage(trained(job), STUDY.measure(), *MEASURING_CODE)
 
 
 MEASURED = [measured(job) for job in STUDY.jobs]
