@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
 from .grid import evaluation_parameters, packs, runs
+from .requests import Request, Requests
 from .run import AXES, Run
 from .study import Study, canonical
 
@@ -51,6 +53,15 @@ class Sweep(Study):
         runs_ = [vars(run) for run in self.packs[job]]
         changing = {"dataset": self.dataset(), "training": training, "evaluation": evaluation}
         return canonical({"runs": runs_, **sections, **changing})
+
+    @functools.cached_property
+    def requests(self) -> Requests:
+        """What training jobs ask of a cluster."""
+        return Requests(self.config)
+
+    def request(self, job: str, attempt: int) -> Request:
+        """What one training job asks of a cluster at an attempt of it."""
+        return self.requests(self.packs[job], attempt)
 
     def features(self, space: str) -> str:
         """Settings of ``features`` for one space."""

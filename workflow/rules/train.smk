@@ -11,11 +11,16 @@ rule train:
         samples=f"{RESULTS}/train/{{job}}/samples.parquet",
     log:
         f"{RESULTS}/logs/train/{{job}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train/{{job}}.tsv"
     threads: STUDY.config["training"]["threads"]
     # How to train is no parameter: changing it makes no run stale.
     resources:
         device=STUDY.config["training"]["device"],
         checkpoint_seconds=str(STUDY.config["training"]["checkpoint_seconds"]),
+        # For a cluster; on one machine they limit nothing
+        mem_mb=lambda wildcards, attempt: STUDY.request(wildcards.job, attempt).megabytes,
+        runtime=lambda wildcards, attempt: STUDY.request(wildcards.job, attempt).minutes,
     params:
         settings=lambda wildcards: STUDY.train(wildcards.job),
         code=f"training code {training_code()}",
