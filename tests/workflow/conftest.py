@@ -83,10 +83,9 @@ class Project:
         return Project(folder)
 
 
-@pytest.fixture(scope="session")
-def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project whose tiny study has been run; tests take copies of it."""
-    folder = tmp_path_factory.mktemp("project")
+def new_project(folder: Path) -> Project:
+    """A copy of the project whose tiny study has not been run."""
+    folder.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
         if (ROOT / part).is_dir():
             shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
@@ -94,6 +93,13 @@ def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
             shutil.copy2(ROOT / part, folder / part)
     project = Project(folder)
     project.configure()
+    return project
+
+
+@pytest.fixture(scope="session")
+def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose tiny study has been run; tests take copies of it."""
+    project = new_project(tmp_path_factory.mktemp("project"))
     project.snakemake()
     return project
 

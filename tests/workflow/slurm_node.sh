@@ -27,6 +27,8 @@ wait_for() {  # wait_for SECONDS COMMAND...: until the command succeeds
 }
 
 up() {
+  # What an interrupted test left
+  if [ -d $pids ]; then down; fi
   if [ -e $etc/slurm.conf ]; then
     echo "slurm_node.sh: $etc/slurm.conf exists; this machine may belong to a cluster" >&2
     exit 1

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from .grid import evaluation_parameters, packs, runs
 from .requests import Request, Requests
+from .retraining import guard, read_records, retraining
 from .run import AXES, Run
 from .study import Study, canonical
 
@@ -62,6 +64,22 @@ class Sweep(Study):
     def request(self, job: str, attempt: int) -> Request:
         """What one training job asks of a cluster at an attempt of it."""
         return self.requests(self.packs[job], attempt)
+
+    def guard(self, jobs: list[str], results: Path, code_version: str) -> None:
+        """Stop before these packs train more finished runs again than the config accepts.
+
+        Args:
+            jobs: job paths of the packs that are about to be trained.
+            results: the study's results.
+            code_version: fingerprint of the training code.
+
+        Raises:
+            UserError: they would.
+        """
+        records = read_records(results / "train" / job for job in jobs)
+        found = retraining(self.config, self.runs, records, code_version, results / "checkpoints")
+        tflops = self.config["requests"]["tflops"]
+        guard(found, self.requests.hours(found.runs), tflops, self.config["retrain_at_most"])
 
     def features(self, space: str) -> str:
         """Settings of ``features`` for one space."""

@@ -162,6 +162,16 @@ SCHEMAS: dict[str, pa.Schema] = {
             _column("censored", pa.bool_(), "the run ended before the onset: no rate, and the best of the whole run"),
         ]
     ),
+    "usage": pa.schema(
+        [
+            _column("job", pa.string(), "job path of the pack"),
+            _column("runs", pa.int64(), "runs of the pack"),
+            _column("requested_minutes", pa.float64(), "time that the job asks for at its first attempt", "minutes"),
+            _column("used_minutes", pa.float64(), "time that its last attempt took", "minutes"),
+            _column("requested_mb", pa.float64(), "memory that the job asks for at its first attempt", "10^6 bytes"),
+            _column("used_mb", pa.float64(), "largest resident size of the job's processes", "10^6 bytes"),
+        ]
+    ),
     "scaling": pa.schema(
         [
             _column("definition", pa.string(), "definition of the onset"),

@@ -32,3 +32,12 @@ rule train:
         "python -m memsweep train --images {input.images} --checkpoints {params.checkpoints}"
         " --output {params.folder} --device {resources.device} --threads {threads}"
         " --checkpoint-seconds {resources.checkpoint_seconds} <<< {params.settings:q} 2> {log}"
+
+
+# Runs once, before the first job of a workflow that has any.
+onstart:
+    try:
+        waiting = [job.wildcards.job for job in workflow.dag.needrun_jobs() if job.rule.name == "train"]
+        STUDY.guard(waiting, Path(RESULTS), training_code())
+    except UserError as error:
+        sys.exit(str(error))

@@ -1,0 +1,192 @@
+"""The Slurm profile on a real Slurm: a cluster of one node that these tests start and stop.
+
+As root, with the packages slurm-wlm and munge and `pip install -e '.[test,slurm]'`:
+
+    pytest tests/workflow/test_slurm.py
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psutil
+import pytest
+from conftest import TINY, Project, new_project  # type: ignore[attr-defined]
+
+NODE = Path(__file__).with_name("slurm_node.sh")
+MISSING = [program for program in ("slurmctld", "slurmd", "sbatch", "munged") if shutil.which(program) is None]
+if importlib.util.find_spec("snakemake_executor_plugin_slurm") is None:
+    MISSING.append("snakemake-executor-plugin-slurm")
+if os.geteuid() != 0:
+    MISSING.append("root")
+pytestmark = [
+    pytest.mark.slurm,
+    pytest.mark.skipif(bool(MISSING), reason=f"a Slurm of one node needs {', '.join(MISSING)}"),
+]
+
+# Four packs of two runs, long enough to be met while they run
+TRAIN_SIZES = (8, 10, 12, 16)
+STUDY: dict[str, Any] = {
+    "grid": {
+        "base": TINY["grid"]["base"],
+        "products": [{"train_size": list(TRAIN_SIZES), "learning_rate": [0.001, 0.002]}],
+    },
+    "training": {"budget": {"steps": 1000}, "ema_decay": 0.9, "checkpoint_seconds": 0.2, "device": "cpu"},
+    "evaluation": {"first": 10, "per_decade": 4, "images": 16, "samples": 8},
+    # The shortest limit that Slurm has
+    "requests": {"base_minutes": 1, "longest_minutes": 1, "base_mb": 1000, "margin": 1},
+}
+TABLES = ("runs", "trajectories", "noise_levels", "metrics", "onsets", "scaling", "peaks")
+
+
+@pytest.fixture(scope="module")
+def slurm() -> Iterator[None]:
+    """A Slurm of one node, without accounting."""
+    subprocess.run([NODE, "up"], check=True)
+    yield
+    subprocess.run([NODE, "down"], check=True)
+
+
+def job_path(train_size: int) -> str:
+    return f"train_size={train_size}/base_channels=4/batch_size=4"
+
+
+def training(project: Project, train_size: int) -> psutil.Process | None:
+    """The process that trains a pack, if there is one."""
+    for process in psutil.process_iter(["cmdline"]):
+        command = process.info["cmdline"] or []
+        output = f"results/tiny/train/{job_path(train_size)}"
+        if {"memsweep", "train", output} <= set(command) and _folder(process) == str(project.folder):
+            return process
+    return None
+
+
+def _folder(process: psutil.Process) -> str:
+    try:
+        return process.cwd()
+    except psutil.Error:
+        return ""
+
+
+def wait_for(what: Callable[[], Any], seconds: float, whole: subprocess.Popen[str]) -> Any:
+    """What ``what`` returns once it is true; fails when the workflow ends before, or time is up."""
+    deadline = time.monotonic() + seconds
+    while not (found := what()):
+        assert whole.poll() is None, "the workflow ended"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return found
+
+
+def evaluations(project: Project, runs: list[str]) -> dict[Path, int]:
+    files = (path for run in runs for path in (project.results / "checkpoints" / run).glob("evaluation-*"))
+    return {path: path.stat().st_mtime_ns for path in files}
+
+
+def slurm_arguments(*more: str) -> list[str]:
+    settings = ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2"]
+    return ["--workflow-profile", "profiles/slurm", *settings, "--latency-wait", "10", *more]
+
+
+def start(project: Project, *more: str) -> subprocess.Popen[str]:
+    """Start the workflow on Slurm; what it says goes to ``said.txt``."""
+    environment = {**os.environ, "PYTHONPATH": _python_path(project), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "snakemake", *slurm_arguments(*more), "--configfile", "config/tiny.yaml"]
+    with (project.folder / "said.txt").open("w") as said:
+        return subprocess.Popen(command, cwd=project.folder, env=environment, stdout=said, stderr=said, text=True)
+
+
+def _python_path(project: Project) -> str:
+    """The project's own library, ahead of whatever else was asked for."""
+    others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if not path.endswith("/workflow")]
+    return os.pathsep.join([str(project.folder / "workflow"), *filter(None, others)])
+
+
+@pytest.fixture(scope="module")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose study is that of these tests; nothing has been run."""
+    project = new_project(tmp_path_factory.mktemp("fresh") / "project")
+    project.configure(**STUDY)
+    return project
+
+
+@pytest.fixture(scope="module")
+def local(fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The same study, run on this machine."""
+    project = fresh.copy_to(tmp_path_factory.mktemp("local") / "project")
+    project.snakemake()
+    return project
+
+
+def test_a_study_on_slurm_survives_what_happens_to_jobs(
+    slurm: None, fresh: Project, local: Project, tmp_path: Path
+) -> None:
+    """One job is cancelled, one killed, one meets its time limit, one fails; the results are those of a local run."""
+    project = fresh.copy_to(tmp_path / "project")
+    runs = {size: list(group["run_id"]) for size, group in local.table("tables/runs.parquet").groupby("train_size")}
+    cancelled, killed, held, broken = TRAIN_SIZES
+    # A checkpoint that is none makes one job fail, however often it is tried
+    damaged = project.results / "checkpoints" / runs[broken][0]
+    shutil.copytree(local.results / "checkpoints" / runs[broken][0], damaged)
+    for path in damaged.glob("evaluation-*"):
+        path.unlink()
+    (damaged / "state.pt").write_bytes(b"damaged")
+
+    workflow = start(project, "--retries", "2")
+    before: dict[int, dict[Path, int]] = {}
+    gpus: dict[int, str] = {}
+    try:
+        for size in (held, cancelled, killed):
+            process = wait_for(lambda size=size: training(project, size), 200, workflow)
+            environment = process.environ()
+            gpus[size] = environment["CUDA_VISIBLE_DEVICES"]
+            wait_for(lambda size=size: len(evaluations(project, runs[size])) >= 3, 100, workflow)
+            if size == held:
+                # It hears nothing until the time limit ends it
+                process.send_signal(signal.SIGSTOP)
+            elif size == cancelled:
+                subprocess.run(["scancel", environment["SLURM_JOB_ID"]], check=True)
+                psutil.wait_procs([process], timeout=60)
+            else:
+                process.send_signal(signal.SIGKILL)
+            before[size] = evaluations(project, runs[size])
+        assert workflow.wait(timeout=400) != 0
+    finally:
+        if workflow.poll() is None:
+            workflow.send_signal(signal.SIGTERM)
+            workflow.wait(timeout=60)
+    said = (project.folder / "said.txt").read_text()
+
+    # Every job that trained saw one GPU, and no two at once the same
+    assert all(re.fullmatch(r"\d+", gpu) for gpu in gpus.values()), gpus
+    assert len(set(gpus.values())) == len(gpus), gpus
+    # What was evaluated before the job ended is what the next attempt went on from
+    for size, old in before.items():
+        assert old
+        after = evaluations(project, runs[size])
+        assert {path: after[path] for path in old} == old
+        assert "continues from step" in (project.results / "logs" / "train" / f"{job_path(size)}.log").read_text()
+    # The job that fails leaves the others going and is named with its log
+    assert f"results/tiny/logs/train/{job_path(broken)}.log" in said
+    assert "state.pt: damaged checkpoint" in said
+    finished = {size for size in TRAIN_SIZES if (project.results / "measure" / job_path(size)).exists()}
+    assert finished == {cancelled, killed, held}
+
+    shutil.rmtree(damaged)
+    workflow = start(project)
+    assert workflow.wait(timeout=400) == 0, (project.folder / "said.txt").read_text()
+    for name in TABLES:
+        pd.testing.assert_frame_equal(
+            project.table(f"tables/{name}.parquet"), local.table(f"tables/{name}.parquet"), check_exact=True
+        )
