@@ -1,7 +1,7 @@
 """How the workflow itself grows with the number of runs: dry runs, jobs, figures, tables.
 
     python benchmarks/scale.py              # some half an hour on two cores
-    python benchmarks/scale.py --runs 100 1000
+    python benchmarks/scale.py --execute-at-most 5000    # the largest study is planned, its jobs are not run
 
 Training is left out: a stub in place of each stage touches the files that the stage would write,
 so that what is measured is Snakemake and the study's own code. The tables that are collected
@@ -120,6 +120,13 @@ class Project:
     def configure(self, config: dict[str, Any]) -> None:
         (self.folder / "config" / "scale.yaml").write_text(yaml.safe_dump(config))
 
+    def pretend_tables(self) -> None:
+        """The files from which figures are drawn."""
+        for table in ("runs", "trajectories", "noise_levels", "metrics", "onsets", "scaling", "peaks"):
+            path = self.folder / "results" / "scale" / "tables" / f"{table}.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+
     def snakemake(self, *arguments: str) -> dict[str, float]:
         """Run Snakemake; returns seconds, MB and, of a dry run, the number of jobs."""
         command = [str(self.python), "-m", "snakemake", "--cores", "2", "-q", "rules"]
@@ -157,33 +164,29 @@ def peak_kb(process: int) -> int:
     return next((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0)
 
 
-def measure(runs: int, pack: list[str], evaluations: int) -> dict[str, Any]:
-    """Every measurement of one size and layout."""
+def measure(runs: int, pack: list[str], evaluations: int, execute_at_most: int) -> dict[str, Any]:
+    """Every measurement of one size and layout; the jobs are run where there are at most ``execute_at_most``."""
     config = study(runs, pack)
     with tempfile.TemporaryDirectory() as name:
         project = Project(Path(name), config)
-        dry = project.snakemake("-n")
-        whole = project.snakemake()
-        up_to_date = project.snakemake("-n")
-        if up_to_date["jobs"]:
-            raise SystemExit(f"{up_to_date['jobs']} jobs are left after a whole run")
-        figure = project.snakemake("--allowed-rules", "peaks", "--", FIGURE)
-        longer = study(runs + 20, pack)
-        project.configure(longer)
-        one_more = project.snakemake("-n")
-        project.configure(config)
-        collected = collect_metrics(project.folder, config, evaluations)
-    per_job = (whole["processor_seconds"] - dry["processor_seconds"]) / dry["jobs"]
-    return {
-        "dry run": dry,
-        "dry run, nothing to do": up_to_date,
-        "up-to-date figure": figure,
-        "dry run, one value more": one_more,
-        "collecting the metrics": collected,
-        "jobs": dry["jobs"],
-        "seconds_a_job": (whole["seconds"] - dry["seconds"]) / dry["jobs"],
-        "processor_seconds_a_job": per_job,
-    }
+        found: dict[str, Any] = {"dry run": project.snakemake("-n")}
+        jobs = found["jobs"] = found["dry run"]["jobs"]
+        if jobs <= execute_at_most:
+            whole = project.snakemake()
+            for key in ("seconds", "processor_seconds"):
+                found[f"{key}_a_job"] = (whole[key] - found["dry run"][key]) / jobs
+            found["dry run, nothing to do"] = project.snakemake("-n")
+            if found["dry run, nothing to do"]["jobs"]:
+                raise SystemExit("jobs are left after a whole run")
+            project.configure(study(runs + 20, pack))
+            found["dry run, one value more"] = project.snakemake("-n")
+            project.configure(config)
+        else:
+            project.pretend_tables()
+            project.snakemake("--allowed-rules", "peaks", "--", FIGURE)
+        found["up-to-date figure"] = project.snakemake("--allowed-rules", "peaks", "--", FIGURE)
+        found["collecting the metrics"] = collect_metrics(project.folder, config, evaluations)
+    return found
 
 
 def collect_metrics(folder: Path, config: dict[str, Any], evaluations: int) -> dict[str, float]:
@@ -233,10 +236,14 @@ def trajectory_seconds(evaluations: int, images: int = 5120, runs: int = 4) -> f
 
 
 def summary(found: dict[str, Any]) -> str:
-    a_job = (1e3 * found[key] for key in ("seconds_a_job", "processor_seconds_a_job"))
-    times = ("{seconds:.1f} s ({processor_seconds:.1f}) {mb:.0f} MB".format(**found[name]) for name in MEASURED)
-    parts = "; ".join(f"{name} {text}" for name, text in zip(MEASURED, times, strict=True))
-    return "{:.1f} ms a job ({:.1f}); ".format(*a_job) + parts
+    parts = [
+        "{} {seconds:.1f} s ({processor_seconds:.1f}) {mb:.0f} MB".format(name, **found[name])
+        for name in MEASURED
+        if name in found
+    ]
+    if "seconds_a_job" in found:
+        parts.insert(0, "{seconds_a_job:.4f} s a job ({processor_seconds_a_job:.4f})".format(**found))
+    return "; ".join(parts)
 
 
 MEASURED = (
@@ -265,9 +272,10 @@ def draw(result: dict[str, Any], path: Path) -> None:
         ):
             panel = panels[row, column]
             for marker, name in zip("osD^v", MEASURED, strict=True):
-                values = [sizes[str(size)][name][quantity] for size in runs]
-                text = f"{name}: {slope(runs, values):.2f}" if len(runs) > 1 else name
-                panel.loglog(runs, values, marker + "-", color=colours[name], label=text, markersize=5)
+                known = [size for size in runs if name in sizes[str(size)]]
+                values = [sizes[str(size)][name][quantity] for size in known]
+                text = f"{name}: {slope(known, values):.2f}" if len(known) > 1 else name
+                panel.loglog(known, values, marker + "-", color=colours[name], label=text, markersize=5)
             if row == 0:
                 start = panel.get_ylim()[0]
                 panel.loglog(runs, [start * size / runs[0] for size in runs], ":", color="0.5", label="linear: 1.00")
@@ -287,6 +295,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, nargs="+", default=[100, 1000, 10_000], help="multiples of 20")
     parser.add_argument("--layouts", nargs="+", choices=list(LAYOUTS), default=list(LAYOUTS))
+    parser.add_argument("--execute-at-most", type=int, default=10**9, help="jobs; a larger study is only planned")
     parser.add_argument("--evaluations", type=int, default=25, help="evaluations a run")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "scale.json")
     parser.add_argument("--gather", type=Path, help=argparse.SUPPRESS)
@@ -302,10 +311,14 @@ def main() -> None:
         "trajectory_seconds_a_run": round(seconds, 4),
         "layouts": {layout: {} for layout in arguments.layouts},
     }
+    if arguments.output.exists():
+        before = json.loads(arguments.output.read_text())["layouts"]
+        result["layouts"] = {layout: before.get(layout, {}) for layout in LAYOUTS}
     for runs in sorted(arguments.runs):
         for layout in arguments.layouts:
-            found = measure(runs, LAYOUTS[layout], arguments.evaluations)
-            result["layouts"][layout][str(runs)] = found
+            found = measure(runs, LAYOUTS[layout], arguments.evaluations, arguments.execute_at_most)
+            sizes = {**result["layouts"][layout], str(runs): found}
+            result["layouts"][layout] = dict(sorted(sizes.items(), key=lambda item: int(item[0])))
             print(f"{runs} runs, {layout}: {summary(found)}", flush=True)
             arguments.output.parent.mkdir(parents=True, exist_ok=True)
             arguments.output.write_text(json.dumps(result, indent=2) + "\n")
