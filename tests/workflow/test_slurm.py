@@ -153,7 +153,8 @@ def test_a_study_on_slurm_survives_what_happens_to_jobs(
             assert time.monotonic() < deadline
             for size in happens.keys() - before.keys():
                 process = training(project, size)
-                if process and len(evaluations(project, runs[size])) >= 3:
+                saved = (project.results / "checkpoints" / runs[size][0] / "state.pt").exists()
+                if process and saved and len(evaluations(project, runs[size])) >= 3:
                     environment = process.environ()
                     happens[size](process, environment["SLURM_JOB_ID"])
                     gpus[size] = environment["CUDA_VISIBLE_DEVICES"]
