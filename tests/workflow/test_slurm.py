@@ -82,15 +82,16 @@ def evaluations(project: Project, runs: list[str]) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in files}
 
 
-def slurm_arguments(*more: str) -> list[str]:
-    settings = ["--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2"]
-    return ["--workflow-profile", "profiles/slurm", *settings, "--latency-wait", "10", *more]
+SLURM = [
+    *("--workflow-profile", "profiles/slurm", "--latency-wait", "10"),
+    *("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2"),
+]
 
 
 def start(project: Project, *more: str) -> subprocess.Popen[str]:
     """Start the workflow on Slurm; what it says goes to ``said.txt``."""
     environment = {**os.environ, "PYTHONPATH": _python_path(project), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "snakemake", *slurm_arguments(*more), "--configfile", "config/tiny.yaml"]
+    command = [sys.executable, "-m", "snakemake", *more, *SLURM, "--configfile", "config/tiny.yaml"]
     with (project.folder / "said.txt").open("w") as said:
         return subprocess.Popen(command, cwd=project.folder, env=environment, stdout=said, stderr=said, text=True)
 
@@ -113,7 +114,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Project:
 def local(fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     """The same study, run on this machine."""
     project = fresh.copy_to(tmp_path_factory.mktemp("local") / "project")
-    project.snakemake()
+    project.snakemake("tables")
     return project
 
 
@@ -145,7 +146,7 @@ def test_a_study_on_slurm_survives_what_happens_to_jobs(
     happens = {held: hold, cancelled: cancel, killed: kill}
     before: dict[int, dict[Path, int]] = {}
     gpus: dict[int, str] = {}
-    workflow = start(project, "--retries", "2")
+    workflow = start(project, "packs", "--retries", "2")
     deadline = time.monotonic() + 400
     try:
         while len(before) < len(happens):
@@ -183,7 +184,7 @@ def test_a_study_on_slurm_survives_what_happens_to_jobs(
     assert finished == {cancelled, killed, held}
 
     shutil.rmtree(damaged)
-    workflow = start(project)
+    workflow = start(project, "tables")
     assert workflow.wait(timeout=400) == 0, (project.folder / "said.txt").read_text()
     for name in TABLES:
         pd.testing.assert_frame_equal(
