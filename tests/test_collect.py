@@ -12,6 +12,7 @@ from memsweep.errors import UserError
 from memsweep.features import Space, features_of, write_features
 from memsweep.images import read_images
 from memsweep.measure import measure_pack
+from memsweep.members import Way
 from memsweep.packs import train_pack
 from memsweep.tables import read_table
 from scipy import stats
@@ -30,7 +31,7 @@ METRICS = {
 def results(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pack that was trained, measured and collected."""
     folder = tmp_path_factory.mktemp("results")
-    train_pack(pack_settings(), digits, folder / "checkpoints", folder / "train" / "job")
+    train_pack(pack_settings(), digits, folder / "checkpoints", folder / "train" / "job", Way(device="cpu"))
     train_classifier(digits, folder / "classifier.pt")
     for space in ("pixels", "classifier"):
         path = folder / "features" / f"{space}.parquet"

@@ -22,6 +22,7 @@ from memsweep.features import SPACES, Space, features_of, write_features
 from memsweep.fidelity import DISTANCES
 from memsweep.images import read_images
 from memsweep.measure import SimilarityMeter, measure_pack
+from memsweep.members import Way
 from memsweep.neighbours import cosine_similarity
 from memsweep.novelty import share
 from memsweep.packs import train_pack
@@ -302,7 +303,7 @@ def metrics_settings(weights: dict[str, str]) -> dict[str, Any]:
 def measured(few_digits: Path, weights: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pack measured by every distance, in the spaces of the study and in that of SSCD."""
     folder = tmp_path_factory.mktemp("measured")
-    train_pack(pack_settings(), few_digits, folder / "checkpoints", folder / "train")
+    train_pack(pack_settings(), few_digits, folder / "checkpoints", folder / "train", Way(device="cpu"))
     train_classifier(few_digits, folder / "classifier.pt")
     settings = metrics_settings(weights)
     for space in settings["spaces"]:

@@ -42,6 +42,15 @@ def test_memory_holds_the_largest_run_and_the_images() -> None:
     assert ask(everything).megabytes >= ask([largest]).megabytes
 
 
+def test_runs_side_by_side_need_memory_each() -> None:
+    ask, config = requests("config")
+    job = runs(config)[:2]
+    alone = ask(job)
+    config["training"]["threads"] = 8
+    assert Requests(config)(job).megabytes == pytest.approx(2 * alone.megabytes, rel=0.02)
+    assert Requests(config)(job).minutes == alone.minutes
+
+
 def test_each_attempt_asks_for_as_much_again_up_to_the_longest_time() -> None:
     ask, config = requests("config", longest_minutes=25)
     job = runs(config)[:2]

@@ -35,19 +35,13 @@ def prepare(settings: Settings, files: Arguments) -> None:
 
 
 def train(settings: Settings, files: Arguments) -> None:
+    from .members import Way
     from .packs import train_pack
     from .retraining import record_pack
     from .tables import read_table
 
-    train_pack(
-        settings,
-        files.images,
-        files.checkpoints,
-        files.output,
-        device=files.device,
-        threads=files.threads,
-        checkpoint_seconds=files.checkpoint_seconds,
-    )
+    way = Way(**{name: getattr(files, name) for name in Way.__dataclass_fields__})
+    train_pack(settings, files.images, files.checkpoints, files.output, way)
     runs = read_table(files.output / "runs.parquet", "runs")
     record_pack(settings, {key: str(runs[key].iloc[0]) for key in ("code_version", "data_hash")}, files.output)
 
@@ -156,14 +150,22 @@ def parse(arguments: Sequence[str] | None) -> Arguments:
             stage.add_argument("--trained", type=Path, default=Path(), help="folder of what was trained on the images")
             stage.add_argument("--retrain-at-most", type=int, default=0)
         if name == "train":
-            # How to train, which changes no number, and so is no setting
-            stage.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-            stage.add_argument("--threads", type=int, default=1)
-            stage.add_argument("--checkpoint-seconds", type=float, default=60)
+            _add_way(stage)
         if name == "figure":
             stage.add_argument("--source", nargs="+", type=named_path, required=True, metavar="TABLE=PATH")
             stage.add_argument("--output", nargs="+", type=Path, required=True)
     return parser.parse_args(arguments)
+
+
+def _add_way(stage: argparse.ArgumentParser) -> None:
+    """How to train, which changes no number, and so is no setting."""
+    stage.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    stage.add_argument("--threads", type=int, default=1, help="CPU cores")
+    stage.add_argument("--together", type=int, default=16, help="runs side by side on a GPU, at most")
+    stage.add_argument("--checkpoint-seconds", type=float, default=60)
+    stage.add_argument("--drop-states", dest="keep_states", action="store_false", help="of finished runs")
+    stage.add_argument("--recompute", action="store_true", help="activations in the backward pass")
+    stage.add_argument("--deterministic", action="store_true", help="GPU kernels only")
 
 
 def read_settings() -> Settings:

@@ -95,7 +95,8 @@ class Checkpoint:
         if not path.exists():
             return None
         try:
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            # Mapped: what is not looked at, or copied to a GPU, need not be read into memory first
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         except Exception as error:  # torch raises whatever the damaged bytes lead to
             raise UserError(
                 f"{path}: damaged checkpoint ({type(error).__name__}); delete {self.folder} to train this run again"
@@ -106,6 +107,10 @@ class Checkpoint:
         """Replace the saved training state."""
         with replacing(self.folder / "state.pt") as temporary:
             torch.save(state, temporary)
+
+    def drop_state(self) -> None:
+        """Delete the saved training state."""
+        (self.folder / "state.pt").unlink(missing_ok=True)
 
     def _evaluation_path(self, step: int) -> Path:
         return self.folder / f"evaluation-{step:08d}.npz"

@@ -30,8 +30,9 @@ class Requests:
     """Requests of packs.
 
     Time is that of all runs one after the other, at the rate and with the margin of the config's
-    ``requests``. Memory is that of the largest run in float32, of the images and of the pack's tables
-    while they are written, with the same margin, on top of what Python and torch take.
+    ``requests``. Memory is that of the largest run in float32, once for each core on which runs are
+    trained side by side, of the images and of the pack's tables while they are written, with the same
+    margin, on top of what Python and torch take.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -67,8 +68,9 @@ class Requests:
         tables += sum(SAMPLE_COPIES * cost.sample_bytes / 2 for cost in costs)
         # uint8 images, and float32 ones for the network
         data = 5 * values
-        working = max(cost.memory_bytes for cost in costs) + data + tables
-        megabytes = self.settings["base_mb"] + self.settings["margin"] * working / 1e6
+        side_by_side = min(len(runs), self.config["training"]["threads"])
+        working = side_by_side * (max(cost.memory_bytes for cost in costs) + data) + tables
+        megabytes = side_by_side * self.settings["base_mb"] + self.settings["margin"] * working / 1e6
         minutes = self.settings["base_minutes"] + self.settings["margin"] * 60 * self.hours(runs)
         longest = self.settings["longest_minutes"]
         return Request(math.ceil(attempt * megabytes), min(longest, math.ceil(attempt * minutes)))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .grid import evaluation_parameters, packs, runs
+from .grid import evaluation_parameters, packs, runs, training_parameters
 from .requests import Request, Requests
 from .retraining import guard, read_records, retraining
 from .run import AXES, Run
@@ -49,7 +49,7 @@ class Sweep(Study):
 
     def train(self, job: str) -> str:
         """Settings of ``train`` for one pack: what decides its numbers."""
-        training = {key: self.config["training"][key] for key in ("budget", "ema_decay")}
+        training = {"budget": self.config["training"]["budget"], **training_parameters(self.config["training"])}
         evaluation = evaluation_parameters(self.config)
         sections = self._section("network", "formulation")
         runs_ = [vars(run) for run in self.packs[job]]
@@ -80,6 +80,20 @@ class Sweep(Study):
         found = retraining(self.config, self.runs, records, code_version, results / "checkpoints")
         tflops = self.config["requests"]["tflops"]
         guard(found, self.requests.hours(found.runs), tflops, self.config["retrain_at_most"])
+
+    def way(self) -> str:
+        """How ``train`` trains, as options of its command: it changes no number, and so makes no run stale."""
+        training = self.config["training"]
+        switches = {"--recompute": training["recompute"], "--deterministic": training["deterministic"]}
+        switches["--drop-states"] = not training["keep_states"]
+        values = {"device": "device", "together": "together", "checkpoint_seconds": "checkpoint-seconds"}
+        options = [f"--{option} {training[key]}" for key, option in values.items()]
+        return " ".join([*options, *(option for option, on in switches.items() if on)])
+
+    def gpus(self, present: int) -> int:
+        """GPUs that a job of ``train`` asks for, on a machine where so many are present."""
+        wanted = self.config["training"]["device"]
+        return int(wanted == "cuda" or (wanted == "auto" and present > 0))
 
     def features(self, space: str) -> str:
         """Settings of ``features`` for one space."""

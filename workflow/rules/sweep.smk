@@ -2,6 +2,7 @@
 
 import functools
 
+from memsweep.machine import gpu_count
 from memsweep.provenance import training_code
 
 
