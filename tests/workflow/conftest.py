@@ -46,6 +46,13 @@ class Project:
     def results(self) -> Path:
         return self.folder / "results" / "tiny"
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """One in which Python finds the copy's library ahead of any other."""
+        others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+        paths = os.pathsep.join([str(self.folder / "workflow"), *others])
+        return {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
+
     def configure(self, **changes: Any) -> None:
         """Write the tiny study's config with whole sections replaced."""
         config = copy.deepcopy({**TINY, **changes})
@@ -53,12 +60,11 @@ class Project:
 
     def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run Snakemake with the copy's library; its output is in ``stdout``, both streams together."""
-        environment = {**os.environ, "PYTHONPATH": str(self.folder / "workflow"), "PYTHONDONTWRITEBYTECODE": "1"}
         command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments, "--configfile", "config/tiny.yaml"]
         result = subprocess.run(
             command,
             cwd=self.folder,
-            env=environment,
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

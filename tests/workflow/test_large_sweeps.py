@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -51,8 +50,9 @@ def test_two_workflows_share_a_study_and_a_third_collects(finished: Project, fin
     for size in (8, 16):
         command = [sys.executable, "-m", "snakemake", "--cores", "1", "--nolock", "packs"]
         command += ["--config", f"only={{train_size: [{size}]}}", "--configfile", "config/tiny.yaml"]
-        environment = {**os.environ, "PYTHONPATH": str(finished.folder / "workflow")}
-        workflows.append(subprocess.Popen(command, cwd=finished.folder, env=environment, stderr=subprocess.DEVNULL))
+        workflows.append(
+            subprocess.Popen(command, cwd=finished.folder, env=finished.environment, stderr=subprocess.DEVNULL)
+        )
     assert [workflow.wait(timeout=300) for workflow in workflows] == [0, 0]
     before = state(finished, "train", "measure", "checkpoints")
     assert len([path for path in before if path.name == "state.pt"]) == 5
@@ -78,7 +78,7 @@ def test_a_change_of_code_stops_before_finished_runs_are_trained_again(finished:
     assert "Traceback" not in result.stdout
     assert state(finished, "data", "train", "measure", "tables", "checkpoints", "figures") == before
     # Nothing is locked, and a figure alone trains nothing
-    finished.snakemake("--allowed-rules", "sample_sheet", "--", "results/tiny/figures/sample_sheet.pdf")
+    finished.snakemake("results/tiny/figures/sample_sheet.pdf", "--allowed-rules", "sample_sheet")
 
 
 def test_other_images_stop_before_finished_runs_are_trained_again(

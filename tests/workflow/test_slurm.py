@@ -90,16 +90,11 @@ SLURM = [
 
 def start(project: Project, *more: str) -> subprocess.Popen[str]:
     """Start the workflow on Slurm; what it says goes to ``said.txt``."""
-    environment = {**os.environ, "PYTHONPATH": _python_path(project), "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "snakemake", *more, *SLURM, "--configfile", "config/tiny.yaml"]
     with (project.folder / "said.txt").open("w") as said:
-        return subprocess.Popen(command, cwd=project.folder, env=environment, stdout=said, stderr=said, text=True)
-
-
-def _python_path(project: Project) -> str:
-    """The project's own library, ahead of whatever else was asked for."""
-    others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if not path.endswith("/workflow")]
-    return os.pathsep.join([str(project.folder / "workflow"), *filter(None, others)])
+        return subprocess.Popen(
+            command, cwd=project.folder, env=project.environment, stdout=said, stderr=said, text=True
+        )
 
 
 @pytest.fixture(scope="module")
