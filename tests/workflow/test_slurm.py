@@ -142,7 +142,7 @@ def test_a_study_on_slurm_survives_what_happens_to_jobs(
     before: dict[int, dict[Path, int]] = {}
     gpus: dict[int, str] = {}
     workflow = start(project, "packs", "--retries", "2")
-    deadline = time.monotonic() + 400
+    deadline = time.monotonic() + 900
     try:
         while len(before) < len(happens):
             assert workflow.poll() is None, (project.folder / "said.txt").read_text()
@@ -156,7 +156,7 @@ def test_a_study_on_slurm_survives_what_happens_to_jobs(
                     gpus[size] = environment["CUDA_VISIBLE_DEVICES"]
                     psutil.wait_procs([process] if size != held else [], timeout=60)
                     before[size] = evaluations(project, runs[size])
-        assert workflow.wait(timeout=400) != 0
+        assert workflow.wait(timeout=900) != 0
     finally:
         if workflow.poll() is None:
             workflow.terminate()
@@ -180,7 +180,7 @@ def test_a_study_on_slurm_survives_what_happens_to_jobs(
 
     shutil.rmtree(damaged)
     workflow = start(project, "tables")
-    assert workflow.wait(timeout=400) == 0, (project.folder / "said.txt").read_text()
+    assert workflow.wait(timeout=900) == 0, (project.folder / "said.txt").read_text()
     for name in TABLES:
         pd.testing.assert_frame_equal(
             project.table(f"tables/{name}.parquet"), local.table(f"tables/{name}.parquet"), check_exact=True
