@@ -19,13 +19,14 @@ from .evaluation import Evaluation
 from .files import replacing
 
 Provenance = dict[str, str]
+Stop = dict[str, Any]
 
 
 class Checkpoint:
     """The files of one run.
 
     * ``run.json``: what the run was trained on and with (its provenance), and where it
-      diverged, if it did;
+      diverged or was ended by a rule, if it did;
     * ``state.pt``: the training state at some step;
     * ``evaluation-<step>.npz``: what was found at that step.
     """
@@ -43,6 +44,7 @@ class Checkpoint:
         self.provenance = provenance
         self.stale: str | None = None
         self.diverged_at: int | None = None
+        self.stopped: Stop | None = None
         self._remove_leftovers()
         record = self._read_record()
         if record is not None and record["provenance"] != provenance:
@@ -53,11 +55,12 @@ class Checkpoint:
             self._write_record()
         else:
             self.diverged_at = record["diverged_at"]
+            self.stopped = record.get("stopped")
 
     def start_anew(self) -> None:
         """Forget what was trained."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        self.diverged_at = None
+        self.diverged_at = self.stopped = None
         self._write_record()
 
     def _remove_leftovers(self) -> None:
@@ -80,13 +83,20 @@ class Checkpoint:
         return record
 
     def _write_record(self) -> None:
-        record = {"provenance": self.provenance, "diverged_at": self.diverged_at}
+        record: dict[str, Any] = {"provenance": self.provenance, "diverged_at": self.diverged_at}
+        if self.stopped:
+            record["stopped"] = self.stopped
         with replacing(self.folder / "run.json") as temporary:
             temporary.write_text(json.dumps(record, indent=1) + "\n")
 
     def mark_diverged(self, step: int) -> None:
         """Record that the loss was no longer finite at ``step``."""
         self.diverged_at = step
+        self._write_record()
+
+    def mark_stopped(self, step: int, rule: dict[str, float]) -> None:
+        """Record that a rule ended the run after ``step``. Under another rule, or none, it goes on from there."""
+        self.stopped = {"at": step, "rule": rule}
         self._write_record()
 
     def load_state(self) -> dict[str, Any] | None:

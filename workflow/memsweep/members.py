@@ -19,9 +19,10 @@ from .interruption import Interrupted, StopRequest
 from .progress import TrainingProgress
 from .run import Run
 from .schedule import evaluation_steps, sampled_steps
+from .stopping import StoppingRule, Watch
 from .training import DeviceImages, Trainer, TrainingOptions
 
-FINISHED, DIVERGED = "finished", "diverged"
+FINISHED, DIVERGED, MEMORISED = "finished", "diverged", "memorised"
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,14 @@ class Member:
     Attributes:
         steps: all of these.
         sampled: those at which images are generated.
+        rule: when the run may end before its budget, if it may.
     """
 
     run: Run
     checkpoint: Checkpoint
     steps: Sequence[int]
     sampled: set[int]
+    rule: StoppingRule | None = None
 
     @classmethod
     def open(cls, run: Run, checkpoints: Path, provenance: dict[str, str], settings: Mapping[str, Any]) -> Member:
@@ -44,25 +47,34 @@ class Member:
         budget, evaluation = settings["training"]["budget"], settings["evaluation"]
         schedule = budget, evaluation, run.train_size, run.batch_size
         checkpoint = Checkpoint(checkpoints / run.run_id, provenance)
-        return cls(run, checkpoint, evaluation_steps(*schedule), sampled_steps(*schedule))
+        rule = StoppingRule.of(settings["training"])
+        return cls(run, checkpoint, evaluation_steps(*schedule), sampled_steps(*schedule), rule)
 
     @property
     def label(self) -> str:
         return f"{self.run.run_id} (learning_rate={self.run.learning_rate:g} seed={self.run.seed})"
 
     @property
+    def stopped_at(self) -> int | None:
+        """The step after which the rule that holds ended the run, if it did."""
+        stopped = self.checkpoint.stopped
+        return stopped["at"] if stopped and self.rule and stopped["rule"] == self.rule.record() else None
+
+    @property
     def status(self) -> str:
-        return FINISHED if self.checkpoint.diverged_at is None else DIVERGED
+        if self.checkpoint.diverged_at is not None:
+            return DIVERGED
+        return FINISHED if self.stopped_at is None else MEMORISED
 
     @property
     def evaluated_steps(self) -> list[int]:
-        """The scheduled steps before the run diverged, if it did."""
-        end = self.checkpoint.diverged_at
-        return [step for step in self.steps if end is None or step < end]
+        """The scheduled steps before the run diverged, and up to where it was stopped, if it was."""
+        end, last = self.checkpoint.diverged_at, self.stopped_at
+        return [step for step in self.steps if (end is None or step < end) and (last is None or step <= last)]
 
     @property
     def complete(self) -> bool:
-        """Whether every scheduled evaluation is on disk, or the run diverged before its end."""
+        """Whether every evaluation is on disk, up to where the run diverged or was stopped."""
         return all(self.checkpoint.has_evaluation(step) for step in self.evaluated_steps)
 
     @property
@@ -162,6 +174,7 @@ class Life:
         with torch.cuda.stream(self._stream):
             self._trainer = workshop.trainer(member.run)
             self._restore()
+        self._watch = self._look_back()
         self._reported = self._trainer.step
         self._saved = time.monotonic()
         self.evaluating = 0.0  # seconds spent on evaluations
@@ -201,9 +214,23 @@ class Life:
         self._trainer.restore(state)
         self._progress.message(f"{member.label}: continues from step {taken}")
 
+    def _look_back(self) -> Watch | None:
+        """Whoever may end the run before its budget, having seen what was evaluated of it so far."""
+        member = self.member
+        if member.rule is None:
+            return None
+        watch = Watch(member.rule, self._workshop.data.train.images[: member.run.train_size])
+        for step in member.steps:
+            if member.checkpoint.has_evaluation(step) and watch.memorised(member.checkpoint.load_evaluation(step)):
+                member.checkpoint.mark_stopped(step, member.rule.record())
+                break
+        return watch
+
     def _live(self) -> Iterator[bool]:
         member, trainer = self.member, self._trainer
         for target in member.steps:
+            if member.complete:
+                break
             if member.checkpoint.has_evaluation(target):
                 continue
             while trainer.step < target:
@@ -234,6 +261,9 @@ class Life:
         evaluation = workshop.evaluator(self.member.run.train_size)(denoiser, step in self.member.sampled)
         if finite and evaluation.finite:
             self.member.checkpoint.save_evaluation(step, evaluation)
+            if self._watch and self.member.rule and self._watch.memorised(evaluation):
+                self._progress.message(f"{self.member.label}: has memorised at step {step}, and ends there")
+                self.member.checkpoint.mark_stopped(step, self.member.rule.record())
         self.evaluating += time.monotonic() - started
         return finite and evaluation.finite
 

@@ -50,6 +50,13 @@ class Sweep(Study):
     def train(self, job: str) -> str:
         """Settings of ``train`` for one pack: what decides its numbers."""
         training = {"budget": self.config["training"]["budget"], **training_parameters(self.config["training"])}
+        if self.config["training"]["stop_memorised"]:
+            onset = {key: self.config["onset"][key] for key in ("loss_gap_absolute", "loss_gap_relative")}
+            training["stop_memorised"] = {
+                "share": self.config["training"]["stop_memorised"],
+                "copy_threshold": self.config["metrics"]["f_mem_threshold"],
+                **onset,
+            }
         evaluation = evaluation_parameters(self.config)
         sections = self._section("network", "formulation")
         runs_ = [vars(run) for run in self.packs[job]]
