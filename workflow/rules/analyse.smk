@@ -5,8 +5,8 @@ rule analyse:
     input:
         rules.collect.output.runs,
         rules.collect.output.metrics,
-        expand(rules.train.output.losses, job=STUDY.jobs),
-        expand(rules.measure.output.neighbours, job=STUDY.jobs),
+        expand(f"{TRAIN}/losses.parquet", job=STUDY.jobs),
+        expand(f"{MEASURE}/neighbours.parquet", job=STUDY.jobs),
     output:
         onsets=f"{SHOWN}/tables/onsets.parquet",
         scaling=f"{SHOWN}/tables/scaling.parquet",

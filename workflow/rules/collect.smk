@@ -3,9 +3,9 @@
 
 rule collect:
     input:
-        expand(rules.train.output.runs, job=STUDY.jobs),
-        expand(rules.train.output.losses, job=STUDY.jobs),
-        expand(rules.measure.output.metrics, job=STUDY.jobs),
+        expand(f"{TRAIN}/runs.parquet", job=STUDY.jobs),
+        expand(f"{TRAIN}/losses.parquet", job=STUDY.jobs),
+        expand(f"{MEASURE}/metrics.parquet", job=STUDY.jobs),
     output:
         runs=f"{SHOWN}/tables/runs.parquet",
         trajectories=f"{SHOWN}/tables/trajectories.parquet",

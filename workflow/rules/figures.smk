@@ -100,9 +100,9 @@ rule novelty_fidelity:
 rule sample_sheet:
     input:
         images=rules.prepare.output[0],
-        runs=expand(rules.train.output.runs, job=STUDY.sheet_run()[0]),
-        samples=expand(rules.train.output.samples, job=STUDY.sheet_run()[0]),
-        neighbours=expand(rules.measure.output.neighbours, job=STUDY.sheet_run()[0]),
+        runs=expand(f"{TRAIN}/runs.parquet", job=STUDY.sheet_run()[0]),
+        samples=expand(f"{TRAIN}/samples.parquet", job=STUDY.sheet_run()[0]),
+        neighbours=expand(f"{MEASURE}/neighbours.parquet", job=STUDY.sheet_run()[0]),
     output:
         figure_files("sample_sheet", "sample_sheet", figure="sample sheet", axis="none"),
     log:
@@ -125,7 +125,7 @@ rule sample_sheet:
 
 rule figures:
     input:
-        expand(rules.dynamics.output, axis=STUDY.axes),
+        expand(f"{SHOWN}/figures/dynamics_{{axis}}.{{kind}}", axis=STUDY.axes, kind=["pdf", "png"]),
         rules.memorisation_time.output if "train_size" in STUDY.axes else [],
         rules.scaling_exponents.output,
         rules.peaks.output,

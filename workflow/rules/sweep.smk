@@ -12,6 +12,12 @@ wildcard_constraints:
     axis="|".join(STUDY.axes),
 
 
+# The folders of packs. Inputs are named by patterns, not by other rules' outputs: those cannot be expanded where
+# results lie in object storage.
+TRAIN = f"{RESULTS}/train/{{job}}"
+MEASURE = f"{RESULTS}/measure/{{job}}"
+FEATURES = f"{RESULTS}/data/features/{{space}}.parquet"
+
 TRAINING_CODE = training_code(), fingerprint("packs")
 MEASURING_CODE = [fingerprint(name) for name in ("classifier", "features", "measure")]
 

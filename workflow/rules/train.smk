@@ -11,9 +11,9 @@ rule train:
     input:
         images=rules.prepare.output[0],
     output:
-        runs=f"{RESULTS}/train/{{job}}/runs.parquet",
-        losses=f"{RESULTS}/train/{{job}}/losses.parquet",
-        samples=f"{RESULTS}/train/{{job}}/samples.parquet",
+        runs=f"{TRAIN}/runs.parquet",
+        losses=f"{TRAIN}/losses.parquet",
+        samples=f"{TRAIN}/samples.parquet",
     log:
         f"{RESULTS}/logs/train/{{job}}.log",
     benchmark:
