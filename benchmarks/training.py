@@ -287,7 +287,9 @@ def measure_evaluation(arguments: argparse.Namespace) -> dict[str, Any]:
                 train_pack(
                     json.loads(sweep.train(job)), images, Path(folder) / job / "c", Path(folder) / job / "t", way
                 )
-            rows.append({"job": job, "said": said.getvalue().splitlines()[-1]})
+            rows.append(
+                {"job": job, "said": next(line for line in said.getvalue().splitlines() if "evaluations" in line)}
+            )
             print(json.dumps(rows[-1]), flush=True)
     return {"study": sweep.name, "packs": rows}
 

@@ -242,9 +242,12 @@ def test_the_estimate_of_memory_is_near_what_a_step_takes(digits: Path) -> None:
     assert 0.5 < estimated / measured < 1.5
 
 
-def test_a_share_of_evaluations_is_said(alone: Any, digits: Path, tmp_path: Path, capsys: Any) -> None:
+def test_the_log_says_what_evaluations_took_and_what_is_on_disk(digits: Path, tmp_path: Path, capsys: Any) -> None:
     train(mixed_settings(), digits, tmp_path)
-    assert "evaluations took" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "evaluations took" in said
+    states = sum(path.stat().st_size for path in tmp_path.rglob("state.pt")) / 1e6
+    assert f"on disk, of 4 runs: states {states:.3g} MB, evaluations" in said
 
 
 def test_states_of_finished_runs_are_kept_or_not(digits: Path, tmp_path: Path) -> None:

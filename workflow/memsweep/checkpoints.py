@@ -118,6 +118,13 @@ class Checkpoint:
         with replacing(self.folder / "state.pt") as temporary:
             torch.save(state, temporary)
 
+    def sizes(self) -> dict[str, int]:
+        """Bytes on disk: of the training state, and of the evaluations."""
+        patterns = {"states": "state.pt", "evaluations": "evaluation-*.npz"}
+        return {
+            name: sum(file.stat().st_size for file in self.folder.glob(pattern)) for name, pattern in patterns.items()
+        }
+
     def drop_state(self) -> None:
         """Delete the saved training state."""
         (self.folder / "state.pt").unlink(missing_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import os
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -52,6 +53,18 @@ def train_pack(settings: Mapping[str, Any], images: Path, checkpoints: Path, out
     if waiting:
         _train(waiting, len(members), settings, data, images, way)
     write_tables(members, data, settings, output)
+    _say_sizes(members, output)
+
+
+def _say_sizes(members: Sequence[Member], output: Path) -> None:
+    """Say what the pack takes on disk."""
+    sizes = {"states": 0, "evaluations": 0}
+    for member in members:
+        for name, size in member.checkpoint.sizes().items():
+            sizes[name] += size
+    sizes["tables"] = sum(file.stat().st_size for file in output.glob("*.parquet"))
+    listed = ", ".join(f"{name} {size / 1e6:.3g} MB" for name, size in sizes.items())
+    print(f"on disk, of {len(members)} runs: {listed}", file=sys.stderr)
 
 
 def _train(
