@@ -191,6 +191,34 @@ def write(path: Path, config: Any) -> Path:
     return path
 
 
+CHOICES = [
+    ("only", {"train_size": [300]}, "only.train_size: found 300; accepted are values of the grid, 16, 32, 64, 128"),
+    ("exclude", {"learning_rate": [0.1]}, "exclude.learning_rate: found 0.1; accepted are values of the grid, 0.0015"),
+    ("only", {"train_sizes": [32]}, "only.train_sizes: unknown key (did you mean 'train_size'?)"),
+    ("only", {"train_size": 32}, "only.train_size: found 32; accepted is a list"),
+    ("only", {"train_size": [16], "batch_size": [8]}, "only, exclude: no run of the grid is left"),
+    ("exclude", {}, "only, exclude: no run of the grid is left"),
+    ("substudy", "large", "substudy: found 'large'; accepted is a name listed under substudies, and there is none"),
+    ("substudies", {"a b": {}}, "substudies: found 'a b'; accepted is a name of letters, digits, '-' and '_'"),
+    ("substudies", {"a": {"just": {}}}, "substudies.a.just: unknown key; accepted keys are only, exclude"),
+    ("substudies", {"a": {"only": {"seed": [7]}}}, "substudies.a.only.seed: found 7; accepted are values of the grid"),
+    ("substudies", {"a": {"exclude": {}}}, "substudies.a: no run of the grid is left"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "expected"), CHOICES)
+def test_a_choice_that_cannot_be_made_is_answered_by_a_sentence(key: str, value: Any, expected: str) -> None:
+    with pytest.raises(UserError) as error:
+        resolve(changed(key, value))
+    assert expected in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_choice_on_the_command_line_is_text() -> None:
+    config = resolve(changed("only", {"train_size": ["32"], "learning_rate": ["1.5e-3", ".003"]}))
+    assert config["only"] == {"train_size": [32], "learning_rate": [0.0015, 0.003]}
+
+
 def test_two_studies_of_one_folder_need_two_names(tmp_path: Path) -> None:
     first = write(tmp_path / "first.yaml", DEFAULT)
     second = write(tmp_path / "second.yaml", DEFAULT)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
-from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from .grid import evaluation_parameters, packs, runs, training_parameters
+from .requests import Request, Requests
+from .retraining import guard, read_records, retraining
 from .run import AXES, Run
 from .study import Study, canonical
 
@@ -23,6 +26,8 @@ class Sweep(Study):
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config)
+        if "substudy" in config:
+            self.place = f"{self.name}/substudies/{config['substudy']}"
         self.runs = runs(config)
         self.packs = packs(self.runs, config["pack"])
 
@@ -59,7 +64,7 @@ class Sweep(Study):
             }
         evaluation = evaluation_parameters(self.config)
         sections = self._section("network", "formulation")
-        runs_ = [asdict(run) for run in self.packs[job]]
+        runs_ = [vars(run) for run in self.packs[job]]
         changing = {"dataset": self.dataset(), "training": training, "evaluation": evaluation}
         return canonical({"runs": runs_, **sections, **changing})
 
@@ -69,6 +74,31 @@ class Sweep(Study):
         sizes = sorted({run.train_size for run in self.runs})
         details = {"train_sizes": sizes, "surrogates": self.surrogates, **evaluation}
         return canonical({**details, **self._section("formulation", "confidence")})
+
+    @functools.cached_property
+    def requests(self) -> Requests:
+        """What training jobs ask of a cluster."""
+        return Requests(self.config)
+
+    def request(self, job: str, attempt: int) -> Request:
+        """What one training job asks of a cluster at an attempt of it."""
+        return self.requests(self.packs[job], attempt)
+
+    def guard(self, jobs: list[str], results: Path, code_version: str) -> None:
+        """Stop before these packs train more finished runs again than the config accepts.
+
+        Args:
+            jobs: job paths of the packs that are about to be trained.
+            results: the study's results.
+            code_version: fingerprint of the training code.
+
+        Raises:
+            UserError: they would.
+        """
+        records = read_records(results / "train" / job for job in jobs)
+        found = retraining(self.config, self.runs, records, code_version, results / "checkpoints")
+        tflops = self.config["requests"]["tflops"]
+        guard(found, self.requests.hours(found.runs), tflops, self.config["retrain_at_most"])
 
     def way(self) -> str:
         """How ``train`` trains, as options of its command: it changes no number, and so makes no run stale."""

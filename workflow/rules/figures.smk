@@ -10,7 +10,7 @@ rule dynamics:
     output:
         figure_files("dynamics_{axis}", "dynamics", figure="dynamics", axis="{axis}"),
     log:
-        f"{RESULTS}/logs/figures/dynamics_{{axis}}.log",
+        f"{SHOWN}/logs/figures/dynamics_{{axis}}.log",
     params:
         settings=lambda wildcards: STUDY.figure(
             "dynamics",
@@ -37,7 +37,7 @@ rule memorisation_time:
     output:
         figure_files("memorisation_time", "memorisation_time", figure="memorisation time", axis="train_size"),
     log:
-        f"{RESULTS}/logs/figures/memorisation_time.log",
+        f"{SHOWN}/logs/figures/memorisation_time.log",
     params:
         settings=STUDY.figure("memorisation_time", "palette", "thresholds", "formulation"),
         upstream=f"tables {ANALYSED}",
@@ -53,7 +53,7 @@ rule scaling_exponents:
     output:
         figure_files("scaling_exponents", "scaling_exponents", figure="scaling exponents", axis="all"),
     log:
-        f"{RESULTS}/logs/figures/scaling_exponents.log",
+        f"{SHOWN}/logs/figures/scaling_exponents.log",
     params:
         settings=STUDY.figure("scaling_exponents", "thresholds", "confidence"),
         upstream=f"tables {ANALYSED}",
@@ -73,7 +73,7 @@ rule simplicity_bias:
     output:
         figure_files("simplicity_bias", "simplicity_bias", figure="simplicity bias", axis="train_size"),
     log:
-        f"{RESULTS}/logs/figures/simplicity_bias.log",
+        f"{SHOWN}/logs/figures/simplicity_bias.log",
     params:
         settings=STUDY.figure("simplicity_bias", "thresholds", surrogates=STUDY.surrogates),
         upstream=f"tables {lineage(ANALYSED, BASELINES)}",
@@ -92,7 +92,7 @@ rule two_clocks:
     output:
         figure_files("two_clocks", "two_clocks", figure="two clocks", axis="all"),
     log:
-        f"{RESULTS}/logs/figures/two_clocks.log",
+        f"{SHOWN}/logs/figures/two_clocks.log",
     params:
         settings=STUDY.figure("two_clocks", "onset", "thresholds"),
         upstream=f"tables {ANALYSED}",
@@ -109,7 +109,7 @@ rule peaks:
     output:
         figure_files("peaks", "peaks_figure", figure="peak fidelity and rate", axis="all"),
     log:
-        f"{RESULTS}/logs/figures/peaks.log",
+        f"{SHOWN}/logs/figures/peaks.log",
     params:
         settings=STUDY.figure("peaks", "palette", "distance", "onset", "thresholds", "formulation"),
         upstream=f"tables {ANALYSED}",
@@ -126,7 +126,7 @@ rule novelty_fidelity:
     output:
         figure_files("novelty_fidelity", "novelty_fidelity", figure="novelty and fidelity", axis="all"),
     log:
-        f"{RESULTS}/logs/figures/novelty_fidelity.log",
+        f"{SHOWN}/logs/figures/novelty_fidelity.log",
     params:
         settings=STUDY.figure("novelty_fidelity", "palette", "distance"),
         upstream=f"tables {COLLECTED}",
@@ -139,13 +139,13 @@ rule novelty_fidelity:
 rule sample_sheet:
     input:
         images=rules.prepare.output[0],
-        runs=expand(rules.train.output.runs, job=STUDY.sheet_run()[0]),
-        samples=expand(rules.train.output.samples, job=STUDY.sheet_run()[0]),
-        neighbours=expand(rules.measure.output.neighbours, job=STUDY.sheet_run()[0]),
+        runs=expand(f"{TRAIN}/runs.parquet", job=STUDY.sheet_run()[0]),
+        samples=expand(f"{TRAIN}/samples.parquet", job=STUDY.sheet_run()[0]),
+        neighbours=expand(f"{MEASURE}/neighbours.parquet", job=STUDY.sheet_run()[0]),
     output:
         figure_files("sample_sheet", "sample_sheet", figure="sample sheet", axis="none"),
     log:
-        f"{RESULTS}/logs/figures/sample_sheet.log",
+        f"{SHOWN}/logs/figures/sample_sheet.log",
     params:
         settings=STUDY.figure(
             "sample_sheet",
@@ -164,7 +164,7 @@ rule sample_sheet:
 
 rule figures:
     input:
-        expand(rules.dynamics.output, axis=STUDY.axes),
+        expand(f"{SHOWN}/figures/dynamics_{{axis}}.{{kind}}", axis=STUDY.axes, kind=["pdf", "png"]),
         rules.memorisation_time.output if "train_size" in STUDY.axes else [],
         rules.scaling_exponents.output,
         [rules.simplicity_bias.output, rules.two_clocks.output] if STUDY.surrogates else [],

@@ -22,9 +22,9 @@ rule baselines:
         images=rules.prepare.output[0],
         surrogates=rules.surrogates.output[0],
     output:
-        f"{RESULTS}/tables/baselines.parquet",
+        f"{SHOWN}/tables/baselines.parquet",
     log:
-        f"{RESULTS}/logs/baselines.log",
+        f"{SHOWN}/logs/baselines.log",
     params:
         settings=STUDY.baselines(),
         upstream=f"data {PREPARED}",
