@@ -74,6 +74,22 @@ def test_a_study_costs_what_its_runs_cost() -> None:
     assert total.hours(1e-3) == pytest.approx((total.training_flops + total.evaluation_flops) / 1e9 / 3600)
 
 
+def test_what_is_not_sampled_kept_or_computed_at_once_costs_nothing() -> None:
+    study = yaml.safe_load(CONFIG.read_text())
+    whole = together(study_cost(resolve(study), runs(resolve(study)), (1, 8, 8), 10).values())
+    study["evaluation"]["sample_every"] = 2
+    study["training"] |= {"keep_states": False, "accumulate": 4}
+    sparing = together(study_cost(resolve(study), runs(resolve(study)), (1, 8, 8), 10).values())
+    assert sparing.sample_bytes == whole.sample_bytes / 2
+    assert sparing.loss_bytes == whole.loss_bytes
+    assert sparing.checkpoint_bytes == 0
+    assert sparing.memory_bytes < 0.7 * whole.memory_bytes
+    study["formulation"] |= {"guidance": 1, "label_dropout": 0.1}
+    guided = together(study_cost(resolve(study), runs(resolve(study)), (1, 8, 8), 10).values())
+    assert guided.evaluation_flops > 1.3 * sparing.evaluation_flops
+    assert guided.training_flops == pytest.approx(sparing.training_flops, rel=0.01)
+
+
 def test_the_estimate_is_printed_by_model_size(capsys: pytest.CaptureFixture[str]) -> None:
     print_estimate(CONFIG, 0.05)
     printed = capsys.readouterr().out
