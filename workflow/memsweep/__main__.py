@@ -77,6 +77,38 @@ def analyse(settings: Settings, files: Arguments) -> None:
     analyse(settings, files.tables, losses, neighbours, onsets, scaling, peaks)
 
 
+def learn_unit(settings: Settings, files: Arguments) -> None:
+    from .mixed_cumulant.unit import learn_unit
+    from .packs import choose_device
+
+    learn_unit(settings, files.output, choose_device(files.device))
+
+
+def unit_theory(settings: Settings, files: Arguments) -> None:
+    from .mixed_cumulant.unit import unit_theory
+
+    unit_theory(settings, files.output)
+
+
+def unit_recovery(settings: Settings, files: Arguments) -> None:
+    from .mixed_cumulant.unit import unit_recovery
+
+    unit_recovery(settings, files.learnt, files.output)
+
+
+def learn_network(settings: Settings, files: Arguments) -> None:
+    from .mixed_cumulant.network import learn_network
+    from .packs import choose_device
+
+    learn_network(settings, files.output, choose_device(files.device))
+
+
+def network_departure(settings: Settings, files: Arguments) -> None:
+    from .mixed_cumulant.network import network_departure
+
+    network_departure(settings, files.learnt, files.output)
+
+
 def figure(settings: Settings, files: Arguments) -> None:
     from .figures import draw_figure
 
@@ -104,6 +136,19 @@ STAGES: dict[str, tuple[Callable[[Settings, Arguments], None], str, Sequence[str
     "measure": (measure, "metrics of one pack", ["images", "train", "features", "classifier", "output"]),
     "collect": (collect, "the study's tables", ["train", "measured", "output"]),
     "analyse": (analyse, "onsets, scaling exponents and peaks", ["tables", "train", "measured", "output"]),
+    "unit_theory": (unit_theory, "what theory says of the mixed cumulant model's units", ["output"]),
+    "learn_unit": (learn_unit, "the replicas of a single unit in one dimension", ["output"]),
+    "unit_recovery": (
+        unit_recovery,
+        "the overlaps, recovery times and exponents of single units",
+        ["learnt", "output"],
+    ),
+    "learn_network": (learn_network, "the replicas of a network in one dimension", ["output"]),
+    "network_departure": (
+        network_departure,
+        "the departures of networks from pair-wise statistics",
+        ["learnt", "output"],
+    ),
     "figure": (figure, "one figure", []),
     "pages": (pages, "the study's tables as pages to read", ["tables", "output"]),
 }
@@ -132,9 +177,10 @@ def parse(arguments: Sequence[str] | None) -> Arguments:
         stage = stages.add_parser(name, help=purpose, description=f"Makes {purpose}.")
         for file in files:
             stage.add_argument(f"--{file}", type=Path, required=True)
-        if name == "train":
-            # How to train, which changes no number, and so is no setting
+        # How to train, which changes no number, and so is no setting
+        if name in ("train", "learn_unit", "learn_network"):
             stage.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+        if name == "train":
             stage.add_argument("--threads", type=int, default=1)
             stage.add_argument("--checkpoint-seconds", type=float, default=60)
         if name == "figure":
