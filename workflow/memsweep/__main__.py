@@ -85,13 +85,13 @@ def learn_unit(settings: Settings, files: Arguments) -> None:
 
 
 def unit_theory(settings: Settings, files: Arguments) -> None:
-    from .mixed_cumulant.unit import unit_theory
+    from .mixed_cumulant.theory import unit_theory
 
     unit_theory(settings, files.output)
 
 
 def unit_recovery(settings: Settings, files: Arguments) -> None:
-    from .mixed_cumulant.unit import unit_recovery
+    from .mixed_cumulant.recovery import unit_recovery
 
     unit_recovery(settings, files.learnt, files.output)
 
@@ -104,7 +104,7 @@ def learn_network(settings: Settings, files: Arguments) -> None:
 
 
 def network_departure(settings: Settings, files: Arguments) -> None:
-    from .mixed_cumulant.network import network_departure
+    from .mixed_cumulant.bridge import network_departure
 
     network_departure(settings, files.learnt, files.output)
 

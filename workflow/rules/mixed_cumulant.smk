@@ -17,9 +17,9 @@ def learnt_network(job):
 
 UNITS = lineage(*map(learnt_unit, STUDY.unit_jobs))
 NETWORKS = lineage(*map(learnt_network, STUDY.network_jobs))
-THEORY = lineage(STUDY.unit_theory(), fingerprint("mixed_cumulant.unit"))
-RECOVERED = lineage(UNITS, STUDY.unit_recovery(), fingerprint("mixed_cumulant.unit"))
-DEPARTED = lineage(NETWORKS, STUDY.network_departure(), fingerprint("mixed_cumulant.network"))
+THEORY = lineage(STUDY.unit_theory(), fingerprint("mixed_cumulant.theory"))
+RECOVERED = lineage(UNITS, STUDY.unit_recovery(), fingerprint("mixed_cumulant.recovery"))
+DEPARTED = lineage(NETWORKS, STUDY.network_departure(), fingerprint("mixed_cumulant.bridge"))
 
 
 rule learn_unit:
@@ -49,7 +49,7 @@ rule unit_theory:
         f"{RESULTS}/logs/unit_theory.log",
     params:
         settings=STUDY.unit_theory(),
-        code=f"theory code {fingerprint('mixed_cumulant.unit')}",
+        code=f"theory code {fingerprint('mixed_cumulant.theory')}",
         folder=subpath(output.terms, parent=True),
     shell:
         "python -m memsweep unit_theory --output {params.folder} <<< {params.settings:q} 2> {log}"
@@ -68,7 +68,7 @@ rule unit_recovery:
     params:
         settings=STUDY.unit_recovery(),
         upstream=f"units {UNITS}",
-        code=f"recovery code {fingerprint('mixed_cumulant.unit')}",
+        code=f"recovery code {fingerprint('mixed_cumulant.recovery')}",
         folder=subpath(output.overlaps, parent=True),
         study=subpath(output.overlaps, ancestor=2),
     shell:
@@ -104,7 +104,7 @@ rule network_departure:
     params:
         settings=STUDY.network_departure(),
         upstream=f"networks {NETWORKS}",
-        code=f"departure code {fingerprint('mixed_cumulant.network')}",
+        code=f"departure code {fingerprint('mixed_cumulant.bridge')}",
         folder=subpath(output.curves, parent=True),
         study=subpath(output.curves, ancestor=2),
     shell:

@@ -44,6 +44,9 @@ NODES = 400
 # A coefficient below this share of the largest is rounding.
 VANISHING = 1e-9
 
+HIGHEST_ORDER = 6
+"""Order up to which the loss is expanded where no other is given."""
+
 OTHER = {"u": "v", "v": "u"}
 
 
@@ -99,7 +102,9 @@ def _at_level(r: float, k: NDArray[np.int_], above: Array, below: Array, squares
     return 0.5 * r**k * squares - r ** (k + 1) * above - k * r ** np.maximum(k - 1, 0) * below
 
 
-def expansion(model: MixedCumulantModel, activation: str, noise_levels: Sequence[float], order: int) -> list[Term]:
+def expansion(
+    model: MixedCumulantModel, activation: str, noise_levels: Sequence[float], order: int = HIGHEST_ORDER
+) -> list[Term]:
     """The terms of the population loss up to an order that do not vanish, by order and then by that in u."""
     c = coefficients(activation, noise_levels, order + 1)
     terms = [

@@ -19,8 +19,9 @@ same in whatever company it is simulated, and wherever it was interrupted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -51,6 +52,11 @@ class Unit:
     noise_levels: tuple[float, ...]
     step_size: float
     step_power: float
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Unit:
+        """A unit from its settings, in which the noise levels are a list."""
+        return cls(**{**settings, "noise_levels": tuple(settings["noise_levels"])})
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,11 @@ class MixedCumulantModel:
     correlation: float = 0.0
 
     @property
+    def spikes(self) -> list[str]:
+        """The spikes of a strength above 0, of ``u`` and ``v``."""
+        return [name for name, strength in (("u", self.beta_u), ("v", self.beta_v)) if strength > 0]
+
+    @property
     def latent_correlation(self) -> float:
         """E[λν] = q √(2/π)."""
         return self.correlation * MEAN_ABSOLUTE

@@ -27,12 +27,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..departure import departure, excess
-from ..onset import resampled
 from ..randomness import generator
-from ..scaling import exponent
 from ..schedule import evaluation_steps
-from ..tables import read_table, write_table
+from ..tables import write_table
 from .model import MixedCumulantModel
 
 ITEMS = 64
@@ -156,61 +153,3 @@ def learn_network(settings: Mapping[str, Any], output: Path, device: str = "cpu"
             columns = {"replica": replica, "item": item, "loss": losses.ravel()}
             parts.append(pd.DataFrame({"step": step, "split": split, **columns}))
     write_table(output / "network_losses.parquet", "network_losses", pd.concat(parts, ignore_index=True))
-
-
-def network_departure(settings: Mapping[str, Any], learnt: Path, output: Path) -> None:
-    """Write ``network_curves``, ``network_departures`` and ``network_exponents`` of a study.
-
-    Only one of the d directions is not Gaussian, so that the most that the excess can be falls as 1/d:
-    the threshold on surrogate loss over test loss minus one is ``threshold`` / d.
-
-    Args:
-        settings: ``networks``, each with ``name``, ``model``, ``noise_level``, ``batch_size`` and ``jobs``,
-            dimension to job path; ``threshold``, ``bootstrap`` and ``confidence``.
-        learnt: folder of what `learn_network` wrote, one folder a job path.
-        output: folder that receives the tables.
-    """
-    curves, found, fits = [], [], []
-    for network in settings["networks"]:
-        for dimension, job in network["jobs"].items():
-            losses = read_table(learnt / job / "network_losses.parquet", "network_losses")
-            best = linear_loss(MixedCumulantModel(**network["model"]), int(dimension), network["noise_level"])
-            place = {"network": network["name"], "dimension": int(dimension)}
-            for replica, rows in losses.groupby("replica"):
-                here = {**place, "replica": replica}
-                key = f"{job} {replica}"
-                curve, departed = _replica(key, rows, settings, int(dimension))
-                samples = curve["step"] * network["batch_size"]
-                curves.append(curve.assign(**here, samples=samples, linear_loss=best))
-                found.append({**here, **departed, "samples": departed["step"] * network["batch_size"]})
-        mine = pd.DataFrame([row for row in found if row["network"] == network["name"]])
-        fits.append({"network": network["name"], **_exponent(mine, settings["confidence"])})
-    write_table(output / "network_curves.parquet", "network_curves", pd.concat(curves, ignore_index=True))
-    write_table(output / "network_departures.parquet", "network_departures", pd.DataFrame(found))
-    write_table(output / "network_exponents.parquet", "network_exponents", pd.DataFrame(fits))
-
-
-def _replica(
-    key: str, losses: pd.DataFrame, settings: Mapping[str, Any], dimension: int
-) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Curves and departure of one replica; a pattern's group is resampled with its surrogates."""
-    sides = {}
-    for split in ("test", "surrogate"):
-        items = losses[losses["split"] == split].pivot(index="item", columns="step", values="loss")
-        steps = items.columns.to_numpy(np.float64)
-        sides[split] = resampled(key, items.to_numpy(np.float64), np.ones(len(items)), settings["bootstrap"])
-    test, surrogate = sides["test"], sides["surrogate"]
-    levels = {"threshold": settings["threshold"] / dimension, "confidence": settings["confidence"]}
-    departed = departure(steps, test, surrogate, **levels)
-    curve = excess(steps, test, surrogate, confidence=settings["confidence"])
-    tail = (1 - settings["confidence"]) / 2
-    for name, side in sides.items():
-        curve[f"{name}_loss"] = side[0]
-        curve[f"{name}_ci_low"], curve[f"{name}_ci_high"] = np.quantile(side[1:], [tail, 1 - tail], axis=0)
-    return curve, vars(departed)
-
-
-def _exponent(found: pd.DataFrame, confidence: float) -> dict[str, Any]:
-    """The exponent of the samples to departure in d."""
-    fit = exponent(found["dimension"], found["samples"], found["censored"], np.zeros(len(found)), confidence)
-    return {**vars(fit), "replicas": len(found), "censored_replicas": int(found["censored"].sum())}

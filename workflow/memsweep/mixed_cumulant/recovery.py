@@ -1,9 +1,6 @@
 """When a spike is learnt: weak-recovery times, and how they grow with the dimension.
 
-A replica has recovered a spike at the first step from which on its overlap stays above a threshold,
-in absolute value, for at least ``hold`` times as long as it took to get there. An overlap that
-crosses the threshold by fluctuation and falls back has recovered nothing. A replica whose run ended
-before that is censored at the last step at which its overlap was still below.
+What a recovery is stands in `tracking`: the overlap stays above a threshold.
 
 The exponent k in n ∝ d^k is that of `scaling.exponent`, in which censored replicas enter with the
 probability of a later recovery. Where theory says d log d, as for information exponents up to 2
@@ -15,73 +12,28 @@ of the start and of the noise.
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from lifelines import KaplanMeierFitter
 from lifelines.utils import median_survival_times
 from numpy.typing import NDArray
 from scipy.stats import binom
-from torch import Tensor
 
 from ..scaling import NOT_ESTIMABLE, Exponent, exponent
+from ..tables import read_table, write_table
+from .hermite import expansion, sample_exponent
+from .learning import Unit
+from .model import MixedCumulantModel
 
 Array = NDArray[np.float64]
-
-SPIKES = ("u", "v")
 
 # Values of log(log d + c) at the smallest d between which c is sought, and how many: at the upper
 # end log d + c is a constant, and the law a pure power law.
 OFFSETS = np.exp(np.linspace(-3, 5, 2000))
-
-
-class Tracker:
-    """Follows overlaps, block after block, and says when each recovered.
-
-    Attributes:
-        recovered: step of the recovery, infinite where there is none yet, shape (...).
-        below: last step at which the overlap was below the threshold, at least 1, shape (...).
-    """
-
-    def __init__(self, shape: Sequence[int], threshold: float, hold: float) -> None:
-        """shape: of the overlaps of one step; threshold: on |overlap|; hold: see the module."""
-        self.threshold, self.hold = threshold, hold
-        self.recovered = torch.full(tuple(shape), math.inf, dtype=torch.float64)
-        self.below = torch.zeros(tuple(shape), dtype=torch.int64)
-
-    def follow(self, overlaps: Tensor, step: int) -> None:
-        """Take in the steps after ``step``; overlaps: shape (steps, ...)."""
-        steps = torch.arange(step + 1, step + 1 + len(overlaps)).view(-1, *[1] * (overlaps.dim() - 1))
-        below = overlaps.abs() < self.threshold
-        last = torch.where(below, steps, 0)
-        last[0] = torch.maximum(last[0], self.below)
-        last = last.cummax(0).values
-        held = ~below & (steps >= (last + 1) * (1 + self.hold))
-        first = held.to(torch.uint8).argmax(0, keepdim=True)
-        since = last.gather(0, first)[0].double() + 1
-        new = held.any(0) & self.recovered.isinf()
-        self.recovered = torch.where(new, since, self.recovered)
-        self.below = last[-1]
-
-    def table(self) -> pd.DataFrame:
-        """One row for each spike and replica of overlaps of shape (2, replicas): the table ``unit_recoveries``."""
-        recovered, below = self.recovered.numpy(), self.below.clamp(min=1).numpy()
-        censored = np.isinf(recovered)
-        parts = [
-            pd.DataFrame(
-                {
-                    "spike": spike,
-                    "replica": np.arange(recovered.shape[1]),
-                    "samples": np.where(censored[row], below[row], recovered[row]),
-                    "censored": censored[row],
-                }
-            )
-            for row, spike in enumerate(SPIKES)
-        ]
-        return pd.concat(parts, ignore_index=True)
 
 
 def medians(overlaps: Array, confidence: float) -> dict[str, Array]:
@@ -222,4 +174,52 @@ def exponents(
         }
         names = {"experiment": experiment, "spike": spike}
         rows += [{**names, "law": law, **vars(fit), "predicted": expected, **counts} for law, fit in fits.items()]
+    return pd.DataFrame(rows)
+
+
+def unit_recovery(settings: Mapping[str, Any], learnt: Path, output: Path) -> None:
+    """Write ``overlaps``, ``recoveries``, ``recovery_times`` and ``recovery_exponents`` of a study.
+
+    Args:
+        settings: ``experiments``, each with ``name``, ``model``, ``unit`` and ``jobs``, dimension to job
+            path; ``bootstrap`` and ``confidence``.
+        learnt: folder of what `learn_unit` wrote, one folder a job path.
+        output: folder that receives the tables.
+    """
+    overlaps, recoveries = [], []
+    predicted: dict[tuple[str, str], float] = {}
+    for experiment in settings["experiments"]:
+        name, model, unit = experiment["name"], MixedCumulantModel(**experiment["model"]), Unit.of(experiment["unit"])
+        terms = expansion(model, unit.activation, unit.noise_levels)
+        present = model.spikes
+        predicted |= {(name, spike): sample_exponent(terms, spike) for spike in present}
+        for dimension, job in experiment["jobs"].items():
+            place = {"experiment": name, "dimension": int(dimension)}
+            paths = read_table(learnt / job / "unit_paths.parquet", "unit_paths")
+            overlaps += [_overlaps(paths, spike, settings["confidence"]).assign(**place) for spike in present]
+            times = read_table(learnt / job / "unit_recoveries.parquet", "unit_recoveries")
+            recoveries.append(times[times["spike"].isin(present)].assign(**place))
+    table = pd.concat(recoveries, ignore_index=True)
+    write_table(output / "overlaps.parquet", "overlaps", pd.concat(overlaps, ignore_index=True))
+    write_table(output / "recoveries.parquet", "recoveries", table)
+    write_table(output / "recovery_times.parquet", "recovery_times", _recovery_times(table, settings["confidence"]))
+    fits = exponents(table, predicted, settings["bootstrap"], settings["confidence"])
+    write_table(output / "recovery_exponents.parquet", "recovery_exponents", fits)
+
+
+def _overlaps(paths: pd.DataFrame, spike: str, confidence: float) -> pd.DataFrame:
+    """Medians over replicas of one spike's |overlap| at every kept step."""
+    wide = paths.pivot(index="samples", columns="replica", values=f"overlap_{spike}").abs()
+    columns = medians(wide.to_numpy(np.float64), confidence)
+    return pd.DataFrame({"spike": spike, "samples": wide.index, **columns})
+
+
+def _recovery_times(recoveries: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    rows: list[dict[str, Any]] = []
+    keys: Sequence[str] = ["experiment", "dimension", "spike"]
+    for names, group in recoveries.groupby(list(keys), sort=False):
+        censored = group["censored"].to_numpy(bool)
+        time = recovery_time(group["samples"].to_numpy(np.float64), censored, confidence)
+        counts = {"replicas": len(group), "censored_replicas": int(censored.sum())}
+        rows.append({**dict(zip(keys, names, strict=True)), **time, **counts})
     return pd.DataFrame(rows)
