@@ -78,9 +78,12 @@ def analyse(settings: Settings, files: Arguments) -> None:
 
 
 def learn_unit(settings: Settings, files: Arguments) -> None:
+    import torch
+
     from .mixed_cumulant.unit import learn_unit
     from .packs import choose_device
 
+    torch.set_num_threads(files.threads)
     learn_unit(settings, files.output, choose_device(files.device))
 
 
@@ -97,9 +100,12 @@ def unit_recovery(settings: Settings, files: Arguments) -> None:
 
 
 def learn_network(settings: Settings, files: Arguments) -> None:
+    import torch
+
     from .mixed_cumulant.network import learn_network
     from .packs import choose_device
 
+    torch.set_num_threads(files.threads)
     learn_network(settings, files.output, choose_device(files.device))
 
 
@@ -180,8 +186,8 @@ def parse(arguments: Sequence[str] | None) -> Arguments:
         # How to train, which changes no number, and so is no setting
         if name in ("train", "learn_unit", "learn_network"):
             stage.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-        if name == "train":
             stage.add_argument("--threads", type=int, default=1)
+        if name == "train":
             stage.add_argument("--checkpoint-seconds", type=float, default=60)
         if name == "figure":
             stage.add_argument("--source", nargs="+", type=named_path, required=True, metavar="TABLE=PATH")

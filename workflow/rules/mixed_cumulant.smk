@@ -28,6 +28,7 @@ rule learn_unit:
         recoveries=f"{RESULTS}/learn/{{unit}}/unit_recoveries.parquet",
     log:
         f"{RESULTS}/logs/learn/{{unit}}.log",
+    threads: 1
     # Where to learn is no parameter: changing it makes nothing stale.
     resources:
         device=STUDY.config["training"]["device"],
@@ -36,7 +37,7 @@ rule learn_unit:
         code=f"learning code {fingerprint('mixed_cumulant.unit')}",
         folder=subpath(output.paths, parent=True),
     shell:
-        "python -m memsweep learn_unit --output {params.folder} --device {resources.device}"
+        "python -m memsweep learn_unit --output {params.folder} --device {resources.device} --threads {threads}"
         " <<< {params.settings:q} 2> {log}"
 
 
@@ -81,6 +82,7 @@ rule learn_network:
         f"{RESULTS}/learn/{{network}}/network_losses.parquet",
     log:
         f"{RESULTS}/logs/learn/{{network}}.log",
+    threads: 1
     resources:
         device=STUDY.config["training"]["device"],
     params:
@@ -88,7 +90,7 @@ rule learn_network:
         code=f"learning code {fingerprint('mixed_cumulant.network')}",
         folder=subpath(output[0], parent=True),
     shell:
-        "python -m memsweep learn_network --output {params.folder} --device {resources.device}"
+        "python -m memsweep learn_network --output {params.folder} --device {resources.device} --threads {threads}"
         " <<< {params.settings:q} 2> {log}"
 
 
@@ -133,7 +135,7 @@ rule mixed_cumulant_overlaps:
     log:
         f"{RESULTS}/logs/figures/mixed_cumulant_overlaps.log",
     params:
-        settings=STUDY.figure("mixed_cumulant_overlaps"),
+        settings=STUDY.figure("mixed_cumulant_overlaps", "experiments"),
         upstream=f"tables {RECOVERED}",
         code=figure_code("mixed_cumulant_overlaps"),
     shell:
@@ -151,7 +153,7 @@ rule mixed_cumulant_scaling:
     log:
         f"{RESULTS}/logs/figures/mixed_cumulant_scaling.log",
     params:
-        settings=STUDY.figure("mixed_cumulant_scaling"),
+        settings=STUDY.figure("mixed_cumulant_scaling", "experiments"),
         upstream=f"tables {RECOVERED}",
         code=figure_code("mixed_cumulant_scaling"),
     shell:
@@ -168,7 +170,7 @@ rule mixed_cumulant_loss:
     log:
         f"{RESULTS}/logs/figures/mixed_cumulant_loss.log",
     params:
-        settings=STUDY.figure("mixed_cumulant_loss"),
+        settings=STUDY.figure("mixed_cumulant_loss", "experiments"),
         upstream=f"tables {THEORY}",
         code=figure_code("mixed_cumulant_loss"),
     shell:
@@ -187,7 +189,7 @@ rule mixed_cumulant_network:
     log:
         f"{RESULTS}/logs/figures/mixed_cumulant_network.log",
     params:
-        settings=STUDY.figure("mixed_cumulant_network"),
+        settings=STUDY.figure("mixed_cumulant_network", "experiments", "networks"),
         upstream=f"tables {lineage(RECOVERED, DEPARTED)}",
         code=figure_code("mixed_cumulant_network"),
     shell:

@@ -76,7 +76,7 @@ def recovery_time(samples: Array, censored: NDArray[np.bool_], confidence: float
     curve = KaplanMeierFitter(alpha=1 - confidence).fit(samples, ~censored)
     ends = median_survival_times(curve.confidence_interval_).to_numpy(np.float64).ravel()
     middle = float(curve.median_survival_time_)
-    # Where nobody recovered the last step is all that bounds the median
+    # Where the curve never comes so low, the last step is all that bounds the median
     low = float(ends.min()) if np.isfinite(ends.min()) else float(samples.max())
     return {"median": middle, "ci_low": low, "ci_high": float(ends.max())}
 

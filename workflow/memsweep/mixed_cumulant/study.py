@@ -84,18 +84,10 @@ class MixedCumulant(Study):
         levels = {"threshold": recovery["departure"], "bootstrap": recovery["bootstrap"]}
         return canonical({"networks": networks, **levels, **self._section("confidence")})
 
-    def figure(self, name: str) -> str:
-        """Settings of a figure: what it says beside its tables, and how it looks."""
-        return canonical(
-            {
-                "figure": name,
-                "palette": self.config["figures"]["palette"],
-                "experiments": self.config["experiments"],
-                "networks": self.config["networks"],
-                "departure": self.config["recovery"]["departure"],
-                **self._section("confidence"),
-            }
-        )
+    def figure(self, name: str, *sections: str) -> str:
+        """Settings of a figure: the given sections of the config, and what all figures share."""
+        shared = {"palette": self.config["figures"]["palette"], "departure": self.config["recovery"]["departure"]}
+        return canonical({"figure": name, **shared, **self._section("confidence", *sections)})
 
 
 def _jobs(kind: str, experiments: list[dict[str, Any]]) -> dict[str, tuple[dict[str, Any], int]]:
