@@ -24,13 +24,19 @@ COLOURS = {"u": (0.0, 0.447, 0.698), "v": (0.835, 0.369, 0.0)}
 def latents_label(experiment: Mapping[str, Any]) -> str:
     """The latents of an experiment or network in words."""
     if experiment["beta_u"] == 0 or experiment["beta_v"] == 0:
-        return f"{'v' if experiment['beta_u'] == 0 else 'u'} alone"
+        return f"${'v' if experiment['beta_u'] == 0 else 'u'}$ alone"
     correlation = experiment["correlation"]
     if correlation == 0:
         return "independent latents"
     if abs(correlation) == 1:
         return rf"$\nu$ = {'' if correlation > 0 else style.MINUS}sign $\lambda$"
     return rf"$E[\nu\,$sign$\,\lambda]$ = {correlation:g}"
+
+
+def spike_label(experiment: Mapping[str, Any], spike: str) -> str:
+    """A spike of an experiment in words."""
+    latents = latents_label(experiment)
+    return latents if latents.endswith("alone") else f"${spike}$: {latents}"
 
 
 def strengths_label(experiment: Mapping[str, Any]) -> str:

@@ -42,7 +42,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             _falls(ax, found, orders[orders["experiment"] == experiment["name"]].to_dict("records"))
             ax.set_xlabel("overlap")
         panels[0].set_ylabel("fall of the population loss")
-        panels[0].set_ylim(1e-8, 3)
+        panels[0].set_ylim(1e-8, 1e2)
         for ax in panels:
             style.logarithmic(ax, "x")
         style.logarithmic(panels[0], "y")
@@ -63,7 +63,7 @@ def _falls(ax: Axes, terms: list[Term], orders: list[dict[Any, Any]]) -> None:
         places = (sign * overlap, other) if spike == "u" else (other, sign * overlap)
         origin = (0.0, other) if spike == "u" else (other, 0.0)
         fall = series(terms, *origin) - series(terms, *places)
-        label = rf"${spike}$ alone" if not row["other_learnt"] else rf"${spike}$, other overlap {_OTHER:g}"
+        label = rf"${spike}$ alone" if not row["other_learnt"] else rf"${spike}$, the other at {_OTHER:g}"
         look = {"color": words.COLOURS[spike], "linestyle": words.DASHES["v" if row["other_learnt"] else "u"]}
         if fall[0] > 0:
             ax.plot(overlap, np.where(fall > 0, fall, np.nan), label=rf"{label}: $k^*$ = {order:g}", **look)

@@ -55,7 +55,7 @@ def _losses(ax: Axes, curves: pd.DataFrame, colours: Mapping[float, style.Colour
         colour, best = colours[float(str(dimension))], rows["linear_loss"]
         for split, dashes in (("test", "-"), ("surrogate", _DASHED)):
             loss, low, high = (rows[f"{split}_{column}"] / best for column in ("loss", "ci_low", "ci_high"))
-            ax.fill_between(rows["samples"], low, high, color=colour, alpha=0.12, linewidth=0)
+            ax.fill_between(rows["samples"], low, high, color=colour, alpha=0.08, linewidth=0)
             ax.plot(rows["samples"], loss, color=colour, linestyle=dashes, linewidth=1)
     ax.axhline(1, color="0.45", linewidth=0.8, linestyle=(0, (1, 1.5)), zorder=1)
     ax.set_ylim(top=1.06)
@@ -119,7 +119,8 @@ def _departures(
     style.logarithmic(ax, "y")
     ax.set_xlabel(words.DIMENSION)
     ax.set_ylabel("samples")
-    text = rf"network: $k$ = {words.interval_label(fit)}"
+    known = np.isfinite(fit["exponent"])
+    text = rf"network: $k$ = {words.interval_label(fit)}" if known else "network: exponent not estimable"
     ax.text(0, 1.025, text, transform=ax.transAxes, ha="left", va="bottom", size=6.5, color="0.25")
 
 

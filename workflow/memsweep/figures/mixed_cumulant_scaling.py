@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
 
 from ..tables import read_table
@@ -36,19 +36,22 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         for spike in ("u", "v")
         if experiment[f"beta_{spike}"] > 0
     ]
-    rows = -(-(len(pairs) + 1) // _COLUMNS)
+    rows = -(-len(pairs) // _COLUMNS)
     with style.styled():
-        figure = Figure(figsize=(style.WIDTH, 0.5 + 2.35 * rows), layout="constrained")
-        panels = figure.subplots(rows, _COLUMNS, squeeze=False).ravel()
+        heights = 2.35 * rows, 0.75 + 0.2 * len(tables["recovery_exponents"])
+        figure = Figure(figsize=(style.WIDTH, 0.5 + sum(heights)), layout="constrained")
+        # The names of the exponents are long: a part of their own, so that they narrow no other panel
+        top, bottom = figure.subfigures(2, 1, height_ratios=heights)
+        panels = top.subplots(rows, _COLUMNS, squeeze=False).ravel()
         for number, ((experiment, spike), ax) in enumerate(zip(pairs, panels, strict=False)):
             mine = {name: _rows(table, experiment["name"], spike) for name, table in tables.items()}
             letter = "abcdefghijklmnopqrstuvwxyz"[number % 26]
-            ax.set_title(rf"$\bf{{{letter}}}$  ${spike}$: {words.latents_label(experiment)}", pad=16)
+            ax.set_title(rf"$\bf{{{letter}}}$  {words.spike_label(experiment, spike)}", pad=16)
             _times(ax, mine, words.COLOURS[spike], experiment)
-        for ax in panels[len(pairs) : -1]:
+        for ax in panels[len(pairs) :]:
             ax.axis("off")
-        _forest(panels[-1], tables["recovery_exponents"], settings)
-        _legend(figure)
+        _forest(bottom.subplots(), tables["recovery_exponents"], settings)
+        _legend(top)
     return figure
 
 
@@ -65,7 +68,9 @@ def _times(ax: Axes, tables: Mapping[str, pd.DataFrame], colour: style.Colour, e
             ax.plot(place, row["ci_low"], marker="^", markersize=5, markerfacecolor="w", color=colour, zorder=3)
             continue
         replicas = tables["recoveries"][tables["recoveries"]["dimension"] == place]
-        spread = np.quantile(np.where(replicas["censored"], _BEYOND, replicas["samples"]), [0.1, 0.9], method="lower")
+        # What lies beyond the end of the runs is cut there
+        ended = np.where(replicas["censored"], replicas["samples"].max(), replicas["samples"])
+        spread = np.quantile(ended, [0.1, 0.9], method="lower")
         ax.plot([place] * 2, spread, color=colour, linewidth=4, alpha=0.25, solid_capstyle="butt", zorder=2)
         ends = np.nan_to_num([row["ci_low"], row["ci_high"]], posinf=_BEYOND)
         ax.plot([place] * 2, ends, color=colour, linewidth=1.2, zorder=3)
@@ -74,15 +79,15 @@ def _times(ax: Axes, tables: Mapping[str, pd.DataFrame], colour: style.Colour, e
     text = "no exponent: fewer than half recovered"
     if len(seen):
         _laws(ax, seen, fits)
-        laws = {"power": r"$d^{\,k}$", "power_log": r"$d^{\,k}(\log d + c)$"}
-        text = "\n".join(rf"{laws[fit['law']]}: $k$ = {words.interval_label(fit)}" for fit in fits.to_dict("records"))
+        laws = {"power": "", "power_log": r"with $\log d$: "}
+        text = "\n".join(rf"{laws[fit['law']]}$k$ = {words.interval_label(fit)}" for fit in fits.to_dict("records"))
     ax.text(0.03, 0.97, text, transform=ax.transAxes, ha="left", va="top", size=6.5, color="0.25")
     shown = np.where(np.isfinite(times["median"]), times["median"], times["ci_low"])
     ax.set_yscale("log")
     ax.set_ylim(shown.min() / 4, shown.max() * 25)
     style.logarithmic(ax, "y")
     words.dimension_axis(ax, experiment["dimensions"])
-    ax.tick_params(axis="x", labelsize=6)
+    ax.tick_params(axis="x", labelsize=5.5)
     ax.set_xlabel(words.DIMENSION)
     ax.set_ylabel("samples to recovery")
     share = fits.iloc[0]
@@ -112,10 +117,10 @@ def _forest(ax: Axes, fits: pd.DataFrame, settings: Mapping[str, Any]) -> None:
         ax.plot([fit["ci_low"], fit["ci_high"]], [place] * 2, color=colour, linewidth=1.5)
         ax.plot(fit["exponent"], place, color=colour, markersize=4, marker="o" if fit["law"] == "power" else "s")
         ax.plot(fit["predicted"], place, color="0.3", marker="|", markersize=9, markeredgewidth=1.2, zorder=1)
-        law = "" if fit["law"] == "power" else r", with $\log d$"
-        labels.append(rf"${fit['spike']}$: {words.latents_label(experiments[fit['experiment']])}{law}")
-    ax.set_title("exponents, and those predicted", pad=16)
-    ax.set_yticks(range(len(labels)), labels, size=6)
+        law = r"  $d^{\,k}$" if fit["law"] == "power" else r"  $d^{\,k}(\log d + c)$"
+        labels.append(f"{words.spike_label(experiments[fit['experiment']], fit['spike'])}{law}")
+    ax.set_title("exponents, and those predicted")
+    ax.set_yticks(range(len(labels)), labels)
     ax.set_ylim(len(labels) - 0.4, -0.6)
     ax.set_xlim(0.4, max([3.4, *(fit["ci_high"] + 0.2 for fit in shown)]))
     ax.set_xticks([1, 2, 3])
@@ -127,7 +132,7 @@ def _forest(ax: Axes, fits: pd.DataFrame, settings: Mapping[str, Any]) -> None:
         style.note(ax, "none estimable")
 
 
-def _legend(figure: Figure) -> None:
+def _legend(figure: FigureBase) -> None:
     handles = [
         Line2D([], [], color=style.INK, marker="o", markersize=3.5, linewidth=1.2, label="median and its interval"),
         Line2D([], [], color=style.INK, linewidth=4, alpha=0.25, label="middle 80 % of replicas"),

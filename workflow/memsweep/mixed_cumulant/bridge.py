@@ -31,7 +31,7 @@ def network_departure(settings: Mapping[str, Any], learnt: Path, output: Path) -
     """
     curves, found, fits = [], [], []
     for network in settings["networks"]:
-        for dimension, job in network["jobs"].items():
+        for dimension, job in sorted(network["jobs"].items(), key=lambda item: int(item[0])):
             losses = read_table(learnt / job / "network_losses.parquet", "network_losses")
             best = linear_loss(MixedCumulantModel(**network["model"]), int(dimension), network["noise_level"])
             place = {"network": network["name"], "dimension": int(dimension)}

@@ -193,7 +193,7 @@ def unit_recovery(settings: Mapping[str, Any], learnt: Path, output: Path) -> No
         terms = expansion(model, unit.activation, unit.noise_levels)
         present = model.spikes
         predicted |= {(name, spike): sample_exponent(terms, spike) for spike in present}
-        for dimension, job in experiment["jobs"].items():
+        for dimension, job in sorted(experiment["jobs"].items(), key=lambda item: int(item[0])):
             place = {"experiment": name, "dimension": int(dimension)}
             paths = read_table(learnt / job / "unit_paths.parquet", "unit_paths")
             overlaps += [_overlaps(paths, spike, settings["confidence"]).assign(**place) for spike in present]
