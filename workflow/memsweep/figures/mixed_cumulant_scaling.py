@@ -122,7 +122,8 @@ def _forest(ax: Axes, fits: pd.DataFrame, settings: Mapping[str, Any]) -> None:
     ax.set_title("exponents, and those predicted")
     ax.set_yticks(range(len(labels)), labels)
     ax.set_ylim(len(labels) - 0.4, -0.6)
-    ax.set_xlim(0.4, max([3.4, *(fit["ci_high"] + 0.2 for fit in shown)]))
+    ends = [float(fit[end]) for fit in shown for end in ("ci_low", "ci_high")]
+    ax.set_xlim(min([0.8, *ends]) - 0.1, max([3.2, *ends]) + 0.1)
     ax.set_xticks([1, 2, 3])
     ax.grid(axis="x", color="0.9", linewidth=0.6)
     ax.tick_params(axis="y", length=0)
