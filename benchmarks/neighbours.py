@@ -13,11 +13,7 @@ the images as uint8 and as float32.
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
-import json
 import os
-import platform
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -32,6 +28,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import numpy as np
 import torch
 from memsweep.neighbours import nearest, nearest_in_ranges
+from record import RESULTS, commit, lines, machine, ratios, save, spread
 
 # Floats of the largest matrix of distances that the contenders without a limit of their own hold: 256 MiB
 BLOCK = 2**26
@@ -167,23 +164,14 @@ def time_all(problem: Problem, repeats: int, truth: np.ndarray) -> list[dict[str
     return [
         {
             "contender": name,
-            "seconds": _spread(seconds[name]),
-            "ratio_to_product": _spread(_ratios(seconds[name], seconds[PRODUCT])),
-            "processor_ratio_to_product": _spread(_ratios(processor[name], processor[PRODUCT])),
+            "seconds": spread(seconds[name]),
+            "ratio_to_product": spread(ratios(seconds[name], seconds[PRODUCT])),
+            "processor_ratio_to_product": spread(ratios(processor[name], processor[PRODUCT])),
             "extrapolated_from_queries": BROADCAST_QUERIES if name == BROADCAST else None,
             "queries_wrong": wrong.get(name),
         }
         for name in CONTENDERS
     ]
-
-
-def _ratios(times: list[float], others: list[float]) -> list[float]:
-    return [a / b for a, b in zip(times, others, strict=True)]
-
-
-def _spread(values: list[float]) -> dict[str, float]:
-    summary = {"median": statistics.median(values), "min": min(values), "max": max(values)}
-    return {key: float(f"{value:.4g}") for key, value in summary.items()}
 
 
 def true_neighbours(problem: Problem) -> np.ndarray:
@@ -201,7 +189,7 @@ def true_neighbours(problem: Problem) -> np.ndarray:
 
 def peak_bytes() -> int:
     """Peak resident size of this process. (Linux; `getrusage` would count what its parent held when it started.)"""
-    return 1024 * next(int(line.split()[1]) for line in _lines("/proc/self/status") if line.startswith("VmHWM"))
+    return 1024 * next(int(line.split()[1]) for line in lines("/proc/self/status") if line.startswith("VmHWM"))
 
 
 def memory_of(name: str, problem: Problem) -> int:
@@ -223,28 +211,6 @@ def print_memory(name: str, folder: str) -> None:
     print(peak_bytes() - before)
 
 
-def machine(device: str) -> dict[str, Any]:
-    cpu = [line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
-    return {
-        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
-        "cpu": cpu[0] if cpu else platform.processor(),
-        "cpu_count": os.cpu_count(),
-        "load_average": round(os.getloadavg()[0], 2),
-        "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in ("torch", "numpy", "faiss-cpu")},
-    }
-
-
-def _lines(path: str) -> list[str]:
-    return Path(path).read_text().splitlines() if Path(path).exists() else []
-
-
-def commit() -> str:
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
-    described = subprocess.run(command, capture_output=True, text=True, check=False)
-    return described.stdout.strip() or "unknown"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--queries", type=int, default=1500)
@@ -254,7 +220,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, nargs="+", default=sorted({1, os.cpu_count() or 1}))
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "neighbours.json")
+    parser.add_argument("--output", type=Path, default=RESULTS / "neighbours.json")
     parser.add_argument("--memory-of", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.full:
@@ -264,7 +230,7 @@ def main() -> None:
 
     result: dict[str, Any] = {
         "commit": commit(),
-        "machine": machine(arguments.device),
+        "machine": machine(arguments.device, "faiss-cpu"),
         "queries": arguments.queries,
         "references": arguments.references,
         "dimension": 3 * arguments.side**2,
@@ -287,8 +253,7 @@ def main() -> None:
             )
     if arguments.device == "cpu" and sys.platform == "linux":
         result["peak_memory_bytes"] = {name: memory_of(name, problem) for name in CONTENDERS}
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(json.dumps(result, indent=2) + "\n")
+    save(result, arguments.output)
     return None
 
 

@@ -9,9 +9,10 @@ from conftest import pack_settings
 from memsweep.classifier import evaluate, fit, read_classifier, train_classifier
 from memsweep.collect import by_noise_level, collect, mean_losses
 from memsweep.errors import UserError
-from memsweep.features import read_features, write_features
+from memsweep.features import Space, features_of, write_features
 from memsweep.images import read_images
 from memsweep.measure import measure_pack
+from memsweep.members import Way
 from memsweep.packs import train_pack
 from memsweep.tables import read_table
 from scipy import stats
@@ -30,7 +31,7 @@ METRICS = {
 def results(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pack that was trained, measured and collected."""
     folder = tmp_path_factory.mktemp("results")
-    train_pack(pack_settings(), digits, folder / "checkpoints", folder / "train" / "job")
+    train_pack(pack_settings(), digits, folder / "checkpoints", folder / "train" / "job", Way(device="cpu"))
     train_classifier(digits, folder / "classifier.pt")
     for space in ("pixels", "classifier"):
         path = folder / "features" / f"{space}.parquet"
@@ -121,7 +122,8 @@ def test_the_classifier_recognises_digits_and_its_features_survive_saving(result
     network = read_classifier(results / "classifier.pt")
     assert evaluate(network, data.test) > 0.9
     np.testing.assert_array_equal(fit(data).head.weight.detach(), network.head.weight.detach())
-    features = read_features(results / "features" / "classifier.parquet")
+    space = Space.find("classifier", results / "classifier.pt")
+    features = features_of(space, results / "features" / "classifier.parquet")
     assert features["train"].shape == (1297, 64)
     assert features["test"].shape == (500, 64)
 

@@ -61,6 +61,8 @@ def product(**axes: list[Any]) -> dict[str, Any]:
         ("dataset", {**FOLDER, "order": "stored"}, "dataset.order: found 'stored'; accepted is permuted, as image"),
         ("dataset", FOLDER, "dataset.path: found 'nowhere'; there is no such folder or zip file"),
         ("dataset.test_images", 1796, "dataset.test_images: found 1796; accepted is at most 1795"),
+        ("figures.panels", ["kid"], "figures.panels: found kid; accepted is what is measured, and this needs"),
+        ("figures.panels", ["sscd_score"], "figures.panels: found sscd_score; accepted is what is measured"),
         ("grid.products", [], "grid.products: found []; accepted is a list of at least 1 value(s)"),
         ("grid", product(train_size=[]), "grid.products[0].train_size: found []; accepted is a list of at least 1"),
         ("grid", product(train_size=[4000]), "train_size 4000 is larger than the data; accepted is at most 1297"),

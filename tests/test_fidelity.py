@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from memsweep import fidelity
-from memsweep.fidelity import DISTANCES, Distance, Frechet, Kid, SlicedWasserstein, directions, sliced_wasserstein
+from memsweep.fidelity import DISTANCES, Distance, Frechet, Kid, SlicedWasserstein, directions
 from scipy.linalg import sqrtm
 from scipy.stats import wasserstein_distance_nd
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
@@ -15,7 +15,7 @@ from torch_fidelity.metric_kid import kid_features_to_metric
 
 
 def value(left: np.ndarray, right: np.ndarray, projections: np.ndarray) -> float:
-    return sliced_wasserstein(left, right, projections, bootstrap=2, confidence=0.95).value
+    return SlicedWasserstein(right, projections, bootstrap=2, confidence=0.95)(left).value
 
 
 @settings(deadline=None, max_examples=50)
@@ -56,8 +56,9 @@ def test_the_interval_covers_the_distance_of_the_distribution() -> None:
     reference = source.normal(size=(4000, 1))
     exact = value(source.normal(1, 1, size=(200_000, 1)), reference, np.ones((1, 1)))
     covered = 0
+    measure = SlicedWasserstein(reference, np.ones((1, 1)), 60, 0.9)
     for _ in range(200):
-        found = sliced_wasserstein(source.normal(1, 1, size=(100, 1)), reference, np.ones((1, 1)), 60, 0.9)
+        found = measure(source.normal(1, 1, size=(100, 1)))
         assert found.ci_low <= found.value <= found.ci_high
         covered += found.ci_low <= exact <= found.ci_high
     assert covered >= 160  # of 200, 180 expected
@@ -197,5 +198,5 @@ def test_the_jackknife_interval_covers_what_samples_of_this_size_show(
 
 def test_a_prepared_distance_may_be_used_again() -> None:
     left, right = sets(20, 30, 4)
-    prepared = SlicedWasserstein(right, directions(4, 5), 3, 0.95)
-    assert prepared(left) == prepared(left) == sliced_wasserstein(left, right, directions(4, 5), 3, 0.95)
+    prepared, anew = (SlicedWasserstein(right, directions(4, 5), 3, 0.95) for _ in range(2))
+    assert prepared(left) == prepared(left) == anew(left)

@@ -31,6 +31,7 @@ Tables = dict[str, pd.DataFrame]
 SETTINGS: dict[str, Any] = {
     "palette": "viridis",
     "time": "normalised_step",
+    "panels": ["loss", "f_mem", "sliced_wasserstein", "loss_gap"],
     "distance": "classifier",
     "confidence": 0.95,
     "axis": "train_size",
@@ -298,6 +299,29 @@ def test_dynamics_has_a_line_for_each_value_and_split(axis: str, tables: Tables,
     labels = words(figure)
     for label in {"base_channels": ["64.1k", "194k", "651k"], "batch_size": ["16", "32", "64"]}.get(axis, []):
         assert label in labels
+
+
+def test_panels_are_those_asked_for(tables: Tables, tmp_path: Path) -> None:
+    figure = drawn("dynamics", tables, tmp_path, panels=["f_mem", "loss", "frechet"], distance="inception")
+    assert len(figure.axes) == 3
+    assert [ax.get_ylabel() for ax in figure.axes] == [r"$f_\mathrm{mem}$", "squared error a pixel", "FID"]
+    assert [len(ax.lines) for ax in figure.axes[:2]] == [2 * len(SIZES) + 1, 2 * len(SIZES)]
+    assert not figure.axes[2].lines  # nothing of that kind was measured
+    assert all(ax.get_xlabel() for ax in figure.axes[1:])
+
+
+def test_published_scores_stand_at_the_runs_they_are_of(tables: Tables, tmp_path: Path) -> None:
+    runs = tables["runs"]
+    paper = {64: 2048, 128: 4096, 256: 8192, 512: 16384}
+    runs["train_size"] = runs["train_size"].map(paper)
+    runs = runs.assign(dataset="cifar10", base_channels=128, parameters=92_670_610, batch_size=128, learning_rate=1e-4)
+    tables["runs"] = runs.drop_duplicates(["train_size", "seed"])
+    figure = drawn("dynamics", tables, tmp_path, panels=["sscd_score"], time="step")
+    marks = sorted(tuple(np.ravel(line.get_xydata())) for line in figure.axes[0].lines if line.get_marker() == "D")
+    assert marks == [(9.9e3, 0.05), (2.4e4, 0.05), (3.0e4, 0.5), (6.1e4, 0.05), (1.2e5, 0.5)]
+    assert "digitised" in words(figure)
+    figure = drawn("dynamics", tables, tmp_path, panels=["sscd_score"], formulation="ddpm")
+    assert not [line for line in figure.axes[0].lines if line.get_marker() == "D"]
 
 
 def test_a_diverged_run_ends_in_a_cross(tables: Tables, tmp_path: Path) -> None:

@@ -12,16 +12,19 @@ import pandas as pd
 import pytest
 from conftest import FORMULATIONS, pack_settings
 from memsweep import packs
+from memsweep.checkpoints import Checkpoint
 from memsweep.errors import UserError
 from memsweep.interruption import Interrupted
+from memsweep.members import Way
 from memsweep.packs import train_pack
 from memsweep.tables import read_table
+from memsweep.training import Trainer
 
 TABLES = ("runs", "losses", "samples")
 
 
-def train(settings: dict[str, Any], digits: Path, folder: Path) -> dict[str, pd.DataFrame]:
-    train_pack(settings, digits, folder / "checkpoints", folder / "tables", device="cpu")
+def train(settings: dict[str, Any], digits: Path, folder: Path, **way: Any) -> dict[str, pd.DataFrame]:
+    train_pack(settings, digits, folder / "checkpoints", folder / "tables", Way(**{"device": "cpu", **way}))
     return {name: read_table(folder / "tables" / f"{name}.parquet", name) for name in TABLES}
 
 
@@ -105,8 +108,8 @@ def test_a_longer_budget_continues_the_runs(
     settings = pack_settings()
     train(with_budget(settings, 10), digits, tmp_path)
     taken = []
-    advance = packs.Trainer.advance
-    monkeypatch.setattr(packs.Trainer, "advance", lambda self: taken.append(self.step) or advance(self))
+    advance = Trainer.advance
+    monkeypatch.setattr(Trainer, "advance", lambda self, steps: taken.append(self.step) or advance(self, steps))
     assert_same(train(settings, digits, tmp_path), pack[1])
     assert taken == list(range(10, 32)) * 3
 
@@ -148,7 +151,7 @@ def test_a_killed_pack_continues_and_ends_as_if_it_had_not_been(
     number: signal.Signals, digits: Path, tmp_path: Path
 ) -> None:
     # Long enough to be caught in the middle of the second run
-    settings = with_budget(pack_settings(), 320)
+    settings = with_budget(pack_settings(), 100)
     command = [sys.executable, "-m", "memsweep", "train", "--images", str(digits)]
     command += ["--checkpoints", str(tmp_path / "checkpoints"), "--output", str(tmp_path / "tables")]
     command += ["--device", "cpu", "--checkpoint-seconds", "0.1"]
@@ -180,15 +183,15 @@ def test_a_stop_at_any_step_loses_nothing(
     settings = pack_settings()
     settings["runs"] = settings["runs"][:1]
     taken: list[int] = []
-    advance = packs.Trainer.advance
+    advance = Trainer.advance
 
-    def advance_and_stop(self: packs.Trainer) -> Any:
+    def advance_and_stop(self: Trainer, steps: int) -> None:
         taken.append(self.step)
         if len(taken) == last:
             signal.raise_signal(signal.SIGTERM)
-        return advance(self)
+        advance(self, steps)
 
-    monkeypatch.setattr(packs.Trainer, "advance", advance_and_stop)
+    monkeypatch.setattr(Trainer, "advance", advance_and_stop)
     if last < 32:
         with pytest.raises(Interrupted):
             train(settings, digits, tmp_path)
@@ -201,9 +204,9 @@ def test_a_checkpoint_is_written_between_evaluations(
 ) -> None:
     settings = pack_settings()
     saved: list[int] = []
-    monkeypatch.setattr(packs.Checkpoint, "save_state", lambda self, state: saved.append(state["step"]))
+    monkeypatch.setattr(Checkpoint, "save_state", lambda self, state: saved.append(state["taken"]))
     settings["runs"] = settings["runs"][:1]
-    train_pack(settings, digits, tmp_path / "a", tmp_path / "b", checkpoint_seconds=0)
+    train(settings, digits, tmp_path, checkpoint_seconds=0)
     assert saved == [*range(32), 32]
 
 
@@ -240,10 +243,3 @@ def test_other_code_or_data_starts_a_run_anew_and_says_so(
     tables = train(settings, digits, tmp_path)
     assert "starts anew, " in capsys.readouterr().err
     assert_same(tables, train(settings, digits, tmp_path / "fresh"))
-
-
-def test_a_gpu_that_is_asked_for_and_missing_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packs.torch.cuda, "is_available", lambda: False)
-    assert packs.choose_device("auto") == "cpu"
-    with pytest.raises(UserError, match=r"training.device: found cuda, but this machine has no usable GPU"):
-        packs.choose_device("cuda")

@@ -18,10 +18,11 @@ from memsweep import features, pretrained
 from memsweep.classifier import train_classifier
 from memsweep.config import resolve, schema
 from memsweep.errors import UserError
-from memsweep.features import SPACES, read_features, write_features
+from memsweep.features import SPACES, Space, features_of, write_features
 from memsweep.fidelity import DISTANCES
 from memsweep.images import read_images
 from memsweep.measure import SimilarityMeter, measure_pack
+from memsweep.members import Way
 from memsweep.neighbours import cosine_similarity
 from memsweep.novelty import share
 from memsweep.packs import train_pack
@@ -259,7 +260,7 @@ def test_features_are_computed_once_for_all_studies(weights: dict[str, str], dig
         assert small.call_count == 2
         assert first.read_bytes() == second.read_bytes()
         assert first.stat().st_ino != second.stat().st_ino
-        found = read_features(second)
+        found = features_of(Space("sscd", Path(weights["sscd"])), second)
         np.testing.assert_array_equal(found["test"], small(read_images(digits).test.images))
         # Other weights, other features
         save_sscd(tmp_path / "other.pt")
@@ -302,7 +303,7 @@ def metrics_settings(weights: dict[str, str]) -> dict[str, Any]:
 def measured(few_digits: Path, weights: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pack measured by every distance, in the spaces of the study and in that of SSCD."""
     folder = tmp_path_factory.mktemp("measured")
-    train_pack(pack_settings(), few_digits, folder / "checkpoints", folder / "train")
+    train_pack(pack_settings(), few_digits, folder / "checkpoints", folder / "train", Way(device="cpu"))
     train_classifier(few_digits, folder / "classifier.pt")
     settings = metrics_settings(weights)
     for space in settings["spaces"]:

@@ -79,6 +79,7 @@ def test_a_trajectory_depends_on_the_modules_that_make_its_numbers() -> None:
         "evaluation",
         "flow",
         "formulation",
+        "graphs",
         "images",
         "randomness",
         "run",

@@ -5,7 +5,7 @@ import math
 
 from hypothesis import given
 from hypothesis import strategies as st
-from memsweep.schedule import evaluation_steps
+from memsweep.schedule import evaluation_steps, sampled_steps
 
 budgets = st.floats(10, 1e6)
 per_decades = st.integers(1, 40)
@@ -42,3 +42,17 @@ def test_steps_lie_between_first_and_budget_and_are_evenly_spaced(budget: float,
 
 def test_a_first_evaluation_beyond_the_budget_leaves_none() -> None:
     assert evaluation_steps({"steps": 100}, {"first": 1000, "per_decade": 10}, 64, 16) == []
+
+
+@given(short=budgets, factor=st.floats(1, 100), every=st.integers(1, 5))
+def test_samples_are_drawn_at_every_so_manyth_evaluation_whatever_the_budget(
+    short: float, factor: float, every: int
+) -> None:
+    evaluation = {"first": 3, "per_decade": 6, "sample_every": every}
+    few, many = (sampled_steps({"epochs": length}, evaluation, 960, 32) for length in (short, short * factor))
+    steps = evaluation_steps({"epochs": short}, evaluation, 960, 32)
+    assert few == many & set(steps)
+    distinct = [step for step in steps if step > 60]  # where no two points fall on one step
+    places = [place for place, step in enumerate(distinct) if step in few]
+    assert all(right - left == every for left, right in itertools.pairwise(places))
+    assert len(places) in (len(distinct) // every, -(-len(distinct) // every))

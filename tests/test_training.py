@@ -10,9 +10,9 @@ from conftest import FORMULATIONS, pack_settings
 from memsweep.evaluation import Evaluator
 from memsweep.formulation import Formulation, build_formulation
 from memsweep.images import ImageSet, read_images
-from memsweep.randomness import BatchOrder, generator, stratified_times
+from memsweep.randomness import BatchOrder, Draws, stratified_times
 from memsweep.run import Run
-from memsweep.training import Trainer
+from memsweep.training import WINDOW, Trainer, TrainingOptions
 
 RUN = Run("id", train_size=10, base_channels=4, batch_size=4, learning_rate=2e-3, seed=3, max_steps=100)
 
@@ -24,14 +24,21 @@ def of_name(formulation: str, data: ImageSet) -> Formulation:
     return build_formulation(FORMULATIONS[formulation], data.classes)
 
 
-def trainer(data: ImageSet, formulation: str = "rectified_flow", run: Run = RUN, **network: Any) -> Trainer:
+def trainer(
+    data: ImageSet,
+    formulation: str = "rectified_flow",
+    run: Run = RUN,
+    options: TrainingOptions = TrainingOptions(ema_decay=0.9),  # noqa: B008  # it cannot change
+    recompute: bool = False,
+    device: str = "cpu",
+    **network: Any,
+) -> Trainer:
     settings = {**pack_settings()["network"], **network}
-    return Trainer(data, run, settings, of_name(formulation, data), ema_decay=0.9, device="cpu")
+    return Trainer(data, run, settings, of_name(formulation, data), options, device, recompute=recompute)
 
 
 def advance(trained: Trainer, steps: int) -> Trainer:
-    for _ in range(steps):
-        trained.advance()
+    trained.advance(steps)
     return trained
 
 
@@ -74,11 +81,11 @@ def test_the_step_is_adam_on_the_denoising_loss_and_an_average_of_the_weights(
     for step in range(4):
         index = order(step)
         clean = torch.from_numpy(noise_images.train.images[index.numpy()]).permute(0, 3, 1, 2) / 127.5 - 1
-        source = generator(RUN.seed, "step", step)
-        noise = torch.randn(clean.shape, generator=source)
-        time = stratified_times(RUN.batch_size, source)
+        at = torch.tensor(step)
+        noise = Draws(RUN.seed, "noise").normal(at, clean.shape)
+        time = stratified_times(Draws(RUN.seed, "time").uniform(at, RUN.batch_size))
         label = torch.from_numpy(noise_images.train.labels[index.numpy()])
-        label = found.formulation.drop_labels(label, source)
+        label = found.formulation.drop_labels(label, Draws(RUN.seed, "labels").uniform(at, RUN.batch_size))
         loss = found.formulation.loss(network, clean, noise, time, label).mean()
         gradients = torch.autograd.grad(loss, weights)
         decay = min(0.9, (2 + step) / (11 + step))
@@ -90,7 +97,7 @@ def test_the_step_is_adam_on_the_denoising_loss_and_an_average_of_the_weights(
                 scale = (second[i] / (1 - 0.999 ** (step + 1))).sqrt() + 1e-8
                 weights[i] -= RUN.learning_rate * corrected / scale
                 average[i] = decay * average[i] + (1 - decay) * weights[i]
-        found.advance()
+        found.advance(1)
     # Where a gradient is nearly 0, Adam turns its rounding into a share of a step, here of 2e-3
     for i, (weight, mean) in enumerate(zip(found.network.parameters(), found.average.parameters(), strict=True)):
         torch.testing.assert_close(weight, weights[i], rtol=1e-4, atol=1e-5)
@@ -115,7 +122,7 @@ def test_dropped_labels_leave_batches_noise_and_times_as_they_are(noise_images: 
 def test_training_lowers_the_loss_on_the_training_images(digits: Any, formulation: str) -> None:
     data = read_images(digits)
     trained = trainer(data, formulation)
-    evaluator = Evaluator(data, RUN.train_size, {"images": 40, "samples": 2}, trained.formulation, "cpu")
+    evaluator = Evaluator(data, RUN.train_size, {"images": 40, "samples": 2}, trained.formulation)
     before = evaluator(trained.average).losses["train"].mean()
     after = evaluator(advance(trained, 100).average).losses["train"].mean()
     assert after < 0.8 * before
@@ -124,7 +131,7 @@ def test_training_lowers_the_loss_on_the_training_images(digits: Any, formulatio
 def test_evaluations_are_paired(noise_images: ImageSet) -> None:
     settings = {"images": 30, "samples": 7}
     network, formulation = trainer(noise_images).average, of_name("rectified_flow", noise_images)
-    small, large = (Evaluator(noise_images, size, settings, formulation, "cpu") for size in (5, 20))
+    small, large = (Evaluator(noise_images, size, settings, formulation) for size in (5, 20))
     first, again = small(network), small(network)
     np.testing.assert_array_equal(first.losses["test"], again.losses["test"])
     np.testing.assert_array_equal(first.samples, again.samples)
@@ -138,7 +145,7 @@ def test_evaluations_are_paired(noise_images: ImageSet) -> None:
 def test_an_evaluated_loss_is_that_of_its_item(noise_images: ImageSet, formulation: str) -> None:
     trained = advance(trainer(noise_images, formulation), 2)
     network, process = trained.average, trained.formulation.process
-    evaluator = Evaluator(noise_images, 10, {"images": 15, "samples": 2}, trained.formulation, "cpu")
+    evaluator = Evaluator(noise_images, 10, {"images": 15, "samples": 2}, trained.formulation)
     losses = evaluator(network).losses["test"]
     items = evaluator.items["test"]
     for i in (0, 7, 14):
@@ -147,3 +154,87 @@ def test_an_evaluated_loss_is_that_of_its_item(noise_images: ImageSet, formulati
         label = items.label[one] if formulation != "unconditional_ddpm" else torch.tensor([noise_images.classes])
         expected = process.loss(network, items.clean[one], items.noise[one], items.time[one], label)
         assert losses[i] == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_the_order_of_images_goes_on_where_a_window_ends(noise_images: ImageSet) -> None:
+    """Also in a run that is resumed in the middle of one."""
+    run = Run("id", train_size=10, base_channels=4, batch_size=1, learning_rate=1e-5, seed=3, max_steps=1000)
+    whole, seen = trainer(noise_images, run=run), []
+    whole.network.register_forward_pre_hook(lambda _, given: seen.append(given[2]))
+    advance(whole, WINDOW - 3)
+    resumed = trainer(noise_images, run=run)
+    resumed.restore(copy.deepcopy(whole.state()))
+    assert_same_state(advance(resumed, 9), advance(whole, 9))
+    order = BatchOrder(run.seed, run.train_size, run.batch_size)
+    labels = [noise_images.train.labels[order(step).numpy()].tolist() for step in range(WINDOW + 6)]
+    assert [label.tolist() for label in seen] == labels
+
+
+def test_recomputed_activations_change_no_bit(noise_images: ImageSet) -> None:
+    for dropout in (0.0, 0.3):
+        kept = advance(trainer(noise_images, dropout=dropout), 5)
+        assert_same_state(advance(trainer(noise_images, dropout=dropout, recompute=True), 5), kept)
+
+
+def test_a_batch_in_parts_has_the_gradient_of_the_whole(noise_images: ImageSet) -> None:
+    whole, parts = (trainer(noise_images, options=TrainingOptions(0.9, accumulate=count)) for count in (1, 3))
+    assert whole.recent_loss() == parts.recent_loss() == 0
+    advance(whole, 1), advance(parts, 1)
+    assert parts.recent_loss() == pytest.approx(whole.recent_loss(), rel=1e-6)
+    for left, right in zip(whole.state()["exp_avg"], parts.state()["exp_avg"], strict=True):
+        torch.testing.assert_close(left, right, rtol=1e-4, atol=1e-7)
+
+
+def test_a_gradient_is_no_longer_than_allowed(noise_images: ImageSet) -> None:
+    free, clipped = (trainer(noise_images, options=TrainingOptions(0.9, gradient_clip=clip)) for clip in (0.0, 0.01))
+    advance(free, 1), advance(clipped, 1)
+    # Adam's first moment is a tenth of the first gradient
+    lengths = [torch.cat([each.flatten() for each in t.state()["exp_avg"]]).norm() * 10 for t in (free, clipped)]
+    assert lengths[0] > 0.02
+    assert lengths[1].item() == pytest.approx(0.01, rel=1e-3)
+    for left, right in zip(free.state()["exp_avg"], clipped.state()["exp_avg"], strict=True):
+        torch.testing.assert_close(left * 0.01 / lengths[0], right, rtol=1e-3, atol=1e-9)
+
+
+def test_bfloat16_trains_float32_weights_to_about_the_same_loss(noise_images: ImageSet) -> None:
+    options = TrainingOptions(0.9, precision="bfloat16")
+    found, exact = advance(trainer(noise_images, options=options), 60), advance(trainer(noise_images), 60)
+    assert all(tensor.dtype == torch.float32 for tensor in found.state()["network"] + found.state()["exp_avg"])
+    assert found.recent_loss() == pytest.approx(exact.recent_loss(), rel=0.02)
+    # Updates far below what bfloat16 resolves, 2^-9 of a weight, are not lost
+    moved = [
+        (weight - start).abs().max()
+        for weight, start in zip(found.network.parameters(), trainer(noise_images).network.parameters(), strict=True)
+    ]
+    assert all(move > 0 for move in moved)
+    resumed = trainer(noise_images, options=options)
+    resumed.restore(copy.deepcopy(found.state()))
+    assert_same_state(advance(resumed, 3), advance(found, 3))
+
+
+gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+
+
+@gpu
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_graph_takes_the_steps_that_a_cpu_takes(noise_images: ImageSet, precision: str) -> None:
+    options = TrainingOptions(0.9, precision=precision)
+    with torch.cuda.stream(torch.cuda.Stream()):
+        graphed = advance(trainer(noise_images, options=options, device="cuda"), 20)
+    exact = advance(trainer(noise_images, options=options), 20)
+    assert graphed.recent_loss() == pytest.approx(exact.recent_loss(), rel=1e-3 if precision == "float32" else 2e-2)
+    assert graphed.step == int(graphed.state()["count"][0]) == 20
+
+
+@gpu
+def test_a_run_resumed_on_a_gpu_equals_one_without_a_break(noise_images: ImageSet) -> None:
+    torch.use_deterministic_algorithms(True)
+    try:
+        with torch.cuda.stream(torch.cuda.Stream()):
+            whole = advance(trainer(noise_images, device="cuda"), 30)
+            first = advance(trainer(noise_images, device="cuda"), 11)
+            resumed = trainer(noise_images, device="cuda")
+            resumed.restore(copy.deepcopy(first.state()))
+            assert_same_state(advance(resumed, 19), whole)
+    finally:
+        torch.use_deterministic_algorithms(False)

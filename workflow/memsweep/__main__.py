@@ -31,17 +31,11 @@ def prepare(settings: Settings, files: Arguments) -> None:
 
 
 def train(settings: Settings, files: Arguments) -> None:
+    from .members import Way
     from .packs import train_pack
 
-    train_pack(
-        settings,
-        files.images,
-        files.checkpoints,
-        files.output,
-        device=files.device,
-        threads=files.threads,
-        checkpoint_seconds=files.checkpoint_seconds,
-    )
+    way = Way(**{name: getattr(files, name) for name in Way.__dataclass_fields__})
+    train_pack(settings, files.images, files.checkpoints, files.output, way)
 
 
 def classifier(settings: Settings, files: Arguments) -> None:
@@ -80,8 +74,8 @@ def analyse(settings: Settings, files: Arguments) -> None:
 def learn_unit(settings: Settings, files: Arguments) -> None:
     import torch
 
+    from .devices import choose_device
     from .mixed_cumulant.unit import learn_unit
-    from .packs import choose_device
 
     torch.set_num_threads(files.threads)
     learn_unit(settings, files.output, choose_device(files.device))
@@ -102,8 +96,8 @@ def unit_recovery(settings: Settings, files: Arguments) -> None:
 def learn_network(settings: Settings, files: Arguments) -> None:
     import torch
 
+    from .devices import choose_device
     from .mixed_cumulant.network import learn_network
-    from .packs import choose_device
 
     torch.set_num_threads(files.threads)
     learn_network(settings, files.output, choose_device(files.device))
@@ -183,16 +177,26 @@ def parse(arguments: Sequence[str] | None) -> Arguments:
         stage = stages.add_parser(name, help=purpose, description=f"Makes {purpose}.")
         for file in files:
             stage.add_argument(f"--{file}", type=Path, required=True)
-        # How to train, which changes no number, and so is no setting
-        if name in ("train", "learn_unit", "learn_network"):
+        if name == "train":
+            _add_way(stage)
+        if name in ("learn_unit", "learn_network"):
             stage.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
             stage.add_argument("--threads", type=int, default=1)
-        if name == "train":
-            stage.add_argument("--checkpoint-seconds", type=float, default=60)
         if name == "figure":
             stage.add_argument("--source", nargs="+", type=named_path, required=True, metavar="TABLE=PATH")
             stage.add_argument("--output", nargs="+", type=Path, required=True)
     return parser.parse_args(arguments)
+
+
+def _add_way(stage: argparse.ArgumentParser) -> None:
+    """How to train, which changes no number, and so is no setting."""
+    stage.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    stage.add_argument("--threads", type=int, default=1, help="CPU cores")
+    stage.add_argument("--together", type=int, default=16, help="runs side by side on a GPU, at most")
+    stage.add_argument("--checkpoint-seconds", type=float, default=60)
+    stage.add_argument("--drop-states", dest="keep_states", action="store_false", help="of finished runs")
+    stage.add_argument("--recompute", action="store_true", help="activations in the backward pass")
+    stage.add_argument("--deterministic", action="store_true", help="GPU kernels only")
 
 
 def read_settings() -> Settings:

@@ -95,9 +95,9 @@ def _table(runs: pd.DataFrame, found: Mapping[tuple[str, str], Onset]) -> pd.Dat
     rows = []
     for run_id, status in zip(runs["run_id"], runs["status"], strict=True):
         for definition in DEFINITIONS:
-            if status == "finished" and (run_id, definition) not in found:
+            if status != "diverged" and (run_id, definition) not in found:
                 source = "losses" if definition in LOSS_DEFINITIONS else "neighbours"
-                raise UserError(f"run {run_id}: it is finished, but no pack's {source} hold it")
+                raise UserError(f"run {run_id}: it is {status}, but no pack's {source} hold it")
             onset = found.get((run_id, definition), NEVER_EVALUATED)
             rows.append({"run_id": run_id, "definition": definition, **asdict(onset)})
     return pd.DataFrame(rows, columns=["run_id", "definition", *Onset.__dataclass_fields__])

@@ -19,13 +19,14 @@ from .evaluation import Evaluation
 from .files import replacing
 
 Provenance = dict[str, str]
+Stop = dict[str, Any]
 
 
 class Checkpoint:
     """The files of one run.
 
     * ``run.json``: what the run was trained on and with (its provenance), and where it
-      diverged, if it did;
+      diverged or was ended by a rule, if it did;
     * ``state.pt``: the training state at some step;
     * ``evaluation-<step>.npz``: what was found at that step.
     """
@@ -43,6 +44,7 @@ class Checkpoint:
         self.provenance = provenance
         self.stale: str | None = None
         self.diverged_at: int | None = None
+        self.stopped: Stop | None = None
         self._remove_leftovers()
         record = self._read_record()
         if record is not None and record["provenance"] != provenance:
@@ -53,11 +55,12 @@ class Checkpoint:
             self._write_record()
         else:
             self.diverged_at = record["diverged_at"]
+            self.stopped = record.get("stopped")
 
     def start_anew(self) -> None:
         """Forget what was trained."""
         shutil.rmtree(self.folder, ignore_errors=True)
-        self.diverged_at = None
+        self.diverged_at = self.stopped = None
         self._write_record()
 
     def _remove_leftovers(self) -> None:
@@ -80,7 +83,9 @@ class Checkpoint:
         return record
 
     def _write_record(self) -> None:
-        record = {"provenance": self.provenance, "diverged_at": self.diverged_at}
+        record: dict[str, Any] = {"provenance": self.provenance, "diverged_at": self.diverged_at}
+        if self.stopped:
+            record["stopped"] = self.stopped
         with replacing(self.folder / "run.json") as temporary:
             temporary.write_text(json.dumps(record, indent=1) + "\n")
 
@@ -89,13 +94,19 @@ class Checkpoint:
         self.diverged_at = step
         self._write_record()
 
+    def mark_stopped(self, step: int, rule: dict[str, float]) -> None:
+        """Record that a rule ended the run after ``step``. Under another rule, or none, it goes on from there."""
+        self.stopped = {"at": step, "rule": rule}
+        self._write_record()
+
     def load_state(self) -> dict[str, Any] | None:
         """The last saved training state, on the CPU; None when there is none."""
         path = self.folder / "state.pt"
         if not path.exists():
             return None
         try:
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            # Mapped: what is not looked at, or copied to a GPU, need not be read into memory first
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
         except Exception as error:  # torch raises whatever the damaged bytes lead to
             raise UserError(
                 f"{path}: damaged checkpoint ({type(error).__name__}); delete {self.folder} to train this run again"
@@ -106,6 +117,17 @@ class Checkpoint:
         """Replace the saved training state."""
         with replacing(self.folder / "state.pt") as temporary:
             torch.save(state, temporary)
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes on disk: of the training state, and of the evaluations."""
+        patterns = {"states": "state.pt", "evaluations": "evaluation-*.npz"}
+        return {
+            name: sum(file.stat().st_size for file in self.folder.glob(pattern)) for name, pattern in patterns.items()
+        }
+
+    def drop_state(self) -> None:
+        """Delete the saved training state."""
+        (self.folder / "state.pt").unlink(missing_ok=True)
 
     def _evaluation_path(self, step: int) -> Path:
         return self.folder / f"evaluation-{step:08d}.npz"

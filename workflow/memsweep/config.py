@@ -235,11 +235,22 @@ def _grid_problems(config: Config) -> Iterator[str]:
             f"0 to {levels - 1}, as channel_multipliers has {levels}"
         )
     yield from _metrics_problems(config["metrics"])
+    yield from _figures_problems(config)
+
+
+def _figures_problems(config: Config) -> Iterator[str]:
+    """Figures of what is not measured."""
     if config["figures"]["distance"] not in config["metrics"]["spaces"]:
         yield (
             f"figures.distance: found {config['figures']['distance']!r}; accepted is one of metrics.spaces, "
             f"{', '.join(config['metrics']['spaces'])}"
         )
+    measured = {"loss", "loss_gap", "f_mem", *config["metrics"]["distances"]}
+    measured |= {"sscd_score"} & {f"{space}_score" for space in config["metrics"]["spaces"]}
+    for panel in config["figures"]["panels"]:
+        if panel not in measured:
+            needed = "metrics.spaces with sscd" if panel == "sscd_score" else f"metrics.distances with {panel}"
+            yield f"figures.panels: found {panel}; accepted is what is measured, and this needs {needed}"
 
 
 def _formulation_problems(formulation: Mapping[str, Any]) -> Iterator[str]:

@@ -106,12 +106,17 @@ def run_cost(config: Mapping[str, Any], run: Run, network: NetworkCost, image_by
         parameters=network.parameters,
         training_flops=FORWARD_PASSES_A_STEP * network.forward_flops * run.batch_size * run.max_steps,
         evaluation_flops=network.forward_flops * forward_passes,
-        memory_bytes=COPIES_IN_MEMORY * FLOAT * network.parameters + network.saved_bytes * run.batch_size,
+        memory_bytes=training_memory(network, run.batch_size),
         checkpoint_bytes=COPIES_ON_DISK * FLOAT * network.parameters,
         # Once in the checkpoint folder and once in the pack's table
         sample_bytes=2 * evaluations * evaluation["samples"] * image_bytes,
         loss_bytes=2 * evaluations * 2 * evaluation["images"] * LOSS_BYTES,
     )
+
+
+def training_memory(network: NetworkCost, images: int) -> float:
+    """Bytes of device memory that training takes in float32, when so many images are computed at once."""
+    return COPIES_IN_MEMORY * FLOAT * network.parameters + network.saved_bytes * images
 
 
 def study_cost(

@@ -12,8 +12,10 @@ from torch import Tensor
 
 from .denoiser import Denoiser
 from .formulation import Formulation
+from .graphs import GraphedDenoiser
 from .images import ImageSet, Split, to_network, to_pixels
 from .randomness import generator, stratified_times
+from .unet import UNet
 
 # Images a forward pass of an evaluation: large enough to be fast, small enough for any memory.
 CHUNK = 512
@@ -34,6 +36,10 @@ class NoisyImages:
     time: Tensor
     label: Tensor
 
+    def to(self, device: torch.device | str) -> NoisyImages:
+        """These items on a device."""
+        return NoisyImages(**{name: tensor.to(device) for name, tensor in vars(self).items()})
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -41,7 +47,7 @@ class Evaluation:
 
     Attributes:
         losses: by split, squared error a pixel of each item, (n,) float32.
-        samples: generated images, (n, H, W, C) uint8.
+        samples: generated images, (n, H, W, C) uint8; none where images were not generated.
     """
 
     losses: dict[str, np.ndarray]
@@ -63,45 +69,86 @@ def noisy_images(split: Split, images: int) -> NoisyImages:
         index=index,
         clean=clean,
         noise=torch.randn(clean.shape, generator=source),
-        time=stratified_times(images, source)[order],
+        time=stratified_times(torch.rand(images, generator=source))[order],
         label=torch.from_numpy(split.labels)[index],
     )
 
 
 class Evaluator:
-    """Evaluates denoisers of one training set, always on the same noisy images and latents."""
+    """Evaluates denoisers of one training set, always on the same noisy images and latents.
+
+    Everything lies on the device from the beginning; the results leave it once an evaluation.
+    """
 
     def __init__(
-        self, data: ImageSet, train_size: int, settings: Mapping[str, Any], formulation: Formulation, device: str
+        self,
+        data: ImageSet,
+        train_size: int,
+        settings: Mapping[str, Any],
+        formulation: Formulation,
+        device: torch.device | str = "cpu",
     ) -> None:
         """settings: the config's ``evaluation``; formulation: that of the denoisers."""
         train = Split(data.train.images[:train_size], data.train.labels[:train_size])
         self.items = {
-            name: noisy_images(split, settings["images"]) for name, split in (("train", train), ("test", data.test))
+            name: noisy_images(split, settings["images"]).to(device)
+            for name, split in (("train", train), ("test", data.test))
         }
         height, width, channels = data.shape
         self.formulation = formulation
-        self.device = device
         self.latents = torch.randn(
             (settings["samples"], channels, height, width), generator=generator("evaluation", "latents")
-        )
+        ).to(device)
         # Only labels that were trained, each as often: a small training set may lack some
         trained = torch.from_numpy(train.labels).unique()
-        self.labels = trained[torch.arange(settings["samples"]) % len(trained)]
+        self.labels = trained[torch.arange(settings["samples"]) % len(trained)].to(device)
 
     @torch.no_grad()
-    def __call__(self, network: Denoiser) -> Evaluation:
+    def __call__(self, network: Denoiser, sampled: bool = True) -> Evaluation:
+        """Evaluate.
+
+        Args:
+            network: the denoiser, on the device.
+            sampled: whether images are generated too.
+        """
         losses = {name: self._losses(network, items) for name, items in self.items.items()}
-        chunks = zip(self.latents.split(CHUNK), self.labels.split(CHUNK), strict=True)
-        samples = [
-            to_pixels(self.formulation.sample(network, latents.to(self.device), labels.to(self.device)))
-            for latents, labels in chunks
-        ]
-        return Evaluation(losses, np.concatenate(samples))
+        return Evaluation(losses, self._samples(network, len(self.latents) if sampled else 0))
 
     def _losses(self, network: Denoiser, items: NoisyImages) -> np.ndarray:
         columns = (items.clean, items.noise, items.time, items.label)
-        chunks = zip(*(column.split(CHUNK) for column in columns), strict=True)
-        losses = [self.formulation.loss(network, *(part.to(self.device) for part in chunk)).cpu() for chunk in chunks]
-        result: np.ndarray = torch.cat(losses).numpy()
+        chunks = zip(*(column.split(_chunk(len(items.index))) for column in columns), strict=True)
+        result: np.ndarray = torch.cat([self.formulation.loss(network, *chunk) for chunk in chunks]).cpu().numpy()
         return result
+
+    def _samples(self, network: Denoiser, count: int) -> np.ndarray:
+        if not count:
+            return np.empty((0, *self.latents.permute(0, 2, 3, 1).shape[1:]), np.uint8)
+        chunks = zip(self.latents.split(_chunk(count)), self.labels.split(_chunk(count)), strict=True)
+        return to_pixels(torch.cat([self.formulation.sample(network, *chunk) for chunk in chunks]))
+
+
+def _chunk(count: int) -> int:
+    """Images of a forward pass: at most `CHUNK`, and about the same in each of the passes that so many take."""
+    passes = -(-count // CHUNK)
+    return -(-count // passes)
+
+
+class InferenceNetwork:
+    """A network to evaluate averaged weights with: on a GPU, its passes are replayed as CUDA graphs.
+
+    Networks of one architecture share one, so that its graphs are captured once a job.
+    """
+
+    def __init__(self, network: UNet, dtype: torch.dtype) -> None:
+        """network: any of its architecture; dtype: the type of the numbers in its passes."""
+        self._network = network.in_precision(dtype).requires_grad_(False).eval()
+        self._weights: list[Tensor] = list(self._network.parameters())
+        on_gpu = self._weights[0].device.type == "cuda"
+        self._denoiser: Denoiser = GraphedDenoiser(self._network) if on_gpu else self._network
+
+    @torch.no_grad()
+    def load(self, average: UNet) -> Denoiser:
+        """The denoiser with these weights, until the next call."""
+        averages: list[Tensor] = list(average.parameters())
+        torch._foreach_copy_(self._weights, averages)
+        return self._denoiser

@@ -132,24 +132,19 @@ def _write(space: Space, data: ImageSet, path: Path) -> None:
     write_table(path, "features", pa.concat_tables(parts), metadata)
 
 
-def read_features(path: Path) -> dict[str, np.ndarray]:
-    """Features by split, each (n, d) float32, in the order of the image table."""
-    return _by_split(read_arrow(path, "features"))
-
-
 def features_of(space: Space, path: Path) -> dict[str, np.ndarray]:
-    """`read_features`, of a table that must hold features of this space.
+    """Features by split, each (n, d) float32, in the order of the image table.
+
+    Args:
+        space: whose features the table must hold.
+        path: the table of features.
 
     Raises:
-        UserError: the table was made with other weights or by other code.
+        UserError: it was made with other weights or by other code.
     """
     table = read_arrow(path, "features")
     if (table.schema.metadata or {}).get(b"version", b"").decode() != space.version:
         raise UserError(f"{path}: not made with {space.weights}, or by other code; delete it to make it again")
-    return _by_split(table)
-
-
-def _by_split(table: pa.Table) -> dict[str, np.ndarray]:
     split = table["split"].to_numpy()
     values = table["feature"].combine_chunks()
     features = values.flatten().to_numpy().reshape(len(split), -1)

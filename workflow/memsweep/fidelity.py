@@ -75,13 +75,6 @@ class SlicedWasserstein:
         return Distance(value, max(0.0, float(value + low)), float(value + high))
 
 
-def sliced_wasserstein(
-    generated: np.ndarray, reference: np.ndarray, projections: np.ndarray, bootstrap: int, confidence: float
-) -> Distance:
-    """`SlicedWasserstein` of one generated set, (m, d), from one reference, (n, d)."""
-    return SlicedWasserstein(reference, projections, bootstrap, confidence)(generated)
-
-
 class _Coupling:
     """The optimal coupling of m equal weights with n equal weights on a line, both in sorted order."""
 

@@ -87,15 +87,14 @@ class Formulation:
         """Whether no image ever has a label."""
         return self.label_dropout == 1
 
-    def drop_labels(self, label: Tensor, source: torch.Generator) -> Tensor:
+    def drop_labels(self, label: Tensor, chance: Tensor) -> Tensor:
         """The labels (B,) of a training step, each replaced by the null label with probability ``label_dropout``.
 
-        Draws from ``source``, a CPU generator, only where labels are dropped at all.
+        Args:
+            label: classes, (B,), int64.
+            chance: independent draws, uniform in [0, 1), (B,).
         """
-        if not self.label_dropout:
-            return label
-        dropped = torch.rand(len(label), generator=source) < self.label_dropout
-        return label.masked_fill(dropped.to(label.device), self.null_label)
+        return label.masked_fill(chance < self.label_dropout, self.null_label)
 
     def loss(self, network: Denoiser, clean: Tensor, noise: Tensor, time: Tensor, label: Tensor) -> Tensor:
         """Squared error a pixel of each image, (B,); as `Process.loss`."""

@@ -55,32 +55,45 @@ def trajectory_parameters(config: Mapping[str, Any]) -> dict[str, Any]:
         "dataset": dataset,
         "network": config["network"],
         "formulation": formulation_parameters(config["formulation"]),
-        "ema_decay": config["training"]["ema_decay"],
+        **training_parameters(config["training"]),
         "evaluation": evaluation_parameters(config),
         # The unit decides where evaluations lie; the length only how many there are.
         "budget_unit": next(iter(config["training"]["budget"])),
     }
 
 
+# Options by section, each with the value at which it is off. One that is off leaves no trace, neither in the
+# trajectory nor, therefore, in the run id: a run keeps its id, and with it its results, when the library learns
+# an option that the run does not use.
+_OPTIONS: dict[str, dict[str, Any]] = {
+    "evaluation": {"sample_every": 1},
+    "training": {"precision": "float32", "gradient_clip": 0, "accumulate": 1},
+    "formulation": {"label_dropout": 0, "guidance": 0},
+}
+
+
+def _switched_on(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a section that are on. Numbers as floats: YAML may spell one in several ways."""
+    chosen = {key: values[key] for key, off in _OPTIONS[section].items() if values.get(key, off) != off}
+    return {key: value if isinstance(value, str) else float(value) for key, value in chosen.items()}
+
+
 def evaluation_parameters(config: Mapping[str, Any]) -> dict[str, Any]:
     """What decides the numbers of an evaluation; into how many noise levels they are put is a later matter."""
-    return {key: config["evaluation"][key] for key in ("first", "per_decade", "images", "samples")}
+    evaluation = config["evaluation"]
+    always = {key: evaluation[key] for key in ("first", "per_decade", "images", "samples")}
+    return {**always, **_switched_on("evaluation", evaluation)}
 
 
-# Options of the formulation, each off at 0
-_OPTIONS = ("label_dropout", "guidance")
+def training_parameters(training: Mapping[str, Any]) -> dict[str, Any]:
+    """What of the config's ``training`` decides a run's numbers, its budget aside."""
+    return {"ema_decay": training["ema_decay"], **_switched_on("training", training)}
 
 
 def formulation_parameters(formulation: Mapping[str, Any]) -> dict[str, Any]:
-    """What of the formulation a run's identity holds: its parameters and the options that are on.
-
-    An option that is off leaves no trace, neither in the trajectory nor, therefore, in the run
-    id: a run keeps its id, and with it its results, when the library learns an option that the
-    run does not use.
-    """
-    parameters = {key: value for key, value in formulation.items() if key not in _OPTIONS}
-    # As floats: YAML may spell one number in several ways
-    return {**parameters, **{key: float(formulation[key]) for key in _OPTIONS if formulation[key]}}
+    """What of the formulation a run's identity holds: its parameters and the options that are on."""
+    parameters = {key: value for key, value in formulation.items() if key not in _OPTIONS["formulation"]}
+    return {**parameters, **_switched_on("formulation", formulation)}
 
 
 def runs(config: Mapping[str, Any]) -> list[Run]:

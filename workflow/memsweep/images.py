@@ -70,9 +70,14 @@ def encode(images: np.ndarray) -> list[bytes]:
     return [image.tobytes() for image in images]
 
 
+def scaled(pixels: torch.Tensor) -> torch.Tensor:
+    """Pixels 0 ... 255 of any shape as float32 on [-1, 1]."""
+    return pixels.to(torch.float32) / 127.5 - 1
+
+
 def to_network(images: np.ndarray) -> torch.Tensor:
     """Pixels 0 ... 255, (n, H, W, C), as a float32 tensor on [-1, 1], (n, C, H, W)."""
-    return torch.from_numpy(images).permute(0, 3, 1, 2).to(torch.float32).contiguous() / 127.5 - 1
+    return scaled(torch.from_numpy(images).permute(0, 3, 1, 2).contiguous())
 
 
 def to_pixels(x: torch.Tensor) -> np.ndarray:

@@ -15,14 +15,20 @@ class TrainingProgress:
     Use as a context manager; call `update` after steps and `message` for a sentence.
     """
 
-    def __init__(self, images: int, interval: float = 10.0) -> None:
-        """images: all images the pack still has to train on; interval: seconds between lines in a log."""
+    def __init__(self, images: int, interval: float = 10.0, plain: bool = False) -> None:
+        """Begin.
+
+        Args:
+            images: all images the pack still has to train on.
+            interval: seconds between lines in a log.
+            plain: lines also on a terminal, where another process may draw a bar.
+        """
         self.images = images
         self.interval = interval
         self.done = 0
         self.started = self.last = time.monotonic()
         self.bar: Progress | None = None
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not plain:
             self.bar = Progress(
                 TextColumn("{task.fields[run]}"),
                 BarColumn(),

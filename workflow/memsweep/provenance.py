@@ -14,8 +14,21 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent
 
-# Modules that carry no numbers: they report, check, read and write.
-NEUTRAL = frozenset({"checkpoints", "errors", "files", "interruption", "progress", "provenance", "tables"})
+# Modules that carry no numbers: they report, check, read and write, and say where and beside what runs are trained.
+NEUTRAL = frozenset(
+    {
+        "checkpoints",
+        "concurrency",
+        "cost",
+        "devices",
+        "errors",
+        "files",
+        "interruption",
+        "progress",
+        "provenance",
+        "tables",
+    }
+)
 
 
 def fingerprint(*modules: str) -> str:

@@ -221,6 +221,25 @@ def first_minima(runs: pd.DataFrame, sweep: str, definition: str, space: str, fo
     return [number for number in _at(runs, sweep, formulation) if _is(number, "first_minimum", None)]
 
 
+def scores(runs: pd.DataFrame, sweep: str, formulation: str | None) -> list[tuple[str, float, float]]:
+    """Where the paper's curves of the SSCD score of these runs pass a level.
+
+    Args:
+        runs, sweep, formulation: as in `onsets`.
+
+    Returns:
+        For each number: a run's id, the step, and the score there.
+    """
+    numbers = [number for number in _at(runs, sweep, formulation) if number.quantity == "sscd_score"]
+    return [
+        (run["run_id"], number.value, number.threshold or 0.0)
+        for number in numbers
+        if number.bound == "exact"
+        for run in runs.drop_duplicates(sweep).to_dict("records")
+        if number.point.is_at(run)
+    ]
+
+
 def _at(runs: pd.DataFrame, sweep: str, formulation: str | None) -> list[Number]:
     """The paper's numbers of one sweep at the points of these runs."""
     if formulation != FORMULATION:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from .grid import evaluation_parameters, packs, runs
+from .grid import evaluation_parameters, packs, runs, training_parameters
 from .run import AXES, Run
 from .study import Study, canonical
 
@@ -44,12 +44,33 @@ class Sweep(Study):
 
     def train(self, job: str) -> str:
         """Settings of ``train`` for one pack: what decides its numbers."""
-        training = {key: self.config["training"][key] for key in ("budget", "ema_decay")}
+        training = {"budget": self.config["training"]["budget"], **training_parameters(self.config["training"])}
+        if self.config["training"]["stop_memorised"]:
+            onset = {key: self.config["onset"][key] for key in ("loss_gap_absolute", "loss_gap_relative")}
+            training["stop_memorised"] = {
+                "share": self.config["training"]["stop_memorised"],
+                "copy_threshold": self.config["metrics"]["f_mem_threshold"],
+                **onset,
+            }
         evaluation = evaluation_parameters(self.config)
         sections = self._section("network", "formulation")
         runs_ = [asdict(run) for run in self.packs[job]]
         changing = {"dataset": self.dataset(), "training": training, "evaluation": evaluation}
         return canonical({"runs": runs_, **sections, **changing})
+
+    def way(self) -> str:
+        """How ``train`` trains, as options of its command: it changes no number, and so makes no run stale."""
+        training = self.config["training"]
+        switches = {"--recompute": training["recompute"], "--deterministic": training["deterministic"]}
+        switches["--drop-states"] = not training["keep_states"]
+        values = {"device": "device", "together": "together", "checkpoint_seconds": "checkpoint-seconds"}
+        options = [f"--{option} {training[key]}" for key, option in values.items()]
+        return " ".join([*options, *(option for option, on in switches.items() if on)])
+
+    def gpus(self, present: int) -> int:
+        """GPUs that a job of ``train`` asks for, on a machine where so many are present."""
+        wanted = self.config["training"]["device"]
+        return int(wanted == "cuda" or (wanted == "auto" and present > 0))
 
     def features(self, space: str) -> str:
         """Settings of ``features`` for one space."""

@@ -225,7 +225,11 @@ SCHEMAS: dict[str, pa.Schema] = {
             _column("dataset", pa.string(), "name of the dataset"),
             _column("parameters", pa.int64(), "trainable parameters P of the network", "parameters"),
             _column("max_steps", pa.int64(), "step at which the run ends", "steps"),
-            _column("status", pa.string(), "finished, or diverged (non-finite loss)"),
+            _column(
+                "status",
+                pa.string(),
+                "finished, diverged (non-finite loss), or memorised (ended by a rule, after every onset)",
+            ),
             _column("data_hash", pa.string(), "content hash of the images the run was trained on"),
             _column("code_version", pa.string(), "fingerprint of the training code"),
         ]

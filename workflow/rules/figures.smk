@@ -13,7 +13,14 @@ rule dynamics:
         f"{RESULTS}/logs/figures/dynamics_{{axis}}.log",
     params:
         settings=lambda wildcards: STUDY.figure(
-            "dynamics", "palette", "time", "distance", "thresholds", axis=wildcards.axis
+            "dynamics",
+            "palette",
+            "time",
+            "panels",
+            "distance",
+            "thresholds",
+            "formulation",
+            axis=wildcards.axis,
         ),
         upstream=f"tables {COLLECTED}",
         code=figure_code("dynamics"),

@@ -1,5 +1,6 @@
 # What the results of a sweep's stages rest on, and the names in its paths.
 
+from memsweep.machine import gpu_count
 from memsweep.provenance import training_code
 
 

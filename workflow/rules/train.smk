@@ -1,6 +1,11 @@
 # One job trains one pack. Checkpoints lie outside of its declared outputs: Snakemake deletes
 # those when a job fails, and the next attempt continues from the checkpoints.
 
+# A GPU trains one job at a time, which trains its runs side by side. Each job takes one for itself.
+GPUS = gpu_count()
+if GPUS and "gpu" not in workflow.global_resources:
+    workflow.register_resource("gpu", GPUS)
+
 
 rule train:
     input:
@@ -14,8 +19,8 @@ rule train:
     threads: STUDY.config["training"]["threads"]
     # How to train is no parameter: changing it makes no run stale.
     resources:
-        device=STUDY.config["training"]["device"],
-        checkpoint_seconds=str(STUDY.config["training"]["checkpoint_seconds"]),
+        gpu=STUDY.gpus(GPUS),
+        way=STUDY.way(),
     params:
         settings=lambda wildcards: STUDY.train(wildcards.job),
         code=f"training code {training_code()}",
@@ -25,5 +30,4 @@ rule train:
         folder=subpath(output.runs, parent=True),
     shell:
         "python -m memsweep train --images {input.images} --checkpoints {params.checkpoints}"
-        " --output {params.folder} --device {resources.device} --threads {threads}"
-        " --checkpoint-seconds {resources.checkpoint_seconds} <<< {params.settings:q} 2> {log}"
+        " --output {params.folder} --threads {threads} {resources.way} <<< {params.settings:q} 2> {log}"

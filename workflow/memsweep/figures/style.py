@@ -277,6 +277,17 @@ def value_labels(axis: str, runs: pd.DataFrame) -> dict[float, str]:
     return {value: f"{value:g}" for value in values}
 
 
+def distance_label(metric: str, space: str) -> str:
+    """A distance and the space in which it is taken; in Inception space the field has names of its own."""
+    match metric, space:
+        case "frechet", "inception":
+            return "FID"
+        case "kid", "inception":
+            return "KID"
+    name = {"sliced_wasserstein": "sliced Wasserstein", "frechet": "Fréchet distance", "kid": "kernel distance"}[metric]
+    return f"{name} ({space} space)"
+
+
 def definition_label(definition: str, thresholds: Mapping[str, float]) -> str:
     """A definition of the onset in words, with its threshold."""
     match definition:

@@ -1,0 +1,136 @@
+"""Which GPU a job takes, shown with names in place of GPUs where there is none."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+import torch
+from memsweep import devices
+from memsweep.devices import choose_device, claimed, claimed_device, free_memory, is_out_of_memory
+from memsweep.errors import UserError
+from memsweep.machine import gpu_count
+
+HOLDER = """
+import sys
+from memsweep.devices import claimed
+with claimed(sys.argv[1:], lambda text: print(text, flush=True)) as position:
+    print(position, flush=True)
+    sys.stdin.read()
+"""
+
+
+def holder(names: list[str]) -> subprocess.Popen[str]:
+    """A process that holds one of these names until its input ends."""
+    command = [sys.executable, "-c", HOLDER, *names]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def test_each_job_takes_a_gpu_of_its_own_and_one_too_many_waits() -> None:
+    names = [f"test-{uuid.uuid4()}" for _ in range(2)]
+    first, second = holder(names), holder(names)
+    try:
+        assert {line(first), line(second)} == {"0", "1"}
+        third = holder(names)
+        assert line(third) == "waiting for one of 2 GPUs, each in use by another job"
+        second.kill()  # however a job ends, its GPU is free
+        assert line(third) in ("0", "1")
+        third.communicate()
+        first.communicate()
+        with claimed(names, print) as position:
+            assert position == 0
+    finally:
+        for process in (first, second):
+            process.kill()
+
+
+def test_a_gpu_is_given_back_when_training_fails() -> None:
+    names = [f"test-{uuid.uuid4()}"]
+    with pytest.raises(UserError), claimed(names, print):
+        raise UserError("failed")
+    with claimed(names, print) as position:
+        assert position == 0
+
+
+def test_a_gpu_that_is_asked_for_and_missing_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device("auto") == choose_device("cpu") == "cpu"
+    with pytest.raises(UserError, match=r"training.device: found cuda, but this machine has no usable GPU; accepted"):
+        choose_device("cuda")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
+    with pytest.raises(UserError, match=r"no usable GPU \(CUDA_VISIBLE_DEVICES is '7'\); accepted"):
+        choose_device("cuda")
+
+
+def test_on_a_cpu_nothing_is_claimed() -> None:
+    said: list[str] = []
+    with claimed_device("cpu", said.append) as one, claimed_device("cpu", said.append) as other:
+        assert one == other == torch.device("cpu")
+    assert not said
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_job_says_which_gpu_it_took() -> None:
+    said: list[str] = []
+    with claimed_device("cuda", said.append) as device:
+        assert device.type == "cuda"
+        assert torch.cuda.get_device_name(device) in said[-1]
+
+
+@pytest.mark.parametrize(
+    ("visible", "count"), [("", 0), ("-1", 0), ("0", 1), ("2,5", 2), ("0,-1,1", 1), ("GPU-1a2b, GPU-3c4d", 2)]
+)
+def test_visible_gpus_are_counted_as_cuda_reads_the_list(
+    visible: str, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert gpu_count() == count
+
+
+@pytest.mark.parametrize(
+    ("script", "count"),
+    [
+        ("printf 'GPU 0: NVIDIA H200 (UUID: GPU-1)\\nGPU 1: NVIDIA H200 (UUID: GPU-2)\\n'", 2),
+        ("echo 'No devices were found'; exit 6", 0),
+    ],
+)
+def test_all_gpus_are_counted_by_the_driver_s_own_tool(
+    script: str, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(f"#!/bin/sh\n{script}\n")
+    tool.chmod(0o755)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert gpu_count() == count
+
+
+def test_without_a_driver_there_is_no_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert gpu_count() == 0
+
+
+def test_want_of_memory_is_told_from_other_errors() -> None:
+    with pytest.raises(RuntimeError) as error:
+        torch.empty(2**62, dtype=torch.uint8)
+    assert is_out_of_memory(error.value)
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    assert is_out_of_memory(MemoryError())
+    assert not is_out_of_memory(RuntimeError("shapes do not match"))
+    assert not is_out_of_memory(UserError("out of memory"))
+
+
+def test_free_memory_is_below_what_the_machine_has() -> None:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert 0 < free_memory(torch.device("cpu")) <= total
+    assert devices.PATIENCE > 0

@@ -1,0 +1,126 @@
+"""Which device a job trains on, and how much of it is free.
+
+Snakemake counts GPUs but does not say which one a job may use. Each job therefore takes one for
+itself by a lock on a file that is named after the GPU, which the operating system gives back when
+the job ends, however it ends.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+
+from .errors import UserError
+
+# Seconds between two looks for a GPU that has become free.
+PATIENCE = 1.0
+
+
+def choose_device(wanted: str) -> str:
+    """The kind of device to train on: ``cuda`` when asked for or, under ``auto``, when there is one.
+
+    Raises:
+        UserError: ``cuda`` is asked for and there is none.
+    """
+    available = torch.cuda.is_available()
+    if wanted == "cuda" and not available:
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        hidden = "" if visible is None else f" (CUDA_VISIBLE_DEVICES is {visible!r})"
+        raise UserError(
+            f"training.device: found cuda, but this machine has no usable GPU{hidden}; accepted here is auto or cpu"
+        )
+    return "cuda" if wanted != "cpu" and available else "cpu"
+
+
+@contextmanager
+def claimed_device(wanted: str, say: Callable[[str], None]) -> Iterator[torch.device]:
+    """The CPU, or a GPU that no other job uses, for as long as the context lasts.
+
+    Of the GPUs that CUDA_VISIBLE_DEVICES leaves visible it is the first free one; while there is
+    none, it waits.
+
+    Args:
+        wanted: ``auto``, ``cpu`` or ``cuda``.
+        say: is told which one it is, and when it waits.
+
+    Raises:
+        UserError: as `choose_device`.
+    """
+    if choose_device(wanted) == "cpu":
+        yield torch.device("cpu")
+        return
+    gpus = [str(torch.cuda.get_device_properties(index).uuid) for index in range(torch.cuda.device_count())]
+    with claimed(gpus, say) as index:
+        device = torch.device("cuda", index)
+        torch.cuda.set_device(device)
+        say(f"on GPU {index}, {torch.cuda.get_device_name(device)}, {gpus[index]}")
+        yield device
+
+
+def set_up_gpu(deterministic: bool) -> None:
+    """Decide which kernels this process uses on a GPU: float32 is float32, not TF32.
+
+    Args:
+        deterministic: use only those that give the same bits every time. Otherwise cuDNN tries several
+            and keeps the fastest, which need not be the same one in another job.
+    """
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = not deterministic
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
+
+
+@contextmanager
+def claimed(names: Sequence[str], say: Callable[[str], None]) -> Iterator[int]:
+    """The position of one of these names that no other process holds, waiting until there is one.
+
+    Args:
+        names: what is shared by the processes of this machine, such as GPUs.
+        say: is told when it waits.
+    """
+    folder = Path(tempfile.gettempdir()) / f"memsweep-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    locks = [FileLock(folder / f"{name}.lock") for name in names]
+    waited = False
+    while True:
+        for position, lock in enumerate(locks):
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                continue
+            try:
+                yield position
+            finally:
+                lock.release()
+            return
+        if not waited:
+            say(f"waiting for one of {len(names)} GPUs, each in use by another job")
+            waited = True
+        time.sleep(PATIENCE)
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that can still be allocated: of the GPU, or of the machine."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    for line in Path("/proc/meminfo").read_text().splitlines() if Path("/proc/meminfo").exists() else []:
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory did not suffice, of the GPU or of the machine."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    # torch has no class of its own for a CPU's memory, nor for what CUDA refuses outside of its allocator
+    told = ("can't allocate memory", "not enough memory", "out of memory")
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in told)
