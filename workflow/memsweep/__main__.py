@@ -71,14 +71,19 @@ def analyse(settings: Settings, files: Arguments) -> None:
     analyse(settings, files.tables, losses, neighbours, onsets, scaling, peaks)
 
 
+def _say(message: str) -> None:
+    print(message, file=sys.stderr)
+
+
 def learn_unit(settings: Settings, files: Arguments) -> None:
     import torch
 
-    from .devices import choose_device
+    from .devices import claimed_device
     from .mixed_cumulant.unit import learn_unit
 
     torch.set_num_threads(files.threads)
-    learn_unit(settings, files.output, choose_device(files.device))
+    with claimed_device(files.device, _say) as device:
+        learn_unit(settings, files.output, device)
 
 
 def unit_theory(settings: Settings, files: Arguments) -> None:
@@ -96,11 +101,12 @@ def unit_recovery(settings: Settings, files: Arguments) -> None:
 def learn_network(settings: Settings, files: Arguments) -> None:
     import torch
 
-    from .devices import choose_device
+    from .devices import claimed_device
     from .mixed_cumulant.network import learn_network
 
     torch.set_num_threads(files.threads)
-    learn_network(settings, files.output, choose_device(files.device))
+    with claimed_device(files.device, _say) as device:
+        learn_network(settings, files.output, device)
 
 
 def network_departure(settings: Settings, files: Arguments) -> None:

@@ -90,7 +90,7 @@ class Learner:
         dimensions: Sequence[int],
         replicas: int,
         seed: int,
-        device: str = "cpu",
+        device: torch.device | str = "cpu",
     ) -> None:
         """Place every replica at random on its sphere.
 

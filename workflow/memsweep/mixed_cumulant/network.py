@@ -58,7 +58,7 @@ class Networks:
         weights: W₁, b₁, W₂ and b₂, each of shape (replicas, ...).
     """
 
-    def __init__(self, settings: Mapping[str, Any], device: str = "cpu") -> None:
+    def __init__(self, settings: Mapping[str, Any], device: torch.device | str = "cpu") -> None:
         """settings: as of `learn_network`."""
         self.model = MixedCumulantModel(**settings["model"])
         self.dimension, self.replicas, self.seed = settings["dimension"], settings["replicas"], settings["seed"]
@@ -131,7 +131,7 @@ def linear_loss(model: MixedCumulantModel, dimension: int, noise_level: float) -
     return float(np.mean(noise * eigenvalues / ((1 - noise) * eigenvalues + noise)))
 
 
-def learn_network(settings: Mapping[str, Any], output: Path, device: str = "cpu") -> None:
+def learn_network(settings: Mapping[str, Any], output: Path, device: torch.device | str = "cpu") -> None:
     """Write ``network_losses``: losses of the replicas of one network in one dimension.
 
     Args:
@@ -139,7 +139,7 @@ def learn_network(settings: Mapping[str, Any], output: Path, device: str = "cpu"
             ``batch_size``, ``learning_rate``, ``steps`` (the last evaluation within it ends the run),
             ``per_decade``, ``test_patterns`` (a multiple of `ITEMS`) and ``seed``.
         output: folder that receives the table.
-        device: ``cpu`` or ``cuda``.
+        device: where to learn.
     """
     networks = Networks(settings, device)
     held_out = networks.held_out(settings["test_patterns"])

@@ -17,7 +17,7 @@ from .model import MixedCumulantModel
 from .tracking import Tracker
 
 
-def learn_unit(settings: Mapping[str, Any], output: Path, device: str = "cpu") -> None:
+def learn_unit(settings: Mapping[str, Any], output: Path, device: torch.device | str = "cpu") -> None:
     """Write ``unit_paths`` and ``unit_recoveries`` of the replicas of one experiment in one dimension.
 
     The run ends with the first whole block of steps that holds the budget.
@@ -26,7 +26,7 @@ def learn_unit(settings: Mapping[str, Any], output: Path, device: str = "cpu") -
         settings: ``model``, ``unit`` (see `MixedCumulantModel` and `Unit`), ``dimension``, ``replicas``,
             ``seed``, ``steps`` (the budget), ``per_decade``, ``threshold`` and ``hold``.
         output: folder that receives the tables.
-        device: ``cpu`` or ``cuda``.
+        device: where to learn.
     """
     learner = Learner(
         MixedCumulantModel(**settings["model"]),
