@@ -41,7 +41,8 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         heights = 2.35 * rows, 0.75 + 0.2 * len(tables["recovery_exponents"])
         figure = Figure(figsize=(style.WIDTH, 0.5 + sum(heights)), layout="constrained")
         # The names of the exponents are long: a part of their own, so that they narrow no other panel
-        top, bottom = figure.subfigures(2, 1, height_ratios=heights)
+        parts: Any = figure.subfigures(2, 1, height_ratios=heights)
+        top, bottom = parts
         panels = top.subplots(rows, _COLUMNS, squeeze=False).ravel()
         for number, ((experiment, spike), ax) in enumerate(zip(pairs, panels, strict=False)):
             mine = {name: _rows(table, experiment["name"], spike) for name, table in tables.items()}
