@@ -15,7 +15,7 @@ from memsweep.mixed_cumulant.activations import ACTIVATIONS
 from memsweep.mixed_cumulant.hermite import expansion, gaussian_means, leading, sample_exponent, series
 from memsweep.mixed_cumulant.learning import BLOCK, Learner, Unit, sgd_step
 from memsweep.mixed_cumulant.model import MixedCumulantModel
-from memsweep.mixed_cumulant.recovery import exponents, logarithmic_law, medians, power_law, recovery_time
+from memsweep.mixed_cumulant.recovery import exponents, lognormal_law, median_law, medians, recovery_time
 from memsweep.mixed_cumulant.theory import measured_cumulants, sample_cumulant
 from memsweep.mixed_cumulant.tracking import Tracker
 from memsweep.randomness import generator
@@ -435,21 +435,33 @@ def times(law: str, replicas: int = 200, horizon: float = math.inf) -> pd.DataFr
 
 def test_exponents_of_known_laws_lie_in_their_intervals() -> None:
     for horizon in (math.inf, 1.2):
-        cubic = power_law(times("cubic", horizon=horizon), 0.99)
-        assert cubic.ci_low < 3 < cubic.ci_high
-        assert cubic.ci_high - cubic.ci_low < 0.2
-        log = logarithmic_law(times("log", horizon=horizon), "key", 200, 0.99)
+        rows = times("cubic", horizon=horizon)
+        for cubic in (lognormal_law(rows, 0.99), median_law(rows, False, "key", 200, 0.99)):
+            assert cubic.ci_low < 3 < cubic.ci_high
+            assert cubic.ci_high - cubic.ci_low < 0.2
+        log = median_law(times("log", horizon=horizon), True, "key", 200, 0.99)
         assert log.ci_low < 1 < log.ci_high
         assert log.ci_high - log.ci_low < 0.5
     # What a power law makes of d log d is another matter
-    assert power_law(times("log"), 0.99).ci_low > 1.1
+    assert median_law(times("log"), False, "key", 200, 0.99).ci_low > 1.1
+
+
+def test_replicas_that_start_above_the_threshold_move_no_median() -> None:
+    """As many of them as 2 / d: the log-normal exponent is too large, that of the medians is not."""
+    rows = times("cubic")
+    lucky = rows.groupby("dimension").cumcount() < 200 * 2 / rows["dimension"]
+    rows.loc[lucky, "samples"] = 1.0
+    assert lognormal_law(rows, 0.99).ci_low > 3
+    cubic = median_law(rows, False, "key", 200, 0.99)
+    assert cubic.ci_low < 3 < cubic.ci_high
 
 
 def test_an_exponent_that_cannot_be_known_is_not_told() -> None:
     rows = times("log")
-    assert math.isnan(logarithmic_law(rows[rows["dimension"] < 100], "key", 50, 0.95).exponent)
-    assert math.isnan(logarithmic_law(rows.assign(censored=True), "key", 50, 0.95).exponent)
+    assert math.isnan(median_law(rows[rows["dimension"] < 100], True, "key", 50, 0.95).exponent)
+    assert math.isnan(median_law(rows[rows["dimension"] < 50], False, "key", 50, 0.95).exponent)
+    assert math.isnan(median_law(rows.assign(censored=True), True, "key", 50, 0.95).exponent)
     table = exponents(rows.assign(censored=True), {("made", "u"): 3.0}, 50, 0.95)
-    assert table["law"].tolist() == ["power"]
+    assert table["law"].tolist() == ["power", "lognormal"]
     assert table["exponent"].isna().all()
-    assert table["censored_replicas"].tolist() == [1200]
+    assert table["censored_replicas"].tolist() == [1200, 1200]

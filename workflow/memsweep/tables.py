@@ -111,7 +111,11 @@ _MIXED_CUMULANT = {
         [
             _EXPERIMENT,
             _SPIKE,
-            _column("law", pa.string(), "power: n = A d^k; power_log: n = A d^k (log d + c)"),
+            _column(
+                "law",
+                pa.string(),
+                "of the medians, power: n = A d^k, power_log: n = A d^k (log d + c); lognormal: n = A d^k",
+            ),
             _column("exponent", pa.float64(), "k of that law; NaN where not estimable"),
             *_interval("exponent"),
             _column("predicted", pa.float64(), "max(1, k* - 1) of the information exponent k*; infinite if never"),

@@ -19,6 +19,12 @@ from . import style
 SOURCES = ("recoveries", "recovery_times", "recovery_exponents")
 
 _COLUMNS = 3
+# Marker and name of each law
+_LAWS = {
+    "power": ("o", r"$d^{\,k}$"),
+    "power_log": ("s", r"$d^{\,k}(\log d + c)$"),
+    "lognormal": ("D", r"$d^{\,k}$, log-normal"),
+}
 _BEYOND = 1e15  # samples; more than any run
 
 
@@ -80,8 +86,9 @@ def _times(ax: Axes, tables: Mapping[str, pd.DataFrame], colour: style.Colour, e
     text = "no exponent: fewer than half recovered"
     if len(seen):
         _laws(ax, seen, fits)
-        laws = {"power": "", "power_log": r"with $\log d$: "}
-        text = "\n".join(rf"{laws[fit['law']]}$k$ = {words.interval_label(fit)}" for fit in fits.to_dict("records"))
+        prefixes = {"power": "", "power_log": r"with $\log d$: "}
+        of_medians = [fit for fit in fits.to_dict("records") if fit["law"] in prefixes]
+        text = "\n".join(rf"{prefixes[fit['law']]}$k$ = {words.interval_label(fit)}" for fit in of_medians)
     ax.text(0.03, 0.97, text, transform=ax.transAxes, ha="left", va="top", size=6.5, color="0.25")
     shown = np.where(np.isfinite(times["median"]), times["median"], times["ci_low"])
     ax.set_yscale("log")
@@ -116,10 +123,10 @@ def _forest(ax: Axes, fits: pd.DataFrame, settings: Mapping[str, Any]) -> None:
     for place, fit in enumerate(shown):
         colour = words.COLOURS[fit["spike"]]
         ax.plot([fit["ci_low"], fit["ci_high"]], [place] * 2, color=colour, linewidth=1.5)
-        ax.plot(fit["exponent"], place, color=colour, markersize=4, marker="o" if fit["law"] == "power" else "s")
+        marker, law = _LAWS[fit["law"]]
+        ax.plot(fit["exponent"], place, color=colour, markersize=4, marker=marker)
         ax.plot(fit["predicted"], place, color="0.3", marker="|", markersize=9, markeredgewidth=1.2, zorder=1)
-        law = r"  $d^{\,k}$" if fit["law"] == "power" else r"  $d^{\,k}(\log d + c)$"
-        labels.append(f"{words.spike_label(experiments[fit['experiment']], fit['spike'])}{law}")
+        labels.append(f"{words.spike_label(experiments[fit['experiment']], fit['spike'])}  {law}")
     ax.set_title("exponents, and those predicted")
     ax.set_yticks(range(len(labels)), labels)
     ax.set_ylim(len(labels) - 0.4, -0.6)
