@@ -1,4 +1,9 @@
-"""The stage ``network_departure``: when networks use more of their patterns than pairs of coordinates."""
+"""The stage ``network_departure``: when networks use more of their patterns than pairs of coordinates.
+
+The departure is that of `departure`, the step at which surrogate loss over test loss minus one rises
+above a threshold, but for one thing: it is sought along the whole run, not only up to the lowest test
+loss. Every pattern is fresh, so nothing is memorised that could raise the excess later.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +14,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..departure import departure, excess
-from ..onset import resampled
+from ..departure import excess
+from ..onset import crossing, resampled, with_interval
 from ..scaling import exponent
 from ..tables import read_table, write_table
 from .model import MixedCumulantModel
@@ -59,8 +64,8 @@ def _replica(
         steps = items.columns.to_numpy(np.float64)
         sides[split] = resampled(key, items.to_numpy(np.float64), np.ones(len(items)), settings["bootstrap"])
     test, surrogate = sides["test"], sides["surrogate"]
-    levels = {"threshold": settings["threshold"] / dimension, "confidence": settings["confidence"]}
-    departed = departure(steps, test, surrogate, **levels)
+    found = crossing(steps, surrogate / test - 1, settings["threshold"] / dimension)
+    departed = with_interval(steps, found[0], found[1:], settings["confidence"])
     curve = excess(steps, test, surrogate, confidence=settings["confidence"])
     tail = (1 - settings["confidence"]) / 2
     for name, side in sides.items():
