@@ -44,11 +44,13 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     ]
     rows = -(-len(pairs) // _COLUMNS)
     with style.styled():
-        heights = 2.35 * rows, 0.75 + 0.2 * len(tables["recovery_exponents"])
+        heights = 2.35 * rows + 0.13 * len(settings["experiments"]), 0.75 + 0.2 * len(tables["recovery_exponents"])
         figure = Figure(figsize=(style.WIDTH, 0.5 + sum(heights)), layout="constrained")
         # The names of the exponents are long: a part of their own, so that they narrow no other panel
         parts: Any = figure.subfigures(2, 1, height_ratios=heights)
         top, bottom = parts
+        held = [f"{words.latents_label(one)}:  {words.unit_label(one)}" for one in settings["experiments"]]
+        top.suptitle("\n".join(held), fontsize=6.5, color=style.INK)
         panels = top.subplots(rows, _COLUMNS, squeeze=False).ravel()
         for number, ((experiment, spike), ax) in enumerate(zip(pairs, panels, strict=False)):
             mine = {name: _rows(table, experiment["name"], spike) for name, table in tables.items()}
