@@ -63,6 +63,10 @@ def product(**axes: list[Any]) -> dict[str, Any]:
         ("dataset.test_images", 1796, "dataset.test_images: found 1796; accepted is at most 1795"),
         ("figures.panels", ["kid"], "figures.panels: found kid; accepted is what is measured, and this needs"),
         ("figures.panels", ["sscd_score"], "figures.panels: found sscd_score; accepted is what is measured"),
+        ("evaluation.surrogates", ["normal"], "evaluation.surrogates[0]: found 'normal'; accepted is one of gaussian"),
+        ("evaluation.surrogates", "gaussian", "evaluation.surrogates: found 'gaussian'; accepted is a list"),
+        ("dataset.size", 66, "found ['gaussian', 'gaussian_mixture'] for images of 4356 values; accepted is [] beyond"),
+        ("onset.departure", 0, "onset.departure: found 0; accepted is greater than 0"),
         ("grid.products", [], "grid.products: found []; accepted is a list of at least 1 value(s)"),
         ("grid", product(train_size=[]), "grid.products[0].train_size: found []; accepted is a list of at least 1"),
         ("grid", product(train_size=[4000]), "train_size 4000 is larger than the data; accepted is at most 1297"),
@@ -235,6 +239,34 @@ def test_a_study_of_the_mixed_cumulant_model_is_complete_with_its_defaults() -> 
 def write(path: Path, config: Any) -> Path:
     path.write_text(yaml.safe_dump(config))
     return path
+
+
+CHOICES = [
+    ("only", {"train_size": [300]}, "only.train_size: found 300; accepted are values of the grid, 16, 32, 64, 128"),
+    ("exclude", {"learning_rate": [0.1]}, "exclude.learning_rate: found 0.1; accepted are values of the grid, 0.0015"),
+    ("only", {"train_sizes": [32]}, "only.train_sizes: unknown key (did you mean 'train_size'?)"),
+    ("only", {"train_size": 32}, "only.train_size: found 32; accepted is a list"),
+    ("only", {"train_size": [16], "batch_size": [8]}, "only, exclude: no run of the grid is left"),
+    ("exclude", {}, "only, exclude: no run of the grid is left"),
+    ("substudy", "large", "substudy: found 'large'; accepted is a name listed under substudies, and there is none"),
+    ("substudies", {"a b": {}}, "substudies: found 'a b'; accepted is a name of letters, digits, '-' and '_'"),
+    ("substudies", {"a": {"just": {}}}, "substudies.a.just: unknown key; accepted keys are only, exclude"),
+    ("substudies", {"a": {"only": {"seed": [7]}}}, "substudies.a.only.seed: found 7; accepted are values of the grid"),
+    ("substudies", {"a": {"exclude": {}}}, "substudies.a: no run of the grid is left"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "expected"), CHOICES)
+def test_a_choice_that_cannot_be_made_is_answered_by_a_sentence(key: str, value: Any, expected: str) -> None:
+    with pytest.raises(UserError) as error:
+        resolve(changed(key, value))
+    assert expected in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_choice_on_the_command_line_is_text() -> None:
+    config = resolve(changed("only", {"train_size": ["32"], "learning_rate": ["1.5e-3", ".003"]}))
+    assert config["only"] == {"train_size": [32], "learning_rate": [0.0015, 0.003]}
 
 
 def test_two_studies_of_one_folder_need_two_names(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,46 +13,49 @@ from memsweep.errors import UserError
 from memsweep.estimate import print_estimate
 from memsweep.grid import runs
 from memsweep.unet import UNet, count_parameters
-from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 CONFIG = Path(__file__).parents[1] / "config" / "config.yaml"
 
 
-def unet(**changes: object) -> UNet:
-    settings = {"channel_multipliers": (1, 2), "blocks": 1, "attention_levels": (), "embedding": 16, **changes}
-    return UNet((3, 8, 8), 10, 8, **settings)  # type: ignore[arg-type]
+NETWORKS = [
+    {"channel_multipliers": (1, 2), "blocks": 1, "attention_levels": (), "head_channels": 64, "embedding": 16},
+    {"channel_multipliers": (1, 2, 4), "blocks": 3, "attention_levels": (1, 2), "head_channels": 64, "embedding": 64},
+    {"channel_multipliers": (1, 3), "blocks": 2, "attention_levels": (0, 1), "head_channels": 8, "embedding": 32},
+    {"channel_multipliers": (2,), "blocks": 1, "attention_levels": (0,), "head_channels": 12, "embedding": 16},
+]
 
 
-def test_operations_are_those_of_the_convolutions_and_linear_layers() -> None:
-    """Two for each weight of a convolution at each pixel, and for each weight of a linear layer."""
-    network, flops = unet(), 0
-
-    def count(module: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
-        nonlocal flops
-        weight = module.weight.numel()  # type: ignore[union-attr, operator]
-        flops += 2 * weight * (output.shape[2] * output.shape[3] if output.dim() == 4 else 1)
-
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            module.register_forward_hook(count)
-    network(torch.zeros(1, 3, 8, 8), torch.zeros(1), torch.zeros(1, dtype=torch.long))
-    with torch.device("meta"):
-        assert network_cost(unet(), (3, 8, 8)).forward_flops == pytest.approx(flops)
-
-
-@pytest.mark.parametrize("attention_levels", [(), (0, 1)])
-def test_activations_are_what_autograd_keeps_on_a_real_device(attention_levels: tuple[int, ...]) -> None:
-    network = unet(attention_levels=attention_levels, head_channels=8)
-    weights = {parameter.data_ptr() for parameter in network.parameters()}
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("base_channels", [8, 20])
+def test_a_network_costs_what_torch_counts(network: dict[str, Any], base_channels: int) -> None:
+    shape, batch = (3, 16, 8), 4
+    unet = UNet(shape, 10, base_channels, **network)
+    weights = {parameter.data_ptr() for parameter in unet.parameters()}
     kept: list[torch.Tensor] = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor) or tensor, lambda tensor: tensor):
-        network(torch.randn(16, 3, 8, 8), torch.rand(16), torch.zeros(16, dtype=torch.long))
+
+    def remember(tensor: torch.Tensor) -> torch.Tensor:
+        kept.append(tensor)
+        return tensor
+
+    hooks = torch.autograd.graph.saved_tensors_hooks(remember, lambda tensor: tensor)
+    with FlopCounterMode(display=False) as counter, hooks:
+        unet(torch.randn(batch, *shape), torch.rand(batch), torch.zeros(batch, dtype=torch.long))
     sizes = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in kept}
-    real = sum(size for place, size in sizes.items() if place not in weights) / 16
+    cost = network_cost(shape, 10, base_channels, network)
+    assert cost.parameters == count_parameters(unet)
+    assert cost.forward_flops == counter.get_total_flops() / batch
+    activations = sum(size for place, size in sizes.items() if place not in weights) / batch
+    # Which kernel attends, and so what it keeps, is torch's to choose
+    assert cost.saved_bytes == pytest.approx(activations, rel=0.15 if network["attention_levels"] else 0.02)
+
+
+@pytest.mark.parametrize("base_channels", [16, 32, 64, 128, 192])
+def test_the_networks_of_the_paper_have_its_parameters(base_channels: int) -> None:
+    config = resolve(yaml.safe_load((CONFIG.parent / "cifar10.yaml").read_text()))
+    cost = network_cost((3, 32, 32), 10, base_channels, config["network"])
     with torch.device("meta"):
-        predicted = network_cost(unet(attention_levels=attention_levels, head_channels=8), (3, 8, 8)).saved_bytes
-    # The attention kernels of the two devices keep different things
-    assert predicted == pytest.approx(real, rel=0.02 if not attention_levels else 0.2)
+        assert cost.parameters == count_parameters(UNet((3, 32, 32), 10, base_channels, **config["network"]))
 
 
 def test_a_study_costs_what_its_runs_cost() -> None:
@@ -59,16 +63,31 @@ def test_a_study_costs_what_its_runs_cost() -> None:
     everything = runs(config)
     costs = study_cost(config, everything, (1, 8, 8), 10)
     assert {size: cost.runs for size, cost in costs.items()} == {8: 1, 16: 12, 24: 1}
-    with torch.device("meta"):
-        network = UNet((1, 8, 8), 10, 8, **config["network"])
-    forward = network_cost(network, (1, 8, 8)).forward_flops
-    assert costs[8].parameters == count_parameters(network)
+    network = network_cost((1, 8, 8), 10, 8, config["network"])
+    forward = network.forward_flops
+    assert costs[8].parameters == network.parameters
     assert costs[8].training_flops == pytest.approx(3 * forward * 16 * 1125)
-    evaluations = 13
-    assert costs[8].evaluation_flops == pytest.approx(forward * evaluations * (2 * 384 + 100 * 16))
+    evaluations = 20
+    assert costs[8].evaluation_flops == pytest.approx(forward * evaluations * (4 * 384 + 100 * 16))
     assert costs[8].sample_bytes == 2 * evaluations * 100 * 64
     total = together(costs.values())
     assert total.hours(1e-3) == pytest.approx((total.training_flops + total.evaluation_flops) / 1e9 / 3600)
+
+
+def test_what_is_not_sampled_kept_or_computed_at_once_costs_nothing() -> None:
+    study = yaml.safe_load(CONFIG.read_text())
+    whole = together(study_cost(resolve(study), runs(resolve(study)), (1, 8, 8), 10).values())
+    study["evaluation"]["sample_every"] = 2
+    study["training"] |= {"keep_states": False, "accumulate": 4}
+    sparing = together(study_cost(resolve(study), runs(resolve(study)), (1, 8, 8), 10).values())
+    assert sparing.sample_bytes == whole.sample_bytes / 2
+    assert sparing.loss_bytes == whole.loss_bytes
+    assert sparing.checkpoint_bytes == 0
+    assert sparing.memory_bytes < 0.7 * whole.memory_bytes
+    study["formulation"] |= {"guidance": 1, "label_dropout": 0.1}
+    guided = together(study_cost(resolve(study), runs(resolve(study)), (1, 8, 8), 10).values())
+    assert guided.evaluation_flops > 1.3 * sparing.evaluation_flops
+    assert guided.training_flops == pytest.approx(sparing.training_flops, rel=0.01)
 
 
 def test_the_estimate_is_printed_by_model_size(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,15 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from memsweep.config import resolve
-from memsweep.grid import expand, formulation_parameters, packs, runs, trajectory_parameters
+from memsweep.grid import (
+    chosen,
+    evaluation_parameters,
+    expand,
+    formulation_parameters,
+    packs,
+    runs,
+    trajectory_parameters,
+)
 from memsweep.run import AXES
 
 ROOT = Path(__file__).parents[1]
@@ -81,6 +89,7 @@ def test_run_ids_change_with_everything_that_changes_a_trajectory() -> None:
         {"training": {**study["training"], "ema_decay": 0.5}},
         {"training": {**study["training"], "budget": {"steps": 600}}},
         {"evaluation": {**study["evaluation"], "images": 100}},
+        {"evaluation": {**study["evaluation"], "surrogates": ["gaussian"]}},
     ):
         assert not set(ids(**changes)) & set(ids())
 
@@ -93,6 +102,18 @@ def test_an_option_that_is_off_leaves_no_trace_in_a_run_id() -> None:
         "name": "ddpm",
         "sampling_steps": 9,
     }
+
+
+def test_surrogates_leave_no_trace_in_a_run_id_where_there_are_none_and_have_no_order() -> None:
+    def parameters(surrogates: list[str]) -> dict[str, Any]:
+        study = default_study()
+        return evaluation_parameters(
+            resolve({**study, "evaluation": {**study["evaluation"], "surrogates": surrogates}})
+        )
+
+    assert set(parameters([])) == {"first", "per_decade", "images", "samples"}
+    assert parameters(["gaussian_mixture", "gaussian"]) == parameters(["gaussian", "gaussian_mixture"])
+    assert parameters(["gaussian"])["surrogates"] == ["gaussian"]
 
 
 def test_the_spelling_of_an_option_does_not_change_a_run_id() -> None:
@@ -121,3 +142,32 @@ def test_where_the_data_lie_does_not_change_a_run_id() -> None:
 def test_a_key_at_the_value_it_had_before_it_existed_is_no_part_of_a_run_id() -> None:
     parameters = trajectory_parameters(resolve(default_study()))
     assert parameters["dataset"] == {"name": "digits", "test_images": 500, "seed": 0}
+
+
+choice = st.fixed_dictionaries({}, optional=values)
+
+
+@given(products, choice, choice)
+def test_chosen_runs_match_only_and_not_exclude(
+    written: list[dict[str, list[Any]]], only: dict[str, list[Any]], exclude: dict[str, list[Any]]
+) -> None:
+    points = list(expand({"base": BASE, "products": written}))
+    kept = [point for point in points if chosen(point, {"only": only, "exclude": exclude})]
+    for point in points:
+        wanted = all(point[axis] in only.get(axis, [point[axis]]) for axis in AXES)
+        unwanted = all(point[axis] in exclude.get(axis, [point[axis]]) for axis in AXES)
+        assert (point in kept) == (wanted and not unwanted)
+
+
+def test_a_substudy_has_the_runs_of_its_own_choice_and_the_studys() -> None:
+    config = {
+        **default_study(),
+        "exclude": {"seed": [1]},
+        "substudies": {"small": {"only": {"train_size": [16, 32]}}, "base": {"exclude": {"train_size": [16, 64]}}},
+    }
+    whole = runs(resolve(config))
+    small = runs(resolve({**config, "substudy": "small"}))
+    assert {run.seed for run in whole} == {0}
+    assert small == [run for run in whole if run.train_size in (16, 32)]
+    base = runs(resolve({**config, "substudy": "base"}))
+    assert base == [run for run in whole if run.train_size not in (16, 64)]

@@ -7,9 +7,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from memsweep import tables
 from memsweep.errors import UserError
 from memsweep.files import replacing
-from memsweep.tables import SCHEMAS, read_table, write_table
+from memsweep.tables import SCHEMAS, read_parts, read_table, table_writer, write_table
 
 ONSETS = pd.DataFrame(
     {"run_id": ["a"], "definition": ["f_mem"], "step": [3.0], "censored": [False], "ci_low": [2.0], "ci_high": [np.inf]}
@@ -81,3 +82,52 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> 
         assert path.read_text() == "old"
     assert path.read_text() == "new"
     assert path.stat().st_mode & 0o777 == (tmp_path / "file").stat().st_mode & 0o777
+
+
+def many(folder: Path, count: int) -> list[Path]:
+    """Files of one row each, whose steps count up."""
+    paths = [folder / f"{number}" / "onsets.parquet" for number in range(count)]
+    for number, path in enumerate(paths):
+        write_table(path, "onsets", ONSETS.assign(step=float(number)))
+    return paths
+
+
+def test_many_files_are_read_in_their_order_and_written_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "ROW_GROUP", 7)
+    paths = many(tmp_path, 30)[::-1]
+    with table_writer(tmp_path / "all.parquet", "onsets") as writer:
+        for part in read_parts(paths, "onsets"):
+            writer.add(part)
+    assert list(read_table(tmp_path / "all.parquet", "onsets")["step"]) == list(range(29, -1, -1))
+    assert pq.ParquetFile(tmp_path / "all.parquet").num_row_groups == 5
+    assert pq.read_schema(tmp_path / "all.parquet").metadata[b"table"] == b"onsets"
+
+
+def test_a_table_without_rows_is_a_table(tmp_path: Path) -> None:
+    with table_writer(tmp_path / "none.parquet", "onsets"):
+        pass
+    assert read_table(tmp_path / "none.parquet", "onsets").empty
+
+
+def test_of_many_files_the_bad_one_is_named(tmp_path: Path) -> None:
+    paths = many(tmp_path, 12)
+    paths[8].write_bytes(paths[8].read_bytes()[:200])
+    with pytest.raises(UserError, match=f"{paths[8]}: not a whole Parquet file"):
+        list(read_parts(paths, "onsets"))
+    write_table(paths[8], "trajectories", pd.DataFrame(columns=SCHEMAS["trajectories"].names))
+    with pytest.raises(UserError, match=f"{paths[8]}: not a table of onsets: no column definition, censored"):
+        list(read_parts(paths, "onsets"))
+    paths[8].unlink()
+    with pytest.raises(UserError, match=f"{paths[8]}: no such file"):
+        list(read_parts(paths, "onsets"))
+
+
+def test_a_table_whose_parts_end_early_is_not_written(tmp_path: Path) -> None:
+    def write() -> None:
+        with table_writer(tmp_path / "all.parquet", "onsets") as writer:
+            writer.add(ONSETS)
+            raise UserError("no more")
+
+    with pytest.raises(UserError, match="no more"):
+        write()
+    assert not list(tmp_path.iterdir())

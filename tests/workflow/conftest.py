@@ -46,6 +46,13 @@ class Project:
     def results(self) -> Path:
         return self.folder / "results" / "tiny"
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """One in which Python finds the copy's library ahead of any other."""
+        others = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+        paths = os.pathsep.join([str(self.folder / "workflow"), *others])
+        return {**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
+
     def configure(self, **changes: Any) -> None:
         """Write the tiny study's config with whole sections replaced."""
         config = copy.deepcopy({**TINY, **changes})
@@ -53,12 +60,11 @@ class Project:
 
     def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run Snakemake with the copy's library; its output is in ``stdout``, both streams together."""
-        environment = {**os.environ, "PYTHONPATH": str(self.folder / "workflow"), "PYTHONDONTWRITEBYTECODE": "1"}
         command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments, "--configfile", "config/tiny.yaml"]
         result = subprocess.run(
             command,
             cwd=self.folder,
-            env=environment,
+            env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -83,10 +89,9 @@ class Project:
         return Project(folder)
 
 
-@pytest.fixture(scope="session")
-def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project whose tiny study has been run; tests take copies of it."""
-    folder = tmp_path_factory.mktemp("project")
+def new_project(folder: Path) -> Project:
+    """A copy of the project whose tiny study has not been run."""
+    folder.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
         if (ROOT / part).is_dir():
             shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
@@ -94,6 +99,13 @@ def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
             shutil.copy2(ROOT / part, folder / part)
     project = Project(folder)
     project.configure()
+    return project
+
+
+@pytest.fixture(scope="session")
+def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose tiny study has been run; tests take copies of it."""
+    project = new_project(tmp_path_factory.mktemp("project"))
     project.snakemake()
     return project
 

@@ -26,16 +26,36 @@ Arguments = argparse.Namespace
 
 def prepare(settings: Settings, files: Arguments) -> None:
     from .datasets import prepare
+    from .images import read_images
+    from .retraining import guard_data, read_records
 
     prepare(settings, files.output)
+    records = read_records(path.parent for path in sorted(files.trained.rglob("trained.json")))
+    guard_data(read_images(files.output).data_hash, records, files.retrain_at_most)
+
+
+def surrogates(settings: Settings, files: Arguments) -> None:
+    from .surrogate import write_surrogates
+
+    write_surrogates(settings["surrogates"], files.images, files.output)
+
+
+def baselines(settings: Settings, files: Arguments) -> None:
+    from .baselines import write_baselines
+
+    write_baselines(settings, files.images, files.surrogates, files.output)
 
 
 def train(settings: Settings, files: Arguments) -> None:
     from .members import Way
     from .packs import train_pack
+    from .retraining import record_pack
+    from .tables import read_table
 
     way = Way(**{name: getattr(files, name) for name in Way.__dataclass_fields__})
-    train_pack(settings, files.images, files.checkpoints, files.output, way)
+    train_pack(settings, files.images, files.checkpoints, files.output, way, files.surrogates)
+    runs = read_table(files.output / "runs.parquet", "runs")
+    record_pack(settings, {key: str(runs[key].iloc[0]) for key in ("code_version", "data_hash")}, files.output)
 
 
 def classifier(settings: Settings, files: Arguments) -> None:
@@ -67,8 +87,7 @@ def analyse(settings: Settings, files: Arguments) -> None:
 
     losses = [files.train / job / "losses.parquet" for job in settings["jobs"]]
     neighbours = [files.measured / job / "neighbours.parquet" for job in settings["jobs"]]
-    onsets, scaling, peaks = (files.output / f"{table}.parquet" for table in ("onsets", "scaling", "peaks"))
-    analyse(settings, files.tables, losses, neighbours, onsets, scaling, peaks)
+    analyse(settings, files.tables, losses, neighbours, files.output)
 
 
 def _say(message: str) -> None:
@@ -134,8 +153,19 @@ def estimate(arguments: Arguments) -> None:
     print_estimate(arguments.study, arguments.tflops)
 
 
+def usage(arguments: Arguments) -> None:
+    from .usage import print_usage
+
+    print_usage(arguments.study)
+
+
+# What is asked of a study's file, and is no stage of it
+COMMANDS: dict[str, Callable[[Arguments], None]] = {"estimate": estimate, "usage": usage}
+
 STAGES: dict[str, tuple[Callable[[Settings, Arguments], None], str, Sequence[str]]] = {
     "prepare": (prepare, "the dataset as an image table", ["output"]),
+    "surrogates": (surrogates, "Gaussian surrogates of the dataset", ["images", "output"]),
+    "baselines": (baselines, "losses that need no training", ["images", "surrogates", "output"]),
     "train": (train, "the runs of one pack", ["images", "checkpoints", "output"]),
     "classifier": (classifier, "the study's own classifier", ["images", "output"]),
     "features": (features, "features of every image in one space", ["images", "classifier", "cache", "output"]),
@@ -179,11 +209,18 @@ def parse(arguments: Sequence[str] | None) -> Arguments:
     cost = stages.add_parser("estimate", help=purpose, description=f"Says {purpose}.")
     cost.add_argument("study", type=Path, help="the study's YAML file")
     cost.add_argument("--tflops", type=float, default=1.0, help="10^12 operations a second that the device sustains")
+    purpose = "what training jobs asked for, beside what they used"
+    used = stages.add_parser("usage", help=purpose, description=f"Says {purpose}.")
+    used.add_argument("study", type=Path, help="the study's YAML file")
     for name, (_, purpose, files) in STAGES.items():
         stage = stages.add_parser(name, help=purpose, description=f"Makes {purpose}.")
         for file in files:
             stage.add_argument(f"--{file}", type=Path, required=True)
+        if name == "prepare":
+            stage.add_argument("--trained", type=Path, default=Path(), help="folder of what was trained on the images")
+            stage.add_argument("--retrain-at-most", type=int, default=0)
         if name == "train":
+            stage.add_argument("--surrogates", type=Path)
             _add_way(stage)
         if name in ("learn_unit", "learn_network"):
             stage.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
@@ -226,8 +263,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one stage; returns the exit status."""
     files = parse(arguments)
     try:
-        if files.stage == "estimate":
-            estimate(files)
+        if files.stage in COMMANDS:
+            COMMANDS[files.stage](files)
         else:
             STAGES[files.stage][0](read_settings(), files)
     except Interrupted:

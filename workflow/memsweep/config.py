@@ -6,7 +6,7 @@ import difflib
 import functools
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +16,7 @@ from jsonschema.exceptions import ValidationError
 
 from .catalogue import describe
 from .errors import UserError
-from .grid import expand
+from .grid import chosen, expand
 from .run import AXES
 from .schedule import evaluation_steps
 
@@ -25,6 +25,9 @@ Config = dict[str, Any]
 
 # What can be studied, by the config's ``kind``: each has its schema.
 KINDS = ("sweep", "mixed_cumulant")
+
+# Values of an image (64x64 grey, or 36x36 RGB) up to which its full covariance is a matter of minutes.
+LARGEST_SURROGATE = 4096
 
 
 @functools.cache
@@ -58,6 +61,7 @@ def resolve(config: Mapping[str, Any], files: list[Path] | None = None) -> Confi
             is accepted.
     """
     config = _with_scientific_numbers(config)
+    config = {key: _with_numbers(value) if key in ("only", "exclude") else value for key, value in config.items()}
     problems = list(_file_problems(files or []))
     resolved: Config = {}
     kind = config.get("kind", "sweep")
@@ -82,6 +86,17 @@ def _with_scientific_numbers(value: Any) -> Any:
         return [_with_scientific_numbers(item) for item in value]
     if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
         return float(value)
+    return value
+
+
+def _with_numbers(value: Any) -> Any:
+    """Read the numbers of a choice of runs, which Snakemake's ``--config`` hands over as text."""
+    if isinstance(value, Mapping):
+        return {key: _with_numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_with_numbers(item) for item in value]
+    if isinstance(value, str) and re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)", value):
+        return int(value) if value.lstrip("+-").isdigit() else float(value)
     return value
 
 
@@ -204,6 +219,7 @@ def _grid_problems(config: Config) -> Iterator[str]:
         if missing:
             yield f"grid.products[{number}]: no value for {', '.join(missing)}; give it here or in grid.base"
             return
+    yield from _choice_problems(config)
     for point in expand(grid):
         if point["train_size"] > available:
             less = "" if facts.test else f" less {dataset['test_images']} for testing"
@@ -234,6 +250,12 @@ def _grid_problems(config: Config) -> Iterator[str]:
             f"network.attention_levels: found {config['network']['attention_levels']}; accepted are levels "
             f"0 to {levels - 1}, as channel_multipliers has {levels}"
         )
+    values = facts.channels * facts.height * facts.width
+    if config["evaluation"]["surrogates"] and values > LARGEST_SURROGATE:
+        yield (
+            f"evaluation.surrogates: found {config['evaluation']['surrogates']} for images of {values} values; "
+            f"accepted is [] beyond {LARGEST_SURROGATE} values, where full covariances take too long"
+        )
     yield from _metrics_problems(config["metrics"])
     yield from _figures_problems(config)
 
@@ -251,6 +273,32 @@ def _figures_problems(config: Config) -> Iterator[str]:
         if panel not in measured:
             needed = "metrics.spaces with sscd" if panel == "sscd_score" else f"metrics.distances with {panel}"
             yield f"figures.panels: found {panel}; accepted is what is measured, and this needs {needed}"
+
+
+def _choice_problems(config: Config) -> Iterator[str]:
+    """Values that are not on the grid, a substudy that has no name, and choices that leave nothing."""
+    named = config["substudies"]
+    if config.get("substudy", next(iter(named), None)) not in (*named, None):
+        accepted = f"one of {', '.join(named)}" if named else "a name listed under substudies, and there is none"
+        yield f"substudy: found {config['substudy']!r}; accepted is {accepted}"
+        return
+    points = list(expand(config["grid"]))
+    on_grid = {axis: sorted({point[axis] for point in points}) for axis in AXES}
+    for place, part in [("", config), *((f"substudies.{name}.", part) for name, part in named.items())]:
+        unknown = list(_values_off_the_grid(place, part, on_grid))
+        yield from unknown
+        if not unknown and not any(chosen(point, config) and chosen(point, part) for point in points):
+            where = place.rstrip(".") or "only, exclude"
+            yield f"{where}: no run of the grid is left; accepted is a choice of at least one"
+
+
+def _values_off_the_grid(place: str, part: Mapping[str, Any], on_grid: Mapping[str, Sequence[float]]) -> Iterator[str]:
+    for key in ("only", "exclude"):
+        for axis, values in part.get(key, {}).items():
+            unknown = [value for value in values if value not in on_grid[axis]]
+            if unknown:
+                found, accepted = (", ".join(f"{value:g}" for value in listed) for listed in (unknown, on_grid[axis]))
+                yield f"{place}{key}.{axis}: found {found}; accepted are values of the grid, {accepted}"
 
 
 def _formulation_problems(formulation: Mapping[str, Any]) -> Iterator[str]:

@@ -1,18 +1,17 @@
-"""What a study will cost, before anything is spent: floating-point operations, memory, disk and hours."""
+"""What a study will cost, before anything is spent: floating-point operations, memory, disk and hours.
+
+Counted from the shape of the network alone, so that the workflow can ask for time and memory
+without loading torch.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
-
 from .run import Run
-from .schedule import evaluation_steps
-from .unet import UNet, count_parameters
+from .schedule import evaluation_steps, sampled_steps
 
 FLOAT = 4  # bytes of a float32
 # Weights, gradients, Adam's two moments and the averaged weights are on the device while training
@@ -67,50 +66,149 @@ class Cost:
         return (self.training_flops + self.evaluation_flops) / (tflops * 1e12) / 3600
 
 
-def network_cost(network: UNet, image_shape: tuple[int, int, int]) -> NetworkCost:
-    """Count a network's operations and activations, without data and without memory.
+class _Count:
+    """Adds up parameters, operations and saved values of layers, each at a number of pixels."""
+
+    def __init__(self, embedding: int) -> None:
+        self.embedding = embedding
+        self.parameters = 0
+        self.operations = 0
+        self.saved = 0
+
+    def keep(self, channels: int, pixels: int) -> None:
+        """Values that the backward pass needs."""
+        self.saved += channels * pixels
+
+    def linear(self, inputs: int, outputs: int) -> None:
+        self.parameters += (inputs + 1) * outputs
+        self.operations += 2 * inputs * outputs
+
+    def convolution(self, inputs: int, outputs: int, width: int, pixels: int) -> None:
+        """A convolution with its input, which it keeps; ``pixels``: of the output."""
+        self.parameters += (width**2 * inputs + 1) * outputs
+        self.operations += 2 * width**2 * inputs * outputs * pixels
+
+    def norm(self, channels: int, pixels: int) -> None:
+        """A group normalisation with scale and shift, which keeps its input."""
+        self.parameters += 2 * channels
+        self.keep(channels, pixels)
+
+    def conditioned_norm(self, channels: int, pixels: int) -> None:
+        """Its scale and shift are linear in the embedding; the input, the normalised input and 1 + scale are kept."""
+        self.linear(self.embedding, 2 * channels)
+        self.keep(2 * channels, pixels)
+        self.keep(channels, 1)
+
+    def activation(self, channels: int, pixels: int) -> None:
+        """SiLU before a convolution: its input and its output, that of the convolution, are kept."""
+        self.keep(2 * channels, pixels)
+
+    def residual_block(self, inputs: int, outputs: int, pixels: int) -> None:
+        self.norm(inputs, pixels)
+        self.activation(inputs, pixels)
+        self.convolution(inputs, outputs, 3, pixels)
+        self.conditioned_norm(outputs, pixels)
+        self.activation(outputs, pixels)
+        self.convolution(outputs, outputs, 3, pixels)
+        if inputs != outputs:
+            self.convolution(inputs, outputs, 1, pixels)
+
+    def attention(self, channels: int, pixels: int, head_channels: int) -> None:
+        """Kept are queries, keys and values, the first two also scaled, the weights of each head, and the result.
+
+        Kernels that work the weights out again on the way back keep less.
+        """
+        heads = max(1, channels // head_channels)
+        while channels % heads:
+            heads -= 1
+        self.norm(channels, pixels)
+        self.convolution(channels, 3 * channels, 1, pixels)
+        self.convolution(channels, channels, 1, pixels)
+        self.operations += 4 * channels * pixels**2
+        self.keep(7 * channels, pixels)
+        self.keep(heads * pixels, pixels)
+
+
+def network_cost(
+    image_shape: tuple[int, int, int], labels: int, base_channels: int, network: Mapping[str, Any]
+) -> NetworkCost:
+    """Count the operations and activations of the U-Net of `unet.UNet`.
 
     Args:
-        network: on the device ``meta``.
         image_shape: (channels, height, width).
+        labels: number of labels.
+        base_channels: channels of the first level.
+        network: the config's section of that name.
     """
-    images, time = torch.zeros(2, *image_shape, device="meta"), torch.zeros(2, device="meta")
-    label = torch.zeros(2, dtype=torch.long, device="meta")
-    weights = {_storage(parameter) for parameter in network.parameters()}
-    kept: list[Tensor] = []  # alive, so that no storage is given out twice
+    channels, height, width = image_shape
+    widths = [base_channels * multiplier for multiplier in network["channel_multipliers"]]
+    pixels = [height * width // 4**level for level in range(len(widths))]
+    attended: Sequence[int] = network["attention_levels"]
+    count = _Count(network["embedding"])
 
-    def remember(tensor: Tensor) -> Tensor:
-        kept.append(tensor)
-        return tensor
+    count.parameters += labels * count.embedding
+    count.linear(count.embedding, count.embedding)
+    count.linear(count.embedding, count.embedding)
+    count.keep(5 * count.embedding, 1)
+    count.keep(channels, pixels[0])
+    count.convolution(channels, widths[0], 3, pixels[0])
 
-    with FlopCounterMode(display=False) as counter, torch.autograd.graph.saved_tensors_hooks(remember, lambda t: t):
-        network(images, time, label)
-    saved = {_storage(tensor): tensor.untyped_storage().nbytes() for tensor in kept}
-    activations = sum(size for storage, size in saved.items() if storage not in weights)
-    return NetworkCost(count_parameters(network), counter.get_total_flops() / 2, activations / 2)
+    def stage(inputs: int, level: int, attention: bool) -> None:
+        count.residual_block(inputs, widths[level], pixels[level])
+        if attention:
+            count.attention(widths[level], pixels[level], network["head_channels"])
 
+    skips = [widths[0]]
+    for level, outputs in enumerate(widths):
+        for _ in range(network["blocks"]):
+            stage(outputs, level, level in attended)
+            skips.append(outputs)
+        if level + 1 < len(widths):
+            count.conditioned_norm(outputs, pixels[level])
+            count.keep(outputs, pixels[level])
+            count.convolution(outputs, widths[level + 1], 3, pixels[level + 1])
+            skips.append(widths[level + 1])
 
-def _storage(tensor: Tensor) -> int:
-    """What tells apart the memory of two tensors, also on the device ``meta``."""
-    return tensor.untyped_storage()._cdata
+    last = len(widths) - 1
+    stage(widths[last], last, last in attended)
+    stage(widths[last], last, False)
+
+    current = widths[last]
+    for level in reversed(range(len(widths))):
+        for _ in range(network["blocks"] + 1):
+            stage(current + skips.pop(), level, level in attended)
+            current = widths[level]
+        if level > 0:
+            count.conditioned_norm(current, pixels[level])
+            count.keep(current, pixels[level - 1])
+            count.convolution(current, current, 3, pixels[level - 1])
+
+    count.norm(widths[0], pixels[0])
+    count.activation(widths[0], pixels[0])
+    count.convolution(widths[0], channels, 3, pixels[0])
+    return NetworkCost(count.parameters, count.operations, FLOAT * count.saved)
 
 
 def run_cost(config: Mapping[str, Any], run: Run, network: NetworkCost, image_bytes: int) -> Cost:
     """The cost of one run of a resolved configuration; ``image_bytes``: uint8 values of one image."""
     evaluation, training = config["evaluation"], config["training"]
-    evaluations = len(evaluation_steps(training["budget"], evaluation, run.train_size, run.batch_size))
-    sampled = evaluation["samples"] * config["formulation"]["sampling_steps"]
-    forward_passes = evaluations * (2 * evaluation["images"] + sampled)
+    schedule = training["budget"], evaluation, run.train_size, run.batch_size
+    evaluations, sampled = len(evaluation_steps(*schedule)), len(sampled_steps(*schedule))
+    samples = sampled * evaluation["samples"]
+    losses = evaluations * (2 + len(evaluation["surrogates"])) * evaluation["images"]
+    # Guidance asks the network twice
+    passes_a_sample = config["formulation"]["sampling_steps"] * (2 if config["formulation"]["guidance"] else 1)
+    forward_passes = losses + samples * passes_a_sample
     return Cost(
         runs=1,
         parameters=network.parameters,
         training_flops=FORWARD_PASSES_A_STEP * network.forward_flops * run.batch_size * run.max_steps,
         evaluation_flops=network.forward_flops * forward_passes,
-        memory_bytes=training_memory(network, run.batch_size),
-        checkpoint_bytes=COPIES_ON_DISK * FLOAT * network.parameters,
+        memory_bytes=training_memory(network, -(-run.batch_size // training["accumulate"])),
+        checkpoint_bytes=COPIES_ON_DISK * FLOAT * network.parameters * training["keep_states"],
         # Once in the checkpoint folder and once in the pack's table
-        sample_bytes=2 * evaluations * evaluation["samples"] * image_bytes,
-        loss_bytes=2 * evaluations * 2 * evaluation["images"] * LOSS_BYTES,
+        sample_bytes=2 * samples * image_bytes,
+        loss_bytes=2 * losses * LOSS_BYTES,
     )
 
 
@@ -139,8 +237,7 @@ def study_cost(
     for run in runs:
         size = run.base_channels
         if size not in networks:
-            with torch.device("meta"):
-                networks[size] = network_cost(UNet(image_shape, classes, size, **config["network"]), image_shape)
+            networks[size] = network_cost(image_shape, classes, size, config["network"])
         one = run_cost(config, run, networks[size], channels * height * width)
         costs[size] = together([costs[size], one]) if size in costs else one
     return costs

@@ -1,4 +1,4 @@
-"""Expands a grid into runs, and groups runs into packs."""
+"""Expands a grid into runs, chooses among them, and groups them into packs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import hashlib
 import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 from .run import AXES, Run
@@ -82,7 +81,9 @@ def evaluation_parameters(config: Mapping[str, Any]) -> dict[str, Any]:
     """What decides the numbers of an evaluation; into how many noise levels they are put is a later matter."""
     evaluation = config["evaluation"]
     always = {key: evaluation[key] for key in ("first", "per_decade", "images", "samples")}
-    return {**always, **_switched_on("evaluation", evaluation)}
+    # In whichever order they are written, and without a trace where there are none, as an option that is off
+    surrogates = {"surrogates": sorted(evaluation["surrogates"])} if evaluation["surrogates"] else {}
+    return {**always, **surrogates, **_switched_on("evaluation", evaluation)}
 
 
 def training_parameters(training: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,11 +97,37 @@ def formulation_parameters(formulation: Mapping[str, Any]) -> dict[str, Any]:
     return {**parameters, **_switched_on("formulation", formulation)}
 
 
+def choices(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The parts of a resolved configuration that choose among the runs of its grid.
+
+    Yields:
+        Where it stands (empty for the study itself, the name of the substudy in use with a dot
+        behind it), and a mapping with ``only`` and ``exclude``, either of which may be missing.
+    """
+    yield "", config
+    if "substudy" in config:
+        name = config["substudy"]
+        yield f"substudies.{name}.", config["substudies"][name]
+
+
+def chosen(point: Mapping[str, Any], choice: Mapping[str, Any]) -> bool:
+    """Whether a point of the grid is kept: each axis of ``only`` has one of its values, and not so with ``exclude``."""
+    only, exclude = choice.get("only"), choice.get("exclude")
+    return (only is None or _matches(point, only)) and not (exclude is not None and _matches(point, exclude))
+
+
+def _matches(point: Mapping[str, Any], values: Mapping[str, Sequence[float]]) -> bool:
+    return all(point[axis] in wanted for axis, wanted in values.items())
+
+
 def runs(config: Mapping[str, Any]) -> list[Run]:
-    """The runs of a resolved configuration, each with its run id."""
+    """The runs that a resolved configuration chooses of its grid, each with its run id."""
     shared = trajectory_parameters(config)
+    filters = [choice for _, choice in choices(config)]
     result = []
     for point in expand(config["grid"]):
+        if not all(chosen(point, choice) for choice in filters):
+            continue
         text = json.dumps({**shared, **point}, sort_keys=True)
         run_id = hashlib.sha256(text.encode()).hexdigest()[:12]
         schedule = evaluation_steps(
@@ -119,7 +146,6 @@ def packs(all_runs: Sequence[Run], packed_axes: Sequence[str]) -> dict[str, list
     path_axes = [axis for axis in AXES if axis not in packed_axes]
     grouped: dict[str, list[Run]] = {}
     for run in all_runs:
-        values = asdict(run)
-        path = "/".join(f"{axis}={values[axis]!r}" for axis in path_axes) or "all"
+        path = "/".join(f"{axis}={getattr(run, axis)!r}" for axis in path_axes) or "all"
         grouped.setdefault(path, []).append(run)
     return grouped

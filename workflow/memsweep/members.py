@@ -20,7 +20,7 @@ from .progress import TrainingProgress
 from .run import Run
 from .schedule import evaluation_steps, sampled_steps
 from .stopping import StoppingRule, Watch
-from .training import DeviceImages, Trainer, TrainingOptions, build_network
+from .training import DeviceImages, Trainer, TrainingOptions
 
 FINISHED, DIVERGED, MEMORISED = "finished", "diverged", "memorised"
 
@@ -154,10 +154,9 @@ class Workshop:
 
     def memory(self, run: Run) -> int:
         """Bytes that training the run takes, about: its state, and the activations of a batch."""
-        with torch.device("meta"):
-            network = build_network(self.data, run, self.settings["network"], self.formulation)
         height, width, channels = self.data.shape
-        cost = network_cost(network, (channels, height, width))
+        shape, labels = (channels, height, width), self.formulation.labels
+        cost = network_cost(shape, labels, run.base_channels, self.settings["network"])
         parts = self.options.accumulate
         return int(training_memory(cost, -(-run.batch_size // parts)))
 

@@ -32,6 +32,7 @@ class Study:
         config: the configuration with every default filled in.
         kind: what is studied.
         name: name of the study, that of its results folder.
+        place: folder below ``results`` that receives tables and figures.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -39,6 +40,7 @@ class Study:
         self.config = config
         self.kind: str = config["kind"]
         self.name: str = config["study"]
+        self.place: str = self.name
 
     def _section(self, *names: str) -> dict[str, Any]:
         return {name: self.config[name] for name in names}

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
-from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from .grid import evaluation_parameters, packs, runs, training_parameters
+from .requests import Request, Requests
+from .retraining import guard, read_records, retraining
 from .run import AXES, Run
 from .study import Study, canonical
 
@@ -23,6 +26,8 @@ class Sweep(Study):
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config)
+        if "substudy" in config:
+            self.place = f"{self.name}/substudies/{config['substudy']}"
         self.runs = runs(config)
         self.packs = packs(self.runs, config["pack"])
 
@@ -35,6 +40,11 @@ class Sweep(Study):
     def axes(self) -> list[str]:
         """The axes, seeds aside, on which the grid takes more than one value."""
         return [axis for axis in SWEPT_AXES if len({getattr(run, axis) for run in self.runs}) > 1]
+
+    @property
+    def surrogates(self) -> list[str]:
+        """The surrogates on which runs are evaluated."""
+        return sorted(self.config["evaluation"]["surrogates"])
 
     def sheet_run(self) -> tuple[str, Run]:
         """Job path and run of the sample sheet: the first run that takes the most values of ``grid.base``."""
@@ -54,9 +64,41 @@ class Sweep(Study):
             }
         evaluation = evaluation_parameters(self.config)
         sections = self._section("network", "formulation")
-        runs_ = [asdict(run) for run in self.packs[job]]
+        runs_ = [vars(run) for run in self.packs[job]]
         changing = {"dataset": self.dataset(), "training": training, "evaluation": evaluation}
         return canonical({"runs": runs_, **sections, **changing})
+
+    def baselines(self) -> str:
+        """Settings of ``baselines``."""
+        evaluation = {key: self.config["evaluation"][key] for key in ("images", "noise_levels")}
+        sizes = sorted({run.train_size for run in self.runs})
+        details = {"train_sizes": sizes, "surrogates": self.surrogates, **evaluation}
+        return canonical({**details, **self._section("formulation", "confidence")})
+
+    @functools.cached_property
+    def requests(self) -> Requests:
+        """What training jobs ask of a cluster."""
+        return Requests(self.config)
+
+    def request(self, job: str, attempt: int) -> Request:
+        """What one training job asks of a cluster at an attempt of it."""
+        return self.requests(self.packs[job], attempt)
+
+    def guard(self, jobs: list[str], results: Path, code_version: str) -> None:
+        """Stop before these packs train more finished runs again than the config accepts.
+
+        Args:
+            jobs: job paths of the packs that are about to be trained.
+            results: the study's results.
+            code_version: fingerprint of the training code.
+
+        Raises:
+            UserError: they would.
+        """
+        records = read_records(results / "train" / job for job in jobs)
+        found = retraining(self.config, self.runs, records, code_version, results / "checkpoints")
+        tflops = self.config["requests"]["tflops"]
+        guard(found, self.requests.hours(found.runs), tflops, self.config["retrain_at_most"])
 
     def way(self) -> str:
         """How ``train`` trains, as options of its command: it changes no number, and so makes no run stale."""
@@ -98,15 +140,15 @@ class Sweep(Study):
 
     def analyse(self) -> str:
         """Settings of ``analyse``."""
-        threshold = {"f_mem_threshold": self.config["metrics"]["f_mem_threshold"]}
-        return canonical({"jobs": self.jobs, **self.config["onset"], **threshold, **self._section("confidence")})
+        details = {"f_mem_threshold": self.config["metrics"]["f_mem_threshold"], "surrogates": self.surrogates}
+        return canonical({"jobs": self.jobs, **self.config["onset"], **details, **self._section("confidence")})
 
     def figure(self, name: str, *keys: str, **details: Any) -> str:
         """Settings of a figure: of the config's ``figures`` (and ``thresholds``, ``confidence``) the given keys."""
         onset = self.config["onset"]
         shared = {
             **self.config["figures"],
-            "thresholds": {key: onset[key] for key in ("loss_gap_absolute", "loss_gap_relative", "f_mem")},
+            "thresholds": {key: onset[key] for key in ("loss_gap_absolute", "loss_gap_relative", "f_mem", "departure")},
             "f_mem_threshold": self.config["metrics"]["f_mem_threshold"],
             "confidence": self.config["confidence"],
             "formulation": self.config["formulation"]["name"],

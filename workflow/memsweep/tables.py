@@ -7,11 +7,13 @@ table explains itself wherever it is read.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from .errors import UserError
@@ -24,7 +26,12 @@ def _column(name: str, kind: pa.DataType, meaning: str, unit: str = "") -> pa.Fi
 
 _RUN = _column("run_id", pa.string(), "hash of every parameter that can change the run's trajectory")
 _STEP = _column("step", pa.int64(), "optimiser steps taken", "steps")
-_SPLIT = _column("split", pa.string(), "train: images the run is trained on; test: held-out images")
+_SPLIT = _column(
+    "split",
+    pa.string(),
+    "train: images the run is trained on; test: held-out images; gaussian, gaussian_mixture: draws from the "
+    "Gaussian of all training images, or of those of each class, that stand in for the test images",
+)
 _LABEL = _column("label", pa.int64(), "class of the image")
 
 
@@ -258,6 +265,19 @@ SCHEMAS: dict[str, pa.Schema] = {
             _column("image", pa.binary(), "pixels, uint8; shape and channel order in the schema metadata"),
         ]
     ),
+    "surrogates": pa.schema(
+        [
+            _column("split", pa.string(), "gaussian or gaussian_mixture: whose draws"),
+            _column("index", pa.int64(), "position in the split; stands in for the test image there"),
+            _column("label", pa.int64(), "class shown to the network: that of the test image"),
+            _column(
+                "pixels",
+                pa.list_(pa.float32()),
+                "the image, neither rounded nor clipped; shape and channel order in the schema metadata",
+                "pixel values in 0 ... 255",
+            ),
+        ]
+    ),
     "features": pa.schema(
         [
             _SPLIT,
@@ -289,6 +309,32 @@ SCHEMAS: dict[str, pa.Schema] = {
             *_interval("loss"),
         ]
     ),
+    "baselines": pa.schema(
+        [
+            _column(
+                "estimator",
+                pa.string(),
+                "the distribution under which it is the best denoiser: gaussian (the Wiener filter) or "
+                "gaussian_mixture, of all training images, or empirical, the first train_size training images",
+            ),
+            _column(
+                "train_size", pa.int64(), "training images N that the loss depends on; null where on none", "images"
+            ),
+            _SPLIT,
+            _column("noise_level", pa.float64(), "middle of the bin of times; null where over all times"),
+            _column("loss", pa.float64(), "mean squared error a pixel, on the noisy images that runs are evaluated on"),
+            *_interval("loss"),
+        ]
+    ),
+    "excess": pa.schema(
+        [
+            _RUN,
+            _STEP,
+            _column("surrogate", pa.string(), "gaussian or gaussian_mixture"),
+            _column("excess", pa.float64(), "loss on the surrogate over loss on the test images, minus 1"),
+            *_interval("excess"),
+        ]
+    ),
     "metrics": pa.schema(
         [
             _RUN,
@@ -310,9 +356,19 @@ SCHEMAS: dict[str, pa.Schema] = {
     "onsets": pa.schema(
         [
             _RUN,
-            _column("definition", pa.string(), "test_loss_minimum, loss_gap_absolute, loss_gap_relative or f_mem"),
-            _column("step", pa.float64(), "onset of memorisation; the run's last step where censored", "steps"),
-            _column("censored", pa.bool_(), "the run ended before the onset"),
+            _column(
+                "definition",
+                pa.string(),
+                "of memorisation: test_loss_minimum, loss_gap_absolute, loss_gap_relative or f_mem; of the departure "
+                "from means and covariances of all images: departure, or of each class: departure_mixture",
+            ),
+            _column(
+                "step",
+                pa.float64(),
+                "the onset; where censored the run's last step, for a departure that of its lowest test loss",
+                "steps",
+            ),
+            _column("censored", pa.bool_(), "the run ended, or memorised, before the onset"),
             *_interval("step"),
         ]
     ),
@@ -332,6 +388,16 @@ SCHEMAS: dict[str, pa.Schema] = {
             _column("value", pa.float64(), "the distance, or share of copies a factor of ten in steps; NaN if unknown"),
             *_interval("value"),
             _column("censored", pa.bool_(), "the run ended before the onset: no rate, and the best of the whole run"),
+        ]
+    ),
+    "usage": pa.schema(
+        [
+            _column("job", pa.string(), "job path of the pack"),
+            _column("runs", pa.int64(), "runs of the pack"),
+            _column("requested_minutes", pa.float64(), "time that the job asks for at its first attempt", "minutes"),
+            _column("used_minutes", pa.float64(), "time that its last attempt took", "minutes"),
+            _column("requested_mb", pa.float64(), "memory that the job asks for at its first attempt", "10^6 bytes"),
+            _column("used_mb", pa.float64(), "largest resident size of the job's processes", "10^6 bytes"),
         ]
     ),
     "scaling": pa.schema(
@@ -354,6 +420,56 @@ def image_shape(metadata: Mapping[str, str]) -> tuple[int, int, int]:
     return height, width, channels
 
 
+# Rows of a row group: large enough to read fast, small enough for any memory
+ROW_GROUP = 500_000
+
+
+class TableWriter:
+    """Writes a table part by part; what it holds in memory is less than a row group."""
+
+    def __init__(self, file: Path, schema: pa.Schema) -> None:
+        self.schema = schema
+        self._file = pq.ParquetWriter(file, schema, compression="zstd")
+        self._waiting: list[pa.Table] = []
+        self._rows = 0
+
+    def add(self, data: pd.DataFrame | pa.Table) -> None:
+        """Append rows: the columns of the schema, in any order; errors as in `write_table`."""
+        if isinstance(data, pd.DataFrame):
+            part = pa.Table.from_pandas(data[self.schema.names], schema=self.schema, preserve_index=False)
+            part = part.replace_schema_metadata(self.schema.metadata)
+        else:
+            part = data.select(self.schema.names).cast(self.schema)
+        self._waiting.append(part)
+        self._rows += len(part)
+        if self._rows >= ROW_GROUP:
+            self._write()
+
+    def _write(self) -> None:
+        self._file.write_table(pa.concat_tables(self._waiting))
+        self._waiting, self._rows = [], 0
+
+    def close(self) -> None:
+        """Write what is left."""
+        if self._waiting:
+            self._write()
+        self._file.close()
+
+
+@contextmanager
+def table_writer(path: Path, name: str, metadata: Mapping[str, str] | None = None) -> Iterator[TableWriter]:
+    """A table to be written part by part, whole or not at all; arguments as in `write_table`."""
+    schema = SCHEMAS[name].with_metadata({"table": name, **(metadata or {})})
+    if "image" in schema.names:
+        size = math.prod(image_shape(metadata or {}))
+        position = schema.get_field_index("image")
+        schema = schema.set(position, schema.field(position).with_type(pa.binary(size)))
+    with replacing(path) as temporary:
+        writer = TableWriter(temporary, schema)
+        yield writer
+        writer.close()
+
+
 def write_table(
     path: Path, name: str, data: pd.DataFrame | pa.Table, metadata: Mapping[str, str] | None = None
 ) -> None:
@@ -370,18 +486,8 @@ def write_table(
         KeyError: a column is missing.
         pyarrow.ArrowInvalid: a column cannot be held by its type.
     """
-    schema = SCHEMAS[name].with_metadata({"table": name, **(metadata or {})})
-    if "image" in schema.names:
-        size = math.prod(image_shape(metadata or {}))
-        position = schema.get_field_index("image")
-        schema = schema.set(position, schema.field(position).with_type(pa.binary(size)))
-    if isinstance(data, pd.DataFrame):
-        table = pa.Table.from_pandas(data[schema.names], schema=schema, preserve_index=False)
-        table = table.replace_schema_metadata(schema.metadata)
-    else:
-        table = data.select(schema.names).cast(schema)
-    with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
+    with table_writer(path, name, metadata) as writer:
+        writer.add(data)
 
 
 def read_arrow(path: Path, name: str) -> pa.Table:
@@ -402,6 +508,32 @@ def read_arrow(path: Path, name: str) -> pa.Table:
     if missing:
         raise UserError(f"{path}: not a table of {name}: no column {', '.join(missing)}")
     return table
+
+
+# Files of a dataset that are read ahead of the one in use: what many files take in memory at once
+READ_AHEAD = 4
+
+
+def read_parts(paths: Sequence[Path], name: str) -> Iterator[pa.Table]:
+    """Read many files of one table, one after another in the order given, a few at a time in memory.
+
+    Raises:
+        UserError: as in `read_arrow`, naming the first file that is not what it should be.
+    """
+    schema, files = SCHEMAS[name], [str(path) for path in paths]
+    try:
+        dataset = ds.dataset(files, schema=schema, format="parquet")
+        # A dataset would fill in a column that a file lacks
+        whole = all(set(schema.names) <= set(part.physical_schema.names) for part in dataset.get_fragments())
+        if whole:
+            for batch in dataset.to_batches(batch_readahead=READ_AHEAD, fragment_readahead=READ_AHEAD):
+                yield pa.Table.from_batches([batch])
+            return
+    except (pa.ArrowInvalid, OSError):
+        pass
+    for path in paths:
+        read_arrow(path, name)
+    raise UserError(f"{paths[0].parent}: files of the table {name} changed while they were read; run this stage again")
 
 
 def read_table(path: Path, name: str) -> pd.DataFrame:

@@ -5,20 +5,21 @@ rule analyse:
     input:
         rules.collect.output.runs,
         rules.collect.output.metrics,
-        expand(rules.train.output.losses, job=STUDY.jobs),
-        expand(rules.measure.output.neighbours, job=STUDY.jobs),
+        expand(f"{TRAIN}/losses.parquet", job=STUDY.jobs),
+        expand(f"{MEASURE}/neighbours.parquet", job=STUDY.jobs),
     output:
-        onsets=f"{RESULTS}/tables/onsets.parquet",
-        scaling=f"{RESULTS}/tables/scaling.parquet",
-        peaks=f"{RESULTS}/tables/peaks.parquet",
+        onsets=f"{SHOWN}/tables/onsets.parquet",
+        scaling=f"{SHOWN}/tables/scaling.parquet",
+        peaks=f"{SHOWN}/tables/peaks.parquet",
+        excess=f"{SHOWN}/tables/excess.parquet",
     log:
-        f"{RESULTS}/logs/analyse.log",
+        f"{SHOWN}/logs/analyse.log",
     params:
         settings=STUDY.analyse(),
         upstream=f"tables {COLLECTED}",
         code=f"analysis code {fingerprint('analyse')}",
         folder=subpath(output.onsets, parent=True),
-        study=subpath(output.onsets, ancestor=2),
+        study=subpath(output.onsets, ancestor=len(Path(SHOWN).parts)),
     shell:
         "python -m memsweep analyse --tables {params.folder} --train {params.study}/train"
         " --measured {params.study}/measure --output {params.folder} <<< {params.settings:q} 2> {log}"
@@ -28,5 +29,6 @@ rule tables:
     input:
         rules.collect.output,
         rules.analyse.output,
+        rules.baselines.output if STUDY.surrogates else [],
     params:
         upstream=f"tables {ANALYSED}",

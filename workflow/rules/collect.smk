@@ -3,22 +3,22 @@
 
 rule collect:
     input:
-        expand(rules.train.output.runs, job=STUDY.jobs),
-        expand(rules.train.output.losses, job=STUDY.jobs),
-        expand(rules.measure.output.metrics, job=STUDY.jobs),
+        expand(f"{TRAIN}/runs.parquet", job=STUDY.jobs),
+        expand(f"{TRAIN}/losses.parquet", job=STUDY.jobs),
+        expand(f"{MEASURE}/metrics.parquet", job=STUDY.jobs),
     output:
-        runs=f"{RESULTS}/tables/runs.parquet",
-        trajectories=f"{RESULTS}/tables/trajectories.parquet",
-        noise_levels=f"{RESULTS}/tables/noise_levels.parquet",
-        metrics=f"{RESULTS}/tables/metrics.parquet",
+        runs=f"{SHOWN}/tables/runs.parquet",
+        trajectories=f"{SHOWN}/tables/trajectories.parquet",
+        noise_levels=f"{SHOWN}/tables/noise_levels.parquet",
+        metrics=f"{SHOWN}/tables/metrics.parquet",
     log:
-        f"{RESULTS}/logs/collect.log",
+        f"{SHOWN}/logs/collect.log",
     params:
         settings=STUDY.collect(),
         upstream=f"metrics {lineage(*MEASURED)}",
         code=f"collecting code {fingerprint('collect')}",
         folder=subpath(output.runs, parent=True),
-        study=subpath(output.runs, ancestor=2),
+        study=subpath(output.runs, ancestor=len(Path(SHOWN).parts)),
     shell:
         "python -m memsweep collect --train {params.study}/train --measured {params.study}/measure"
         " --output {params.folder} <<< {params.settings:q} 2> {log}"

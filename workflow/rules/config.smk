@@ -1,5 +1,6 @@
 # The configuration, checked before anything starts.
 
+import gc
 import shlex
 import sys
 from pathlib import Path
@@ -7,6 +8,9 @@ from pathlib import Path
 from memsweep.errors import UserError
 from memsweep.provenance import fingerprint
 from memsweep.study import canonical, lineage, open_study
+
+# The jobs of a large study are millions of objects that stay: look for garbage among them less often.
+gc.set_threshold(100_000)
 
 # Rules find the python that runs Snakemake first, whether or not its environment is activated.
 shell.prefix(f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
@@ -17,11 +21,13 @@ except UserError as error:
     sys.exit(str(error))
 
 RESULTS = f"results/{STUDY.name}"
+# Tables, figures and pages: of the whole study, or of the part that `substudy` chooses
+SHOWN = f"results/{STUDY.place}"
 
 
 def figure_files(name, caption, **labels):
     """The files of a figure: the PDF to publish, the PNG for the report."""
-    path = f"{RESULTS}/figures/{name}"
+    path = f"{SHOWN}/figures/{name}"
     png = report(f"{path}.png", category="Figures", caption=f"../report/{caption}.rst", labels=labels)
     return [f"{path}.pdf", png]
 

@@ -10,7 +10,7 @@ rule dynamics:
     output:
         figure_files("dynamics_{axis}", "dynamics", figure="dynamics", axis="{axis}"),
     log:
-        f"{RESULTS}/logs/figures/dynamics_{{axis}}.log",
+        f"{SHOWN}/logs/figures/dynamics_{{axis}}.log",
     params:
         settings=lambda wildcards: STUDY.figure(
             "dynamics",
@@ -37,7 +37,7 @@ rule memorisation_time:
     output:
         figure_files("memorisation_time", "memorisation_time", figure="memorisation time", axis="train_size"),
     log:
-        f"{RESULTS}/logs/figures/memorisation_time.log",
+        f"{SHOWN}/logs/figures/memorisation_time.log",
     params:
         settings=STUDY.figure("memorisation_time", "palette", "thresholds", "formulation"),
         upstream=f"tables {ANALYSED}",
@@ -53,7 +53,7 @@ rule scaling_exponents:
     output:
         figure_files("scaling_exponents", "scaling_exponents", figure="scaling exponents", axis="all"),
     log:
-        f"{RESULTS}/logs/figures/scaling_exponents.log",
+        f"{SHOWN}/logs/figures/scaling_exponents.log",
     params:
         settings=STUDY.figure("scaling_exponents", "thresholds", "confidence"),
         upstream=f"tables {ANALYSED}",
@@ -63,6 +63,45 @@ rule scaling_exponents:
         " --output {output} <<< {params.settings:q} 2> {log}"
 
 
+rule simplicity_bias:
+    input:
+        runs=rules.collect.output.runs,
+        trajectories=rules.collect.output.trajectories,
+        excess=rules.analyse.output.excess,
+        onsets=rules.analyse.output.onsets,
+        baselines=rules.baselines.output[0],
+    output:
+        figure_files("simplicity_bias", "simplicity_bias", figure="simplicity bias", axis="train_size"),
+    log:
+        f"{SHOWN}/logs/figures/simplicity_bias.log",
+    params:
+        settings=STUDY.figure("simplicity_bias", "thresholds", surrogates=STUDY.surrogates),
+        upstream=f"tables {lineage(ANALYSED, BASELINES)}",
+        code=figure_code("simplicity_bias"),
+    shell:
+        "python -m memsweep figure --source runs={input.runs} trajectories={input.trajectories}"
+        " excess={input.excess} onsets={input.onsets} baselines={input.baselines}"
+        " --output {output} <<< {params.settings:q} 2> {log}"
+
+
+rule two_clocks:
+    input:
+        runs=rules.collect.output.runs,
+        onsets=rules.analyse.output.onsets,
+        scaling=rules.analyse.output.scaling,
+    output:
+        figure_files("two_clocks", "two_clocks", figure="two clocks", axis="all"),
+    log:
+        f"{SHOWN}/logs/figures/two_clocks.log",
+    params:
+        settings=STUDY.figure("two_clocks", "onset", "thresholds"),
+        upstream=f"tables {ANALYSED}",
+        code=figure_code("two_clocks"),
+    shell:
+        "python -m memsweep figure --source runs={input.runs} onsets={input.onsets}"
+        " scaling={input.scaling} --output {output} <<< {params.settings:q} 2> {log}"
+
+
 rule peaks:
     input:
         runs=rules.collect.output.runs,
@@ -70,7 +109,7 @@ rule peaks:
     output:
         figure_files("peaks", "peaks_figure", figure="peak fidelity and rate", axis="all"),
     log:
-        f"{RESULTS}/logs/figures/peaks.log",
+        f"{SHOWN}/logs/figures/peaks.log",
     params:
         settings=STUDY.figure("peaks", "palette", "distance", "onset", "thresholds", "formulation"),
         upstream=f"tables {ANALYSED}",
@@ -87,7 +126,7 @@ rule novelty_fidelity:
     output:
         figure_files("novelty_fidelity", "novelty_fidelity", figure="novelty and fidelity", axis="all"),
     log:
-        f"{RESULTS}/logs/figures/novelty_fidelity.log",
+        f"{SHOWN}/logs/figures/novelty_fidelity.log",
     params:
         settings=STUDY.figure("novelty_fidelity", "palette", "distance"),
         upstream=f"tables {COLLECTED}",
@@ -100,13 +139,13 @@ rule novelty_fidelity:
 rule sample_sheet:
     input:
         images=rules.prepare.output[0],
-        runs=expand(rules.train.output.runs, job=STUDY.sheet_run()[0]),
-        samples=expand(rules.train.output.samples, job=STUDY.sheet_run()[0]),
-        neighbours=expand(rules.measure.output.neighbours, job=STUDY.sheet_run()[0]),
+        runs=expand(f"{TRAIN}/runs.parquet", job=STUDY.sheet_run()[0]),
+        samples=expand(f"{TRAIN}/samples.parquet", job=STUDY.sheet_run()[0]),
+        neighbours=expand(f"{MEASURE}/neighbours.parquet", job=STUDY.sheet_run()[0]),
     output:
         figure_files("sample_sheet", "sample_sheet", figure="sample sheet", axis="none"),
     log:
-        f"{RESULTS}/logs/figures/sample_sheet.log",
+        f"{SHOWN}/logs/figures/sample_sheet.log",
     params:
         settings=STUDY.figure(
             "sample_sheet",
@@ -125,9 +164,10 @@ rule sample_sheet:
 
 rule figures:
     input:
-        expand(rules.dynamics.output, axis=STUDY.axes),
+        expand(f"{SHOWN}/figures/dynamics_{{axis}}.{{kind}}", axis=STUDY.axes, kind=["pdf", "png"]),
         rules.memorisation_time.output if "train_size" in STUDY.axes else [],
         rules.scaling_exponents.output,
+        [rules.simplicity_bias.output, rules.two_clocks.output] if STUDY.surrogates else [],
         rules.peaks.output,
         rules.novelty_fidelity.output,
         rules.sample_sheet.output,

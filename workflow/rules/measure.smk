@@ -20,7 +20,7 @@ rule features:
         classifier=rules.classifier.output[0],
         weights=lambda wildcards: STUDY.weights(wildcards.space),
     output:
-        f"{RESULTS}/data/features/{{space}}.parquet",
+        FEATURES,
     log:
         f"{RESULTS}/logs/features/{{space}}.log",
     params:
@@ -38,11 +38,11 @@ rule measure:
         classifier=rules.classifier.output[0],
         runs=rules.train.output.runs,
         samples=rules.train.output.samples,
-        features=expand(rules.features.output, space=STUDY.config["metrics"]["spaces"]),
+        features=expand(FEATURES, space=STUDY.config["metrics"]["spaces"]),
         weights=STUDY.weights(*STUDY.config["metrics"]["spaces"]),
     output:
-        metrics=f"{RESULTS}/measure/{{job}}/metrics.parquet",
-        neighbours=f"{RESULTS}/measure/{{job}}/neighbours.parquet",
+        metrics=f"{MEASURE}/metrics.parquet",
+        neighbours=f"{MEASURE}/neighbours.parquet",
     log:
         f"{RESULTS}/logs/measure/{{job}}.log",
     params:
@@ -56,3 +56,18 @@ rule measure:
         "python -m memsweep measure --images {input.images} --classifier {input.classifier}"
         " --train {params.train} --features {params.data}/features"
         " --output {params.folder} <<< {params.settings:q} 2> {log}"
+
+
+# Targets for a study that several machines share: what all packs need, and then the packs.
+
+
+rule data:
+    input:
+        rules.prepare.output,
+        rules.classifier.output,
+        expand(FEATURES, space=STUDY.config["metrics"]["spaces"]),
+
+
+rule packs:
+    input:
+        expand(f"{MEASURE}/{{table}}.parquet", job=STUDY.jobs, table=["metrics", "neighbours"]),

@@ -15,8 +15,13 @@ rule prepare:
     log:
         f"{RESULTS}/logs/prepare.log",
     threads: 8 if STUDY.sources() else 1
+    # How many finished runs may be trained again is no parameter of the images.
+    resources:
+        retrain_at_most=str(STUDY.config.get("retrain_at_most", 0)),
     params:
+        trained=f"{RESULTS}/train",
         settings=STUDY.prepare(),
         code=f"prepare code {fingerprint('datasets')}",
     shell:
-        "python -m memsweep prepare --output {output} <<< {params.settings:q} 2> {log}"
+        "python -m memsweep prepare --trained {params.trained} --retrain-at-most {resources.retrain_at_most}"
+        " --output {output} <<< {params.settings:q} 2> {log}"

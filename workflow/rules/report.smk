@@ -13,7 +13,7 @@ rule table_pages:
     output:
         [
             report(
-                f"{RESULTS}/report/{table}.html",
+                f"{SHOWN}/report/{table}.html",
                 category="Tables",
                 caption=f"../report/{table}.rst",
                 labels={"table": table},
@@ -21,7 +21,7 @@ rule table_pages:
             for table in TABLES
         ],
     log:
-        f"{RESULTS}/logs/table_pages.log",
+        f"{SHOWN}/logs/table_pages.log",
     params:
         upstream=rules.tables.params.upstream,
         code=f"page code {fingerprint('pages')}",

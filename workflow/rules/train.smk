@@ -10,24 +10,41 @@ if GPUS and "gpu" not in workflow.global_resources:
 rule train:
     input:
         images=rules.prepare.output[0],
+        surrogates=rules.surrogates.output if STUDY.surrogates else [],
     output:
-        runs=f"{RESULTS}/train/{{job}}/runs.parquet",
-        losses=f"{RESULTS}/train/{{job}}/losses.parquet",
-        samples=f"{RESULTS}/train/{{job}}/samples.parquet",
+        runs=f"{TRAIN}/runs.parquet",
+        losses=f"{TRAIN}/losses.parquet",
+        samples=f"{TRAIN}/samples.parquet",
     log:
         f"{RESULTS}/logs/train/{{job}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/train/{{job}}.tsv"
     threads: STUDY.config["training"]["threads"]
     # How to train is no parameter: changing it makes no run stale.
     resources:
         gpu=STUDY.gpus(GPUS),
         way=STUDY.way(),
+        # For a cluster; on one machine they limit nothing
+        mem_mb=lambda wildcards, attempt: STUDY.request(wildcards.job, attempt).megabytes,
+        runtime=lambda wildcards, attempt: STUDY.request(wildcards.job, attempt).minutes,
     params:
         settings=lambda wildcards: STUDY.train(wildcards.job),
         code=f"training code {training_code()}",
         upstream=f"data {PREPARED}",
         tables=f"table code {fingerprint('packs')}",
         checkpoints=f"{RESULTS}/checkpoints",
+        surrogates=f"--surrogates {rules.surrogates.output[0]}" if STUDY.surrogates else "",
         folder=subpath(output.runs, parent=True),
     shell:
         "python -m memsweep train --images {input.images} --checkpoints {params.checkpoints}"
-        " --output {params.folder} --threads {threads} {resources.way} <<< {params.settings:q} 2> {log}"
+        " {params.surrogates} --output {params.folder} --threads {threads} {resources.way}"
+        " <<< {params.settings:q} 2> {log}"
+
+
+# Runs once, before the first job of a workflow that has any.
+onstart:
+    try:
+        waiting = [job.wildcards.job for job in workflow.dag.needrun_jobs() if job.rule.name == "train"]
+        STUDY.guard(waiting, Path(RESULTS), training_code())
+    except UserError as error:
+        sys.exit(str(error))

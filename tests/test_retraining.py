@@ -1,0 +1,96 @@
+"""What would be trained again is found, counted and explained; the rest is let through."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from memsweep.errors import UserError
+from memsweep.retraining import RECORD, read_records, record_pack
+from memsweep.study import open_study
+from memsweep.sweep import Sweep
+
+CONFIG = yaml.safe_load((Path(__file__).parents[1] / "config" / "config.yaml").read_text())
+
+
+def study(**changes: Any) -> Sweep:
+    opened = open_study({**copy.deepcopy(CONFIG), **changes})
+    assert isinstance(opened, Sweep)
+    return opened
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """Results of the embedded study's 14 runs, as far as their records go."""
+    embedded = study()
+    for job in embedded.jobs:
+        settings = json.loads(embedded.train(job))
+        record_pack(settings, {"code_version": "old", "data_hash": "pixels"}, tmp_path / "train" / job)
+    return tmp_path
+
+
+def refused(changed: Sweep, results: Path, code: str = "old") -> str:
+    with pytest.raises(UserError) as error:
+        changed.guard(changed.jobs, results, code)
+    assert len(str(error.value).splitlines()) == 1
+    return str(error.value)
+
+
+def test_changed_parameters_are_named_with_what_they_would_cost(results: Path) -> None:
+    network = {**CONFIG["network"], "blocks": 2}
+    said = refused(study(network=network, training={**CONFIG["training"], "ema_decay": 0.9}), results)
+    assert "retrain_at_most: 14 finished runs would be trained again" in said
+    assert "ema_decay was 0.99, is 0.9; network.blocks was 1, is 2" in said
+    assert "hours of a device at 1 TFLOP/s" in said
+    assert "accepted is at most 10. To go on: snakemake --config retrain_at_most=14." in said
+    assert "give the study another name" in said
+
+
+def test_changed_code_is_named(results: Path) -> None:
+    said = refused(study(), results, "new")
+    assert "14 finished runs would be trained again" in said
+    assert "because the training code was old, is new;" in said
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"training": {**CONFIG["training"], "budget": {"epochs": 6000}}},
+        {"onset": {"f_mem": 0.2}},
+        {"grid": {**CONFIG["grid"], "products": [*CONFIG["grid"]["products"], {"seed": [2, 3]}]}},
+        {"grid": {**CONFIG["grid"], "products": [{"seed": [7]}]}, "network": {**CONFIG["network"], "blocks": 2}},
+        {"network": {**CONFIG["network"], "blocks": 2}, "retrain_at_most": 14},
+        {"network": {**CONFIG["network"], "blocks": 2}, "only": {"train_size": [16, 64]}},
+    ],
+    ids=["nothing", "longer", "later stage", "more runs", "other runs", "asked for", "few"],
+)
+def test_what_trains_few_finished_runs_again_is_let_through(results: Path, changes: dict[str, Any]) -> None:
+    changed = study(**changes)
+    changed.guard(changed.jobs, results, "old")
+
+
+def test_only_packs_about_to_be_trained_count(results: Path) -> None:
+    changed = study(network={**CONFIG["network"], "blocks": 2})
+    changed.guard(changed.jobs[:2], results, "old")
+
+
+def test_runs_that_were_begun_are_continued_not_trained_again(results: Path) -> None:
+    changed = study(network={**CONFIG["network"], "blocks": 2})
+    for run in changed.runs[:4]:
+        checkpoint = results / "checkpoints" / run.run_id
+        checkpoint.mkdir(parents=True)
+        (checkpoint / "run.json").write_text(json.dumps({"provenance": {"code_version": "old"}, "diverged_at": None}))
+    changed.guard(changed.jobs, results, "old")
+
+
+def test_a_damaged_record_is_named(results: Path) -> None:
+    job = study().jobs[0]
+    path = results / "train" / job / RECORD
+    path.write_text(path.read_text()[:100])
+    with pytest.raises(UserError, match=f"{path}: not the record of a pack"):
+        list(read_records([path.parent]))
