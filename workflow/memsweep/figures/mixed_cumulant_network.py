@@ -30,6 +30,8 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     """
     tables = {name: read_table(sources[name], name) for name in SOURCES}
     networks = settings["networks"]
+    dimensions = sorted({dimension for network in networks for dimension in network["dimensions"]})
+    colours = words.dimension_colours(dimensions, settings["palette"])
     with style.styled():
         figure = Figure(figsize=(style.WIDTH, 0.7 + 2.35 * len(networks)), layout="constrained")
         panels = figure.subplots(len(networks), 3, squeeze=False)
@@ -37,7 +39,6 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             mine = {
                 name: table[table["network"] == network["name"]] for name, table in tables.items() if "network" in table
             }
-            colours = words.dimension_colours(network["dimensions"], settings["palette"])
             letters = "abcdefghijklmnopqrstuvwxyz"[3 * number : 3 * number + 3]
             _losses(row[0], mine["network_curves"], colours)
             row[0].set_title(rf"$\bf{{{letters[0]}}}$  {words.latents_label(network)}")
@@ -45,7 +46,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             row[1].set_title(rf"$\bf{{{letters[1]}}}$  $d$ (surrogate / test {style.MINUS} 1)")
             _departures(row[2], mine, tables["recovery_times"], network, settings)
             row[2].set_title(rf"$\bf{{{letters[2]}}}$  departure", pad=16)
-        _legend(figure, panels, networks[0], words.dimension_colours(networks[0]["dimensions"], settings["palette"]))
+        _legend(figure, networks[0], colours)
     return figure
 
 
@@ -124,7 +125,7 @@ def _departures(
     ax.text(0, 1.025, text, transform=ax.transAxes, ha="left", va="bottom", size=6.5, color="0.25")
 
 
-def _legend(figure: Figure, panels: Any, network: Mapping[str, Any], colours: Mapping[float, style.Colour]) -> None:
+def _legend(figure: Figure, network: Mapping[str, Any], colours: Mapping[float, style.Colour]) -> None:
     swept = [Line2D([], [], color=colour, linewidth=2.4, label=f"{size:g}") for size, colour in colours.items()]
     lines = [
         Line2D([], [], color=style.INK, label="test loss"),
