@@ -29,6 +29,10 @@ if STUDY.kind == "sweep":
     include: "workflow/rules/analyse.smk"
     include: "workflow/rules/figures.smk"
 
+elif STUDY.kind == "mixed_cumulant":
+
+    include: "workflow/rules/mixed_cumulant.smk"
+
 
 include: "workflow/rules/report.smk"
 

@@ -24,7 +24,7 @@ Config = dict[str, Any]
 
 
 # What can be studied, by the config's ``kind``: each has its schema.
-KINDS = ("sweep",)
+KINDS = ("sweep", "mixed_cumulant")
 
 # Values of an image (64x64 grey, or 36x36 RGB) up to which its full covariance is a matter of minutes.
 LARGEST_SURROGATE = 4096
@@ -325,8 +325,22 @@ def _metrics_problems(metrics: Config) -> Iterator[str]:
             yield f"metrics.weights.{space}: found {path!r}; accepted is the path of a file, and there is none"
 
 
+def _mixed_cumulant_problems(config: Config) -> Iterator[str]:
+    """Names that stand for two things, and experiments with nothing to learn."""
+    for kind in ("experiments", "networks"):
+        names = [experiment["name"] for experiment in config[kind]]
+        for name in dict.fromkeys(name for name in names if names.count(name) > 1):
+            yield f"{kind}: found the name {name!r} twice; accepted is a name of its own for each"
+        for number, experiment in enumerate(config[kind]):
+            if experiment["beta_u"] == experiment["beta_v"] == 0:
+                yield f"{kind}[{number}]: found beta_u 0 and beta_v 0; accepted is at least one spike above 0"
+
+
 # What is wrong with a resolved config of each kind that its schema cannot say.
-_PROBLEMS: Mapping[str, Callable[[Config], Iterator[str]]] = {"sweep": _sweep_problems}
+_PROBLEMS: Mapping[str, Callable[[Config], Iterator[str]]] = {
+    "sweep": _sweep_problems,
+    "mixed_cumulant": _mixed_cumulant_problems,
+}
 
 
 class _RefusingRepeatedKeys(yaml.SafeLoader):

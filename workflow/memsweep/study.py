@@ -19,7 +19,10 @@ from .catalogue import sources
 from .config import resolve
 
 # The class of each kind of study, by module: a kind is imported only where it is studied.
-_CLASSES = {"sweep": ("sweep", "Sweep")}
+_CLASSES = {
+    "sweep": ("sweep", "Sweep"),
+    "mixed_cumulant": ("mixed_cumulant.study", "MixedCumulant"),
+}
 
 
 class Study:
