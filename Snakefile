@@ -33,6 +33,11 @@ elif STUDY.kind == "mixed_cumulant":
 
     include: "workflow/rules/mixed_cumulant.smk"
 
+elif STUDY.kind == "feature_learning":
+
+    include: "workflow/rules/prepare.smk"
+    include: "workflow/rules/feature_learning.smk"
+
 
 include: "workflow/rules/report.smk"
 

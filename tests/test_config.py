@@ -38,7 +38,7 @@ def product(**axes: list[Any]) -> dict[str, Any]:
     [
         ("study", "no/slash", "study: found 'no/slash'; accepted is a name of letters"),
         ("study", ..., "the study: missing 'study'"),
-        ("kind", "swep", "kind: found 'swep'; accepted is one of sweep"),
+        ("kind", "swep", "kind: found 'swep'; accepted is one of sweep, feature_learning"),
         ("colour", 1, "colour: unknown key; accepted keys are study, kind, dataset"),
         ("trainig", {}, "trainig: unknown key (did you mean 'training'?)"),
         ("training.ema_decy", 0.9, "training.ema_decy: unknown key (did you mean 'ema_decay'?)"),
@@ -115,6 +115,58 @@ def product(**axes: list[Any]) -> dict[str, Any]:
 def test_a_bad_value_is_answered_by_a_sentence(path: str, value: Any, expected: str) -> None:
     with pytest.raises(UserError) as error:
         resolve(changed(path, value))
+    assert expected in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+
+
+FEATURES = yaml.safe_load((ROOT / "config" / "feature_learning.yaml").read_text())
+
+
+@pytest.mark.parametrize("name", ["feature_learning", "noisy_mnist"])
+def test_the_studies_of_feature_learning_are_accepted(name: str) -> None:
+    path = ROOT / "config" / f"{name}.yaml"
+    assert resolve(yaml.safe_load(path.read_text()), [path])["planted"]["network"]["blocks"] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"two_patch": {"times": [0]}}, "two_patch.times[0]: found 0; accepted is greater than 0"),
+        ({"two_patch": {"tmes": [1]}}, "two_patch.tmes: unknown key (did you mean 'times'?)"),
+        ({"two_patch": {"phase": {"train_sizes": [10, 10]}}}, "accepted is a list without repeated values"),
+        ({"noisy_digits": {"classes": [0, 10]}}, "noisy_digits.classes: found [0, 10]; accepted are labels 0 to 9"),
+        (
+            {"noisy_digits": {"classes": [0, 1, 2]}},
+            "found [0, 1, 2]; accepted is a list of at most 2",
+        ),
+        (
+            {"planted": {"train_sizes": [1001]}},
+            "train_sizes: 1001 is larger than the data; accepted is at most 1000",
+        ),
+        (
+            {"planted": {"train_sizes": [16]}},
+            "planted.batch_size: found 32 with a training size of 16; accepted is",
+        ),
+        ({"planted": {"agreements": [0.2]}}, "planted.agreements[0]: found 0.2; accepted is at least 0.5"),
+        (
+            {"planted": {"formulation": "edm"}},
+            "formulation: found 'edm'; accepted is one of rectified_flow, ddpm",
+        ),
+        (
+            {"planted": {"network": {"channel_multipliers": [1, 2, 4, 8]}}},
+            "planted.network.channel_multipliers: found 4 levels; accepted is as many as 12x12 framed images",
+        ),
+        (
+            {"planted": {"network": {"attention_levels": [2]}}},
+            "accepted are levels 0 to 1, as channel_multipliers has 2",
+        ),
+        ({"dataset": {"name": "digits", "test_images": 39}}, "dataset.test_images: found 39; accepted is at least 40"),
+        ({"grid": {}}, "grid: unknown key; accepted keys are study, kind, dataset, two_patch"),
+    ],
+)
+def test_a_bad_study_of_feature_learning_is_answered_by_a_sentence(changes: dict[str, Any], expected: str) -> None:
+    with pytest.raises(UserError) as error:
+        resolve({**FEATURES, **changes})
     assert expected in str(error.value)
     assert len(str(error.value).splitlines()) == 1
 

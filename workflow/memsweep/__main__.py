@@ -147,6 +147,36 @@ def pages(settings: Settings, files: Arguments) -> None:
         write_page(table, files.output / f"{table.stem}.html")
 
 
+def two_patch_dynamics(settings: Settings, files: Arguments) -> None:
+    from .feature_learning.alignment import follow
+
+    follow(settings, files.output)
+
+
+def two_patch_phase(settings: Settings, files: Arguments) -> None:
+    from .feature_learning.alignment import settle
+
+    settle(settings, files.output)
+
+
+def noisy_digits(settings: Settings, files: Arguments) -> None:
+    from .feature_learning.noisy_digits import train_noisy
+
+    train_noisy(settings, files.images, files.output / "noisy_probes.parquet", files.output / "noisy_maps.parquet")
+
+
+def planted_features(settings: Settings, files: Arguments) -> None:
+    from .feature_learning.bridge import train_planted
+
+    train_planted(settings, files.images, files.output)
+
+
+def feature_analysis(settings: Settings, files: Arguments) -> None:
+    from .feature_learning.analysis import analyse_features
+
+    analyse_features(settings, files.study, files.output)
+
+
 def estimate(arguments: Arguments) -> None:
     from .estimate import print_estimate
 
@@ -185,6 +215,11 @@ STAGES: dict[str, tuple[Callable[[Settings, Arguments], None], str, Sequence[str
         "the departures of networks from pair-wise statistics",
         ["learnt", "output"],
     ),
+    "two-patch-dynamics": (two_patch_dynamics, "alignments of one objective, step by step", ["output"]),
+    "two-patch-phase": (two_patch_phase, "alignments of one objective and training size, at the end", ["output"]),
+    "noisy-digits": (noisy_digits, "probes and maps of networks trained on noisy digits", ["images", "output"]),
+    "planted-features": (planted_features, "what features hold of one planted training set", ["images", "output"]),
+    "feature-analysis": (feature_analysis, "the tables of a study of feature learning", ["study", "output"]),
     "figure": (figure, "one figure", []),
     "pages": (pages, "the study's tables as pages to read", ["tables", "output"]),
 }

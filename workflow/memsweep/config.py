@@ -16,6 +16,7 @@ from jsonschema.exceptions import ValidationError
 
 from .catalogue import describe
 from .errors import UserError
+from .feature_learning.checks import feature_learning_problems
 from .grid import chosen, expand
 from .run import AXES
 from .schedule import evaluation_steps
@@ -24,7 +25,7 @@ Config = dict[str, Any]
 
 
 # What can be studied, by the config's ``kind``: each has its schema.
-KINDS = ("sweep", "mixed_cumulant")
+KINDS = ("sweep", "mixed_cumulant", "feature_learning")
 
 # Values of an image (64x64 grey, or 36x36 RGB) up to which its full covariance is a matter of minutes.
 LARGEST_SURROGATE = 4096
@@ -154,6 +155,7 @@ _ACCEPTED = {
     "exclusiveMaximum": "less than {}",
     "multipleOf": "a multiple of {}",
     "minItems": "a list of at least {} value(s)",
+    "maxItems": "a list of at most {} value(s)",
     "uniqueItems": "a list without repeated values",
     "pattern": "a name of letters, digits, '-' and '_'",
 }
@@ -340,6 +342,7 @@ def _mixed_cumulant_problems(config: Config) -> Iterator[str]:
 _PROBLEMS: Mapping[str, Callable[[Config], Iterator[str]]] = {
     "sweep": _sweep_problems,
     "mixed_cumulant": _mixed_cumulant_problems,
+    "feature_learning": feature_learning_problems,
 }
 
 

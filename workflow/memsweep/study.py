@@ -22,6 +22,7 @@ from .config import resolve
 _CLASSES = {
     "sweep": ("sweep", "Sweep"),
     "mixed_cumulant": ("mixed_cumulant.study", "MixedCumulant"),
+    "feature_learning": ("feature_learning.study", "FeatureLearning"),
 }
 
 

@@ -211,6 +211,37 @@ _MIXED_CUMULANT = {
     ),
 }
 
+_OBJECTIVE = _column("objective", pa.string(), "what is trained for: classification, diffusion, or untrained")
+_DIFFUSION_TIME = _column("time", pa.float64(), "diffusion time t; 0, clean data, for a classifier")
+_TWO_PATCH = (
+    _OBJECTIVE,
+    _DIFFUSION_TIME,
+    _column("train_size", pa.int64(), "training samples n", "samples"),
+    _column("signal_norm", pa.float64(), "norm of the signal"),
+    _column("n_snr2", pa.float64(), "n times the squared signal-to-noise ratio"),
+    _column("seed", pa.int64(), "seed of data and initialisation"),
+)
+_ALIGNMENTS = (
+    _column(
+        "signal_max",
+        pa.float64(),
+        "largest product of a weight and a signal; absolute for a classifier, of its own class",
+    ),
+    _column("noise_max", pa.float64(), "likewise, with the noise of a training sample"),
+    _column(
+        "signal_mean",
+        pa.float64(),
+        "mean product of weights and signals, as an absolute value; mean absolute value for a classifier",
+    ),
+    _column("noise_mean", pa.float64(), "likewise, with the noises of the training samples"),
+)
+_PLANTED = (
+    _OBJECTIVE,
+    _column("train_size", pa.int64(), "training images N", "images"),
+    _column("agreement", pa.float64(), "share of training images on which easy and hard feature agree"),
+    _column("task", pa.string(), "easy: the frame; hard: half of the classes; class"),
+)
+
 
 SCHEMAS: dict[str, pa.Schema] = {
     "images": pa.schema(
@@ -411,6 +442,134 @@ SCHEMAS: dict[str, pa.Schema] = {
         ]
     ),
     **_MIXED_CUMULANT,
+    "alignments": pa.schema(
+        [
+            *_TWO_PATCH,
+            _column("iteration", pa.int64(), "gradient steps tried", "steps"),
+            _column("loss", pa.float64(), "training loss; of the denoiser, its expectation less that of zero weights"),
+            _column("step_size", pa.float64(), "the step in use; halved wherever it would have raised the loss"),
+            *_ALIGNMENTS,
+        ]
+    ),
+    "stationary": pa.schema(
+        [
+            *_TWO_PATCH,
+            _column("iterations", pa.int64(), "gradient steps tried", "steps"),
+            _column("loss", pa.float64(), "training loss; of the denoiser, its expectation less that of zero weights"),
+            _column("gradient", pa.float64(), "norms of gradient times weights, over the absolute loss"),
+            _column(
+                "finished", pa.bool_(), "the end was met (stationary, or loss small) before the iterations ran out"
+            ),
+            *_ALIGNMENTS,
+        ]
+    ),
+    "growth": pa.schema(
+        [
+            *_TWO_PATCH[:-1],
+            _column("feature", pa.string(), "signal or noise"),
+            _column(
+                "measure", pa.string(), "which alignments with it: max, the largest; mean, that of an average neuron"
+            ),
+            _column(
+                "quantity",
+                pa.string(),
+                "linear_rate: b of a + b k; exponential_rate: c of A exp(c k), k in steps; log_ratio: log10 of the "
+                "exponential's residual sum of squares over the line's, above 0 where the line fits better",
+            ),
+            _column("value", pa.float64(), "mean over seeds"),
+            *_interval("value"),
+            _column("predicted", pa.float64(), "what the loss at small weights implies; null where nothing is"),
+            _column("seeds", pa.int64(), "seeds with a long enough early growth to fit"),
+        ]
+    ),
+    "phase": pa.schema(
+        [
+            *_TWO_PATCH[:-1],
+            _column("measure", pa.string(), "which alignments: max, the largest; mean, those of an average neuron"),
+            _column("ratio", pa.float64(), "alignment with the signal over that with noise, geometric mean over seeds"),
+            *_interval("ratio"),
+            _column("balanced", pa.float64(), "the ratio of neurons that agree on the data, without randomness"),
+            _column("seeds", pa.int64(), "seeds behind the mean"),
+            _column("unfinished", pa.int64(), "of these, those whose iterations ran out before the end"),
+        ]
+    ),
+    "phase_fits": pa.schema(
+        [
+            _OBJECTIVE,
+            _DIFFUSION_TIME,
+            _column("measure", pa.string(), "which alignments: max, the largest; mean, those of an average neuron"),
+            _column(
+                "quantity",
+                pa.string(),
+                "slope: exponent of the ratio in n SNR^2; slope_n, slope_snr2: in n and SNR^2 apart; steepest_slope: "
+                "largest exponent within a factor 4 of n SNR^2; crossing: n SNR^2 at which the ratio crosses 1; "
+                "prefactor: geometric mean of ratio / (n SNR^2)",
+            ),
+            _column("value", pa.float64(), "value over all cells; NaN where they do not say"),
+            *_interval("value"),
+            _column("predicted", pa.float64(), "prediction for diffusion; null where there is none"),
+            _column("cells", pa.int64(), "cells of n and SNR behind the fit"),
+        ]
+    ),
+    "noisy_probes": pa.schema(
+        [
+            _OBJECTIVE,
+            _column("network", pa.string(), "quadratic: two layers; convolutional: four"),
+            _column("snr", pa.float64(), "mean norm of an image patch over the square root of its pixels"),
+            _column("seed", pa.int64(), "seed of noise patches and initialisation"),
+            _column("trained", pa.bool_(), "false: the features of the initialisation, for comparison"),
+            _column(
+                "task", pa.string(), "signal: class from image patches, held out; noise: from trained noise patches"
+            ),
+            _column("accuracy", pa.float64(), "share of images that a linear probe gets right"),
+            *_interval("accuracy"),
+            _column("images", pa.int64(), "images the probe is tested on", "images"),
+        ]
+    ),
+    "noisy_maps": pa.schema(
+        [
+            _OBJECTIVE,
+            _column("network", pa.string(), "quadratic: two layers; convolutional: four"),
+            _column("snr", pa.float64(), "mean norm of an image patch over the square root of its pixels"),
+            _column("example", pa.int64(), "which held-out image"),
+            _column("kind", pa.string(), "clean; seen by the network; shown: input gradient, or denoised"),
+            _column(
+                "values", pa.list_(pa.float64()), "pixels of both patches, one after the other; shape in the metadata"
+            ),
+        ]
+    ),
+    "probe_outcomes": pa.schema(
+        [
+            *_PLANTED,
+            _column("seed", pa.int64(), "seed of frames, initialisation and batches"),
+            _column("chance", pa.float64(), "share of the most frequent answer among the images tested on"),
+            _column("item", pa.int64(), "position among the held-out images"),
+            _column("correct", pa.bool_(), "the probe is right"),
+        ]
+    ),
+    "planted_probes": pa.schema(
+        [
+            *_PLANTED,
+            _column("accuracy", pa.float64(), "mean over seeds and images of a linear probe"),
+            *_interval("accuracy"),
+            _column("chance", pa.float64(), "share of the most frequent answer among the images tested on"),
+            _column("seeds", pa.int64(), "trainings behind the mean"),
+            _column("images", pa.int64(), "held-out images the probes are tested on", "images"),
+        ]
+    ),
+    "feature_balance": pa.schema(
+        [
+            *_PLANTED[:-1],
+            _column(
+                "quantity",
+                pa.string(),
+                "balance: accuracy above chance on the hard feature over that on the easy one; easy_gain, hard_gain, "
+                "class_gain: accuracy less that of the classifier's features on the same images",
+            ),
+            _column("value", pa.float64(), "over all seeds and images; NaN where the easy feature is not found at all"),
+            *_interval("value"),
+        ]
+    ),
 }
 
 

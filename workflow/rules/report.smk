@@ -1,7 +1,7 @@
 # `snakemake --report report.html`: every figure and table on one page, with captions.
 
 
-report: "../report/workflow.rst" if STUDY.kind == "sweep" else f"../report/workflow_{STUDY.kind}.rst"
+report: f"../report/{'workflow' if STUDY.kind == 'sweep' else STUDY.kind}.rst"
 
 
 TABLES = [Path(str(table)).stem for table in rules.tables.input]

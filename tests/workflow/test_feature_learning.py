@@ -1,0 +1,93 @@
+"""A study of feature learning, run by Snakemake itself."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from conftest import PARTS, ROOT, Project  # type: ignore[attr-defined]
+from memsweep.tables import SCHEMAS
+
+TABLES = ("alignments", "growth", "stationary", "phase", "phase_fits", "noisy_probes", "planted_probes")
+FIGURES = ("feature_alignment", "feature_phase_diagram", "noisy_digit_maps", "feature_probes")
+
+TINY: dict[str, Any] = {
+    "study": "tiny",
+    "kind": "feature_learning",
+    "dataset": {"name": "digits", "test_images": 60},
+    "two_patch": {
+        "dimension": 30,
+        "neurons": 2,
+        "times": [1.0],
+        "dynamics": {"train_size": 6, "seeds": 2, "iterations": 40},
+        "phase": {"train_sizes": [4, 8], "signal_norms": [1, 3], "seeds": 2, "iterations": 60},
+    },
+    "noisy_digits": {"images": 4, "snrs": [0.5], "seeds": 1, "iterations": 20, "steps": 2, "batch_size": 4},
+    "planted": {"train_sizes": [8], "agreements": [1], "seeds": 1, "base_channels": 4, "batch_size": 4, "steps": 2},
+    "bootstrap": 5,
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose tiny study of feature learning has been run."""
+    folder = tmp_path_factory.mktemp("features")
+    for part in PARTS:
+        if (ROOT / part).is_dir():
+            shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        else:
+            shutil.copy2(ROOT / part, folder / part)
+    configure(folder)
+    project = Project(folder)
+    project.snakemake()
+    return project
+
+
+def configure(folder: Path, **changes: Any) -> None:
+    (folder / "config" / "tiny.yaml").write_text(yaml.safe_dump({**TINY, **changes}))
+
+
+def test_it_ends_in_tables_and_figures_and_then_does_nothing(project: Project) -> None:
+    for name in (*TABLES, "feature_balance"):
+        schema = pq.read_schema(project.results / "tables" / f"{name}.parquet")
+        assert schema.names == SCHEMAS[name].names
+        assert all(b"meaning" in field.metadata for field in schema)
+        assert len(project.table(f"tables/{name}.parquet")) > 0
+    for name in FIGURES:
+        for suffix in ("pdf", "png"):
+            assert (project.results / "figures" / f"{name}.{suffix}").stat().st_size > 5000
+    assert project.jobs() == {}
+
+
+def test_a_longer_list_computes_what_is_new(project: Project) -> None:
+    two_patch = {**TINY["two_patch"], "times": [1.0, 2.0]}
+    followed = {"feature_analysis", "table_pages", *FIGURES}
+    try:
+        configure(project.folder, two_patch=two_patch)
+        jobs = project.jobs()
+        assert jobs["two_patch_dynamics"] == 1
+        assert jobs["two_patch_phase"] == 2
+        assert set(jobs) == {"two_patch_dynamics", "two_patch_phase", *followed}
+        configure(project.folder, planted={**TINY["planted"], "train_sizes": [8, 16]})
+        jobs = project.jobs()
+        assert jobs["planted_features"] == 1
+        assert set(jobs) == {"planted_features", *followed}
+        configure(project.folder, noisy_digits={**TINY["noisy_digits"], "snrs": [0.5, 1]})
+        assert project.jobs()["noisy_digits"] == 1
+    finally:
+        configure(project.folder)
+
+
+def test_a_bad_key_is_answered_by_a_dry_run(project: Project) -> None:
+    try:
+        configure(project.folder, two_patch={"time": [1]})
+        result = project.snakemake("-n", check=False)
+    finally:
+        configure(project.folder)
+    assert result.returncode != 0
+    assert "config error: two_patch.time: unknown key (did you mean 'times'?)" in result.stdout
+    assert "Traceback" not in result.stdout
