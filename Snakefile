@@ -22,6 +22,7 @@ if STUDY.kind == "sweep":
 
     include: "workflow/rules/prepare.smk"
     include: "workflow/rules/sweep.smk"
+    include: "workflow/rules/surrogates.smk"
     include: "workflow/rules/train.smk"
     include: "workflow/rules/measure.smk"
     include: "workflow/rules/collect.smk"

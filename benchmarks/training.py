@@ -38,6 +38,7 @@ from memsweep.images import ImageSet, Split, to_network
 from memsweep.members import Way
 from memsweep.packs import train_pack
 from memsweep.run import Run
+from memsweep.surrogate import write_surrogates
 from memsweep.sweep import Sweep
 from memsweep.training import DeviceImages, Trainer, TrainingOptions, build_network
 from memsweep.unet import count_parameters
@@ -192,7 +193,7 @@ def measure_cpu(arguments: argparse.Namespace) -> dict[str, Any]:
         settings = json.loads(Sweep(config).train(next(iter(Sweep(config).packs))))
         budget = arguments.steps or 60
         settings["training"]["budget"] = {"steps": budget}
-        settings["evaluation"] |= {"first": budget}
+        settings["evaluation"] |= {"first": budget, "surrogates": []}
         first = settings["runs"][0] | {"max_steps": budget}
         settings["runs"] = [first | {"run_id": f"run{seed}", "seed": seed} for seed in range(6)]
 
@@ -280,13 +281,14 @@ def measure_evaluation(arguments: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         images = Path(folder) / "images.parquet"
         prepare(json.loads(sweep.prepare()), images)
+        surrogates = Path(folder) / "surrogates.parquet"
+        write_surrogates(sweep.surrogates, images, surrogates)
         for job in list(sweep.packs)[: arguments.packs]:
             said = io.StringIO()
             with contextlib.redirect_stderr(said):
                 way = Way(device=arguments.device)
-                train_pack(
-                    json.loads(sweep.train(job)), images, Path(folder) / job / "c", Path(folder) / job / "t", way
-                )
+                settings, place = json.loads(sweep.train(job)), Path(folder) / job
+                train_pack(settings, images, place / "c", place / "t", way, surrogates)
             rows.append(
                 {"job": job, "said": next(line for line in said.getvalue().splitlines() if "evaluations" in line)}
             )
@@ -302,7 +304,7 @@ def measure_startup(arguments: argparse.Namespace) -> dict[str, Any]:
         sweep = Sweep(resolve(read_yaml(ROOT / "config" / "config.yaml")))
         settings = json.loads(sweep.train(next(iter(sweep.packs))))
         settings["training"]["budget"] = {"steps": 1}
-        settings["evaluation"] |= {"first": 1, "images": 2, "samples": 2}
+        settings["evaluation"] |= {"first": 1, "images": 2, "samples": 2, "surrogates": []}
         settings["runs"] = [settings["runs"][0] | {"max_steps": 1}]
         place = iter(range(1000))
 

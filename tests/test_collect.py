@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from conftest import pack_settings
 from memsweep.classifier import evaluate, fit, read_classifier, train_classifier
-from memsweep.collect import by_noise_level, collect, mean_losses
+from memsweep.collect import KEYS, by_noise_level, collect, mean_losses
 from memsweep.errors import UserError
 from memsweep.features import Space, features_of, write_features
 from memsweep.images import read_images
@@ -71,7 +71,7 @@ def test_a_time_of_one_belongs_to_the_last_bin() -> None:
 
 def test_one_item_bounds_nothing() -> None:
     frame = pd.DataFrame({"run_id": ["a"], "step": 1, "split": "train", "item": 0, "index": 0, "loss": np.float32([2])})
-    row = mean_losses(frame, [], 0.95).iloc[0]
+    row = mean_losses(frame, KEYS, 0.95).iloc[0]
     assert (row["loss"], row["ci_low"], row["ci_high"]) == (2, -np.inf, np.inf)
 
 
@@ -81,7 +81,7 @@ def test_a_held_out_image_used_several_times_is_one_image() -> None:
     frame = pd.DataFrame({"run_id": "a", "step": 1, "item": range(120), "index": np.repeat(range(30), 4)})
     frame["loss"] = image + source.normal(0, 1e-3, 120)
     both = pd.concat([frame.assign(split="test"), frame.assign(split="train")])
-    rows = mean_losses(both, [], 0.95).set_index("split")
+    rows = mean_losses(both, KEYS, 0.95).set_index("split")
     width = rows["ci_high"] - rows["ci_low"]
     expected = stats.sem(frame.groupby("index")["loss"].mean()) * 2 * stats.norm.ppf(0.975)
     assert width["test"] == pytest.approx(expected)

@@ -16,7 +16,18 @@ def memsweep(*arguments: str, settings: str = "{}") -> subprocess.CompletedProce
 def test_help_names_every_stage() -> None:
     result = memsweep("--help")
     assert result.returncode == 0
-    for stage in ("prepare", "train", "classifier", "features", "measure", "collect", "analyse", "figure"):
+    for stage in (
+        "prepare",
+        "surrogates",
+        "baselines",
+        "train",
+        "classifier",
+        "features",
+        "measure",
+        "collect",
+        "analyse",
+        "figure",
+    ):
         assert stage in result.stdout
 
 
@@ -27,6 +38,16 @@ def test_help_names_every_stage() -> None:
         (["prepare", "--output", "{tmp}/a"], "[1]", "memsweep prepare: settings on standard input: found list"),
         (["classifier", "--images", "{tmp}/no.parquet", "--output", "{tmp}/a"], "{}", "no.parquet: no such file"),
         (["classifier", "--images", "{tmp}/bad.parquet", "--output", "{tmp}/a"], "{}", "not a whole Parquet file"),
+        (
+            ["surrogates", "--images", "{tmp}/bad.parquet", "--output", "{tmp}/a"],
+            '{"surrogates": ["gaussian"]}',
+            "memsweep surrogates: {tmp}/bad.parquet: not a whole Parquet file",
+        ),
+        (
+            ["baselines", "--images", "{tmp}/no.parquet", "--surrogates", "{tmp}/bad.parquet", "--output", "{tmp}/a"],
+            "{}",
+            "memsweep baselines: {tmp}/no.parquet: no such file",
+        ),
         (
             ["prepare", "--output", "{tmp}/bad.parquet/images.parquet"],
             '{"name": "digits", "test_images": 500, "seed": 0}',
@@ -43,7 +64,7 @@ def test_a_failure_is_one_sentence(tmp_path: Path, arguments: list[str], setting
     (tmp_path / "bad.parquet").write_bytes(b"bad")
     result = memsweep(*(part.format(tmp=tmp_path) for part in arguments), settings=settings)
     assert result.returncode == 1
-    assert expected in result.stderr
+    assert expected.format(tmp=tmp_path) in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert {path.name for path in tmp_path.iterdir()} == {"bad.parquet"}
 

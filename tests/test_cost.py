@@ -67,11 +67,27 @@ def test_a_study_costs_what_its_runs_cost() -> None:
     forward = network.forward_flops
     assert costs[8].parameters == network.parameters
     assert costs[8].training_flops == pytest.approx(3 * forward * 16 * 1125)
-    evaluations = 13
-    assert costs[8].evaluation_flops == pytest.approx(forward * evaluations * (2 * 384 + 100 * 16))
+    evaluations = 20
+    assert costs[8].evaluation_flops == pytest.approx(forward * evaluations * (4 * 384 + 100 * 16))
     assert costs[8].sample_bytes == 2 * evaluations * 100 * 64
     total = together(costs.values())
     assert total.hours(1e-3) == pytest.approx((total.training_flops + total.evaluation_flops) / 1e9 / 3600)
+
+
+def test_what_is_not_sampled_kept_or_computed_at_once_costs_nothing() -> None:
+    study = yaml.safe_load(CONFIG.read_text())
+    whole = together(study_cost(resolve(study), runs(resolve(study)), (1, 8, 8), 10).values())
+    study["evaluation"]["sample_every"] = 2
+    study["training"] |= {"keep_states": False, "accumulate": 4}
+    sparing = together(study_cost(resolve(study), runs(resolve(study)), (1, 8, 8), 10).values())
+    assert sparing.sample_bytes == whole.sample_bytes / 2
+    assert sparing.loss_bytes == whole.loss_bytes
+    assert sparing.checkpoint_bytes == 0
+    assert sparing.memory_bytes < 0.7 * whole.memory_bytes
+    study["formulation"] |= {"guidance": 1, "label_dropout": 0.1}
+    guided = together(study_cost(resolve(study), runs(resolve(study)), (1, 8, 8), 10).values())
+    assert guided.evaluation_flops > 1.3 * sparing.evaluation_flops
+    assert guided.training_flops == pytest.approx(sparing.training_flops, rel=0.01)
 
 
 def test_the_estimate_is_printed_by_model_size(capsys: pytest.CaptureFixture[str]) -> None:

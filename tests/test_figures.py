@@ -20,8 +20,12 @@ from memsweep.figures import (
     peaks,
     sample_sheet,
     scaling_exponents,
+    simplicity_bias,
     style,
+    two_clocks,
 )
+from memsweep.figures.power_law import location
+from memsweep.figures.swept_axis import places_of
 from memsweep.peaks import peaks as peaks_table
 from memsweep.run import AXES
 from memsweep.tables import write_table
@@ -37,7 +41,8 @@ SETTINGS: dict[str, Any] = {
     "axis": "train_size",
     "onset": "f_mem",
     "formulation": "rectified_flow",
-    "thresholds": {"loss_gap_absolute": 0.05, "loss_gap_relative": 0.5, "f_mem": 0.05},
+    "thresholds": {"loss_gap_absolute": 0.05, "loss_gap_relative": 0.5, "f_mem": 0.05, "departure": 0.1},
+    "surrogates": ["gaussian", "gaussian_mixture"],
     "f_mem_threshold": 1 / 3,
     "sheet_steps": 4,
     "sheet_samples": 10,
@@ -46,6 +51,8 @@ SETTINGS: dict[str, Any] = {
 SIZES, CHANNELS, BATCHES, RATES = (64, 128, 256, 512), (8, 16, 32), (16, 32, 64), (3e-4, 1e-3, 3e-3)
 PARAMETERS = {8: 64_122, 16: 193_706, 32: 651_210}
 STEPS = 12
+SURROGATES = ("gaussian", "gaussian_mixture")
+LISTED = (*style.DEFINITIONS, *style.DEPARTURES)
 
 
 # --- a study whose onsets follow a power law -----------------------------------------
@@ -66,7 +73,8 @@ def points() -> list[tuple[Any, ...]]:
 def study() -> Tables:
     """The tables that a study of `points` would leave."""
     random = np.random.default_rng(0)
-    rows: dict[str, list[dict[str, Any]]] = {"runs": [], "trajectories": [], "metrics": [], "onsets": []}
+    names = ("runs", "trajectories", "metrics", "onsets", "excess")
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     for number, point in enumerate(points()):
         run = dict(zip(AXES, point, strict=True))
         run_id = f"{number:012x}"
@@ -89,6 +97,7 @@ def study() -> Tables:
         rows["trajectories"] += _losses(run_id, steps, onset, random)
         rows["metrics"] += _metrics(run_id, steps, onset, size, random)
         rows["onsets"] += _onsets(run_id, steps, onset, random)
+        rows["excess"] += _excess(run_id, steps, rows["trajectories"])
     scaling = [
         {
             "definition": definition,
@@ -99,11 +108,13 @@ def study() -> Tables:
             "runs": len(rows["runs"]),
             "censored_runs": 3 if definition == "f_mem" else 0,
         }
-        for definition, shift in zip(style.DEFINITIONS, (-0.04, 0.03, 0.1, 0.22), strict=True)
+        for definition, shift in zip(LISTED, (-0.04, 0.03, 0.1, 0.22, -0.9, -0.7), strict=True)
         for term, exponent in (("train_size", 1.0), ("batch_size", -1.0), ("learning_rate", -0.6), ("parameters", -0.4))
     ]
     tables = {**{name: pd.DataFrame(rows[name]) for name in rows}, "scaling": pd.DataFrame(scaling)}
-    return {**tables, "peaks": peaks_table(tables["onsets"], tables["metrics"], 0.95)}
+    of_memorisation = tables["onsets"][tables["onsets"]["definition"].isin(style.DEFINITIONS)]
+    tables["peaks"] = peaks_table(of_memorisation, tables["metrics"], 0.95)
+    return {**tables, "baselines": _baselines()}
 
 
 def _losses(run_id: str, steps: Any, onset: float, random: Any) -> list[dict[str, Any]]:
@@ -111,11 +122,39 @@ def _losses(run_id: str, steps: Any, onset: float, random: Any) -> list[dict[str
     wobble = np.exp(0.015 * random.normal(size=(2, len(steps))))
     train = early / (1 + 0.35 * (steps / onset) ** 0.8) * wobble[0]
     test = (early + 0.06 * np.log1p((steps / onset) ** 1.3)) * wobble[1]
+    gaussian, mixture = test * (1 + 0.8 * steps / (steps + 60)), test * (1 + 0.4 * steps / (steps + 300))
     return [
         {"run_id": run_id, "step": step, "split": split, "loss": loss, "ci_low": 0.95 * loss, "ci_high": 1.05 * loss}
-        for split, losses in (("train", train), ("test", test))
+        for split, losses in zip(("train", "test", *SURROGATES), (train, test, gaussian, mixture), strict=True)
         for step, loss in zip(steps, losses, strict=True)
     ]
+
+
+def _excess(run_id: str, steps: Any, trajectories: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    losses = {(row["split"], row["step"]): row["loss"] for row in trajectories if row["run_id"] == run_id}
+    rows = []
+    for surrogate in SURROGATES:
+        for step in steps:
+            excess = losses[surrogate, step] / losses["test", step] - 1
+            ends = {"ci_low": excess - 0.03, "ci_high": excess + 0.03}
+            rows.append({"run_id": run_id, "step": step, "surrogate": surrogate, "excess": excess, **ends})
+    return rows
+
+
+def _baselines() -> pd.DataFrame:
+    rows = [
+        {"estimator": name, "train_size": None, "split": split, "noise_level": level, "loss": loss}
+        for name, loss in zip(SURROGATES, (0.4, 0.25), strict=True)
+        for split in ("test", *SURROGATES)
+        for level in (None, 0.25, 0.75)
+    ]
+    rows += [
+        {"estimator": "empirical", "train_size": size, "split": split, "noise_level": None, "loss": loss}
+        for size in SIZES
+        for split, loss in (("train", 0.02 * size**0.3), ("test", 1e5))
+    ]
+    table = pd.DataFrame(rows).astype({"train_size": "Int64", "noise_level": float})
+    return table.assign(ci_low=0.9 * table["loss"], ci_high=1.1 * table["loss"])
 
 
 def _metrics(run_id: str, steps: Any, onset: float, size: int, random: Any) -> list[dict[str, Any]]:
@@ -154,8 +193,9 @@ def _metrics(run_id: str, steps: Any, onset: float, size: int, random: Any) -> l
 
 def _onsets(run_id: str, steps: Any, onset: float, random: Any) -> list[dict[str, Any]]:
     rows = []
-    for definition, factor in zip(style.DEFINITIONS, (0.5, 1.0, 1.3, 2.0), strict=True):
-        step = factor * onset * np.exp(0.08 * random.normal())
+    for definition, factor in zip(LISTED, (0.5, 1.0, 1.3, 2.0, 0.1, 0.3), strict=True):
+        scatter = random.normal() if definition in style.DEFINITIONS else 0
+        step = factor * onset * np.exp(0.08 * scatter)
         censored = step > steps[-1]
         ends = (steps[-1] * 0.9, np.inf) if censored else (step * 0.88, step * 1.15)
         rows.append(
@@ -231,6 +271,8 @@ FIGURES: dict[str, ModuleType] = {
     "dynamics": dynamics,
     "memorisation_time": memorisation_time,
     "scaling_exponents": scaling_exponents,
+    "simplicity_bias": simplicity_bias,
+    "two_clocks": two_clocks,
     "peaks": peaks,
     "novelty_fidelity": novelty_fidelity,
 }
@@ -277,7 +319,7 @@ def test_same_tables_give_the_same_files(
 @pytest.mark.parametrize("name", FIGURES)
 def test_one_run_is_enough(name: str, tables: Tables, tmp_path: Path) -> None:
     kept = {key: table.head(1) if key == "runs" else table for key, table in tables.items()}
-    for key in ("trajectories", "metrics", "onsets", "peaks"):
+    for key in ("trajectories", "metrics", "onsets", "peaks", "excess"):
         kept[key] = tables[key][tables[key]["run_id"] == kept["runs"]["run_id"].iloc[0]]
     drawn(name, kept, tmp_path)
 
@@ -379,26 +421,86 @@ def test_when_all_onsets_are_censored_the_panel_says_so(tables: Tables, tmp_path
 def test_an_exponent_that_is_not_estimable(tables: Tables, tmp_path: Path) -> None:
     tables["scaling"].loc[:, ["exponent", "ci_low", "ci_high"]] = np.nan
     assert words(drawn("memorisation_time", tables, tmp_path)).count("exponent not estimable") == 4
-    assert words(drawn("scaling_exponents", tables, tmp_path)).count("not estimable") == 16
+    assert words(drawn("scaling_exponents", tables, tmp_path)).count("not estimable") == 24
+    assert words(drawn("two_clocks", tables, tmp_path)).count("not estimable") == 12
 
 
 def test_the_line_passes_through_onsets_on_a_power_law() -> None:
     sizes = np.array([64.0, 128, 256, 512])
     rows = pd.DataFrame({"train_size": sizes, "step": 3 * sizes**1.2, "censored": False})
-    assert memorisation_time._location(rows, 1.2, 100.0) == pytest.approx(3 * 100**1.2)
+    assert location(rows["train_size"], rows["step"], rows["censored"], 1.2, 100.0) == pytest.approx(3 * 100**1.2)
 
 
 def test_a_censored_run_below_the_line_raises_it_only_a_little_and_one_above_more() -> None:
     random = np.random.default_rng(0)
     seen = pd.DataFrame({"train_size": 100, "step": np.exp(random.normal(5, 0.2, 40)), "censored": False})
-    plain = memorisation_time._location(seen, 1.0, 100.0)
 
-    def location(end: float) -> float:
-        censored = pd.DataFrame({"train_size": 100, "step": [end] * 10, "censored": True})
-        return memorisation_time._location(pd.concat([seen, censored]), 1.0, 100.0)
+    def height(*more: pd.DataFrame) -> float:
+        rows = pd.concat([seen, *more])
+        return location(rows["train_size"], rows["step"], rows["censored"], 1.0, 100.0)
 
-    assert location(1.0) == pytest.approx(plain, rel=1e-3)
-    assert plain < location(150.0) < location(200.0)
+    def height_with(end: float) -> float:
+        return height(pd.DataFrame({"train_size": 100, "step": [end] * 10, "censored": True}))
+
+    assert height_with(1.0) == pytest.approx(height(), rel=1e-3)
+    assert height() < height_with(150.0) < height_with(200.0)
+
+
+# --- simplicity bias and two clocks -------------------------------------------------------
+
+
+def test_simplicity_bias_has_losses_baselines_and_departures_of_each_n(tables: Tables, tmp_path: Path) -> None:
+    tables["onsets"].loc[[4, 5, 11], ["censored", "ci_high"]] = [True, np.inf]
+    figure = drawn("simplicity_bias", tables, tmp_path)
+    top, bottom = figure.axes[:4], figure.axes[4:8]
+    onsets = tables["onsets"].merge(tables["runs"].head(8)[["run_id", "train_size"]], on="run_id")
+    for size, losses, excess in zip(SIZES, top, bottom, strict=True):
+        assert f"$N$ = {size}" in losses.get_title(loc="left")
+        # Four curves, and of each of the three baselines a line and its interval
+        assert len(losses.lines) == 4 + 2 * 3
+        levels = {float(line.get_ydata()[0]) for line in losses.lines if line.get_linestyle() == "--"}  # type: ignore[index]
+        assert levels == {0.4, 0.25, 0.02 * size**0.3}
+        here = onsets[(onsets["train_size"] == size) & onsets["definition"].isin(style.DEPARTURES)]
+        shapes = [str(line.get_marker()) for line in excess.lines]
+        assert shapes.count(">") == here["censored"].sum()
+        assert shapes.count("o") == (~here["censored"]).sum()
+    assert "P$ = 194k" in words(figure)
+
+
+def test_simplicity_bias_of_many_values_shows_four(tables: Tables, tmp_path: Path) -> None:
+    assert simplicity_bias._spread([1, 2, 3, 4, 5, 6, 7], 4) == [1, 3, 5, 7]
+    assert simplicity_bias._spread([1, 2], 4) == [1, 2]
+
+
+def test_one_surrogate_is_drawn_alone(tables: Tables, tmp_path: Path) -> None:
+    for name, column in (("trajectories", "split"), ("excess", "surrogate"), ("baselines", "estimator")):
+        tables[name] = tables[name][tables[name][column] != "gaussian"]
+    for name in ("onsets", "scaling"):
+        tables[name] = tables[name][tables[name]["definition"] != "departure"]
+    figure = drawn("simplicity_bias", tables, tmp_path, surrogates=["gaussian_mixture"])
+    assert "Gaussian surrogate" not in [text.get_text() for text in figure.findobj(Text)]
+    assert "leaves Gaussian" not in words(drawn("two_clocks", tables, tmp_path))
+    assert "leaves Gaussian" not in words(drawn("scaling_exponents", tables, tmp_path))
+
+
+def test_without_departures_the_other_figures_are_as_they_were(tables: Tables, tmp_path: Path) -> None:
+    for name in ("onsets", "scaling"):
+        tables[name] = tables[name][tables[name]["definition"].isin(style.DEFINITIONS)]
+    assert "leaves" not in words(drawn("scaling_exponents", tables, tmp_path))
+    drawn("memorisation_time", tables, tmp_path)
+    drawn("two_clocks", tables, tmp_path)
+
+
+def test_two_clocks_says_both_exponents_and_their_difference(tables: Tables, tmp_path: Path) -> None:
+    scaling = tables["scaling"]
+    for definition, numbers in (("departure_mixture", (0.2, 0.1, 0.5)), ("f_mem", (1.0, 0.6, 1.4))):
+        rows = (scaling["definition"] == definition) & (scaling["term"] == "train_size")
+        scaling.loc[rows, ["exponent", "ci_low", "ci_high"]] = numbers
+    text = words(drawn("two_clocks", tables, tmp_path))
+    assert "$k$ = 0.20 [0.10, 0.50]" in text
+    assert "$k$ = 1.00 [0.60, 1.40]" in text
+    # 0.8 - hypot(0.4, 0.3) and 0.8 + hypot(0.4, 0.1)
+    assert "difference of the last two 0.80 [0.30, 1.21]" in text
 
 
 # --- scaling exponents --------------------------------------------------------------------
@@ -452,7 +554,7 @@ def test_censored_peaks_are_hollow_and_runs_without_a_rate_crossed(tables: Table
 
 
 def test_seeds_stand_side_by_side_around_their_value(tables: Tables) -> None:
-    places = peaks._places(style.along(tables["runs"], "train_size"), "train_size")
+    places = places_of(style.along(tables["runs"], "train_size"), "train_size")
     grouped = np.log(places["place"]).groupby(places["train_size"])
     assert grouped.nunique().tolist() == [2] * len(SIZES)
     assert np.exp(grouped.mean()).tolist() == pytest.approx(list(SIZES))

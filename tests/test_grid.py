@@ -8,7 +8,15 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from memsweep.config import resolve
-from memsweep.grid import chosen, expand, formulation_parameters, packs, runs, trajectory_parameters
+from memsweep.grid import (
+    chosen,
+    evaluation_parameters,
+    expand,
+    formulation_parameters,
+    packs,
+    runs,
+    trajectory_parameters,
+)
 from memsweep.run import AXES
 
 ROOT = Path(__file__).parents[1]
@@ -81,6 +89,7 @@ def test_run_ids_change_with_everything_that_changes_a_trajectory() -> None:
         {"training": {**study["training"], "ema_decay": 0.5}},
         {"training": {**study["training"], "budget": {"steps": 600}}},
         {"evaluation": {**study["evaluation"], "images": 100}},
+        {"evaluation": {**study["evaluation"], "surrogates": ["gaussian"]}},
     ):
         assert not set(ids(**changes)) & set(ids())
 
@@ -93,6 +102,18 @@ def test_an_option_that_is_off_leaves_no_trace_in_a_run_id() -> None:
         "name": "ddpm",
         "sampling_steps": 9,
     }
+
+
+def test_surrogates_leave_no_trace_in_a_run_id_where_there_are_none_and_have_no_order() -> None:
+    def parameters(surrogates: list[str]) -> dict[str, Any]:
+        study = default_study()
+        return evaluation_parameters(
+            resolve({**study, "evaluation": {**study["evaluation"], "surrogates": surrogates}})
+        )
+
+    assert set(parameters([])) == {"first", "per_decade", "images", "samples"}
+    assert parameters(["gaussian_mixture", "gaussian"]) == parameters(["gaussian", "gaussian_mixture"])
+    assert parameters(["gaussian"])["surrogates"] == ["gaussian"]
 
 
 def test_the_spelling_of_an_option_does_not_change_a_run_id() -> None:

@@ -301,6 +301,8 @@ SETTINGS = {
     "f_mem": 0.2,
     "bootstrap": 30,
     "f_mem_threshold": 1 / 3,
+    "departure": 0.1,
+    "surrogates": [],
     "confidence": 0.95,
 }
 STEPS = np.array([10, 20, 40, 80, 160, 320])
@@ -344,14 +346,14 @@ def write_study(folder, runs, diverged=()):
 
 
 def outputs_in(folder):
-    return [folder / f"{table}.parquet" for table in ("onsets", "scaling", "peaks")]
+    return [folder / f"{table}.parquet" for table in ("onsets", "scaling", "peaks", "excess")]
 
 
 def test_analyse_writes_its_tables(tmp_path):
     runs = grid(product([16, 32, 64, 256], [4], [8], [1e-3], [0, 1]))
     losses, neighbours = write_study(tmp_path, runs)
-    outputs = onsets_path, scaling_path, peaks_path = outputs_in(tmp_path)
-    analyse(SETTINGS, tmp_path, losses, neighbours, *outputs)
+    outputs = onsets_path, scaling_path, peaks_path, _ = outputs_in(tmp_path)
+    analyse(SETTINGS, tmp_path, losses, neighbours, tmp_path)
 
     onsets = read_table(onsets_path, "onsets")
     assert list(zip(onsets["run_id"], onsets["definition"], strict=True)) == list(product(runs["run_id"], DEFINITIONS))
@@ -377,7 +379,7 @@ def test_analyse_writes_its_tables(tmp_path):
     assert early["value"].between(0.9, 1.1).all()
 
     before = [path.read_bytes() for path in outputs]
-    analyse(SETTINGS, tmp_path, losses[::-1], neighbours[::-1], *outputs)
+    analyse(SETTINGS, tmp_path, losses[::-1], neighbours[::-1], tmp_path)
     assert [path.read_bytes() for path in outputs] == before
 
 
@@ -385,7 +387,7 @@ def test_analyse_keeps_a_run_that_diverged_before_its_first_evaluation(tmp_path)
     runs = grid(product([16, 32], [4], [8], [1e-3], [0]))
     runs["status"] = ["finished", "diverged"]
     paths = write_study(tmp_path, runs, diverged=["run001"])
-    analyse(SETTINGS, tmp_path, *paths, *outputs_in(tmp_path))
+    analyse(SETTINGS, tmp_path, *paths, tmp_path)
     onsets = read_table(tmp_path / "onsets.parquet", "onsets")
     diverged = onsets[onsets["run_id"] == "run001"]
     assert diverged["definition"].tolist() == list(DEFINITIONS)
@@ -395,7 +397,7 @@ def test_analyse_keeps_a_run_that_diverged_before_its_first_evaluation(tmp_path)
 def test_analyse_reads_packs_without_a_single_evaluation(tmp_path):
     runs = grid(product([16, 32], [4], [8], [1e-3], [0])).assign(status="diverged")
     paths = write_study(tmp_path, runs, diverged=["run000", "run001"])
-    analyse(SETTINGS, tmp_path, *paths, *outputs_in(tmp_path))
+    analyse(SETTINGS, tmp_path, *paths, tmp_path)
     assert read_table(tmp_path / "onsets.parquet", "onsets")["censored"].all()
     assert read_table(tmp_path / "scaling.parquet", "scaling")["exponent"].isna().all()
 
@@ -405,7 +407,7 @@ def test_analyse_misses_a_finished_run(tmp_path):
     losses, neighbours = write_study(tmp_path, runs)
     outputs = outputs_in(tmp_path)
     with pytest.raises(UserError, match="run run002: it is finished, but no pack's losses hold it"):
-        analyse(SETTINGS, tmp_path, losses[:1], neighbours, *outputs)
+        analyse(SETTINGS, tmp_path, losses[:1], neighbours, tmp_path)
     with pytest.raises(UserError, match="run run002: it is finished, but no pack's neighbours hold it"):
-        analyse(SETTINGS, tmp_path, losses, neighbours[:1], *outputs)
+        analyse(SETTINGS, tmp_path, losses, neighbours[:1], tmp_path)
     assert not any(path.exists() for path in outputs)

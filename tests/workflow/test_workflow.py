@@ -20,11 +20,14 @@ from conftest import TINY, Project  # type: ignore[attr-defined]
 from memsweep.tables import SCHEMAS
 
 FIGURES = ("dynamics_train_size", "dynamics_learning_rate", "memorisation_time", "scaling_exponents", "peaks")
-ALL_FIGURES = (*FIGURES, "novelty_fidelity", "sample_sheet")
+ALL_FIGURES = (*FIGURES, "simplicity_bias", "two_clocks", "novelty_fidelity", "sample_sheet")
+TABLES = ("runs", "trajectories", "noise_levels", "metrics", "onsets", "scaling", "peaks", "excess", "baselines")
 FIGURE_RULES = {
     "dynamics": 2,
     "memorisation_time": 1,
     "scaling_exponents": 1,
+    "simplicity_bias": 1,
+    "two_clocks": 1,
     "peaks": 1,
     "novelty_fidelity": 1,
     "sample_sheet": 1,
@@ -48,7 +51,7 @@ def rows_of(table: pd.DataFrame, run_ids: pd.Series[str]) -> pd.DataFrame:
 
 def assert_old_rows_are_the_same(project: Project, before: Project) -> None:
     old = before.table("tables/runs.parquet")["run_id"]
-    for name in ("runs", "trajectories", "noise_levels", "metrics", "onsets", "peaks"):
+    for name in ("runs", "trajectories", "noise_levels", "metrics", "onsets", "peaks", "excess"):
         path = f"tables/{name}.parquet"
         pd.testing.assert_frame_equal(
             rows_of(project.table(path), old), rows_of(before.table(path), old), check_exact=True
@@ -56,7 +59,7 @@ def assert_old_rows_are_the_same(project: Project, before: Project) -> None:
 
 
 def test_a_study_ends_in_tables_that_keep_their_contract_and_in_figures(finished_once: Project) -> None:
-    for name in ("runs", "trajectories", "noise_levels", "metrics", "onsets", "scaling", "peaks"):
+    for name in TABLES:
         schema = pq.read_schema(finished_once.results / "tables" / f"{name}.parquet")
         assert schema.names == SCHEMAS[name].names
         assert all(b"meaning" in field.metadata for field in schema)
@@ -118,7 +121,7 @@ def test_a_value_of_the_figures_redraws_the_figures(finished: Project) -> None:
 
 def test_an_onset_threshold_analyses_again_and_trains_nothing(finished: Project) -> None:
     finished.configure(onset={"bootstrap": 5, "f_mem": 0.3})
-    figures = {"dynamics", "memorisation_time", "peaks", "scaling_exponents"}
+    figures = {"dynamics", "memorisation_time", "peaks", "scaling_exponents", "simplicity_bias", "two_clocks"}
     assert set(finished.jobs()) == {"analyse", "table_pages", *figures}
 
 
@@ -181,11 +184,43 @@ def test_a_larger_budget_continues_every_run(finished: Project, finished_once: P
     assert trajectories["step"].max() == 100
 
 
+def test_surrogates_are_evaluated_and_can_be_left_out(finished: Project) -> None:
+    trajectories = finished.table("tables/trajectories.parquet")
+    counts = trajectories["split"].value_counts()
+    assert set(counts.index) == {"train", "test", "gaussian", "gaussian_mixture"}
+    assert counts.nunique() == 1
+    levels = finished.table("tables/noise_levels.parquet")
+    assert set(levels["split"]) == set(counts.index)
+    onsets = finished.table("tables/onsets.parquet")
+    assert {"departure", "departure_mixture"} < set(onsets["definition"])
+    assert set(finished.table("tables/peaks.parquet")["definition"]) <= {
+        "test_loss_minimum",
+        "loss_gap_absolute",
+        "loss_gap_relative",
+        "f_mem",
+    }
+    finished.configure(evaluation={**TINY["evaluation"], "surrogates": []})
+    jobs = finished.jobs()
+    assert jobs["train"] == 2  # what is evaluated is part of a run's identity
+    assert not {"surrogates", "baselines", "simplicity_bias", "two_clocks"} & set(jobs)
+    # In another order the surrogates are the same
+    finished.configure(evaluation={**TINY["evaluation"], "surrogates": ["gaussian_mixture", "gaussian"]})
+    assert finished.jobs() == {}
+
+
+def test_a_departure_threshold_trains_nothing(finished: Project) -> None:
+    finished.configure(onset={"bootstrap": 5, "departure": 0.2})
+    jobs = set(finished.jobs())
+    assert {"analyse", "simplicity_bias", "two_clocks"} <= jobs
+    assert not {"train", "surrogates", "baselines", "measure", "collect"} & jobs
+
+
 def test_a_figure_needs_only_what_it_shows(finished_once: Project, tmp_path: Path) -> None:
     fresh = finished_once.copy_to(tmp_path / "fresh")
     shutil.rmtree(fresh.results)
     jobs = fresh.jobs("results/tiny/figures/sample_sheet.pdf")
-    assert jobs == {"prepare": 1, "classifier": 1, "features": 2, "train": 1, "measure": 1, "sample_sheet": 1}
+    once = dict.fromkeys(["prepare", "surrogates", "classifier", "train", "measure", "sample_sheet"], 1)
+    assert jobs == {**once, "features": 2}
     assert "Nothing to be done" in finished_once.snakemake("results/tiny/figures/memorisation_time.pdf").stdout
 
 
@@ -318,7 +353,7 @@ def test_the_report_shows_every_figure(finished: Project) -> None:
     text = (finished.folder / "report.html").read_text()
     for name in ALL_FIGURES:
         assert f"{name}.png" in text
-    for name in ("runs", "trajectories", "noise_levels", "metrics", "onsets", "scaling", "peaks"):
+    for name in TABLES:
         assert f"{name}.html" in text
 
 

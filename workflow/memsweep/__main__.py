@@ -34,6 +34,18 @@ def prepare(settings: Settings, files: Arguments) -> None:
     guard_data(read_images(files.output).data_hash, records, files.retrain_at_most)
 
 
+def surrogates(settings: Settings, files: Arguments) -> None:
+    from .surrogate import write_surrogates
+
+    write_surrogates(settings["surrogates"], files.images, files.output)
+
+
+def baselines(settings: Settings, files: Arguments) -> None:
+    from .baselines import write_baselines
+
+    write_baselines(settings, files.images, files.surrogates, files.output)
+
+
 def train(settings: Settings, files: Arguments) -> None:
     from .members import Way
     from .packs import train_pack
@@ -41,7 +53,7 @@ def train(settings: Settings, files: Arguments) -> None:
     from .tables import read_table
 
     way = Way(**{name: getattr(files, name) for name in Way.__dataclass_fields__})
-    train_pack(settings, files.images, files.checkpoints, files.output, way)
+    train_pack(settings, files.images, files.checkpoints, files.output, way, files.surrogates)
     runs = read_table(files.output / "runs.parquet", "runs")
     record_pack(settings, {key: str(runs[key].iloc[0]) for key in ("code_version", "data_hash")}, files.output)
 
@@ -75,8 +87,7 @@ def analyse(settings: Settings, files: Arguments) -> None:
 
     losses = [files.train / job / "losses.parquet" for job in settings["jobs"]]
     neighbours = [files.measured / job / "neighbours.parquet" for job in settings["jobs"]]
-    onsets, scaling, peaks = (files.output / f"{table}.parquet" for table in ("onsets", "scaling", "peaks"))
-    analyse(settings, files.tables, losses, neighbours, onsets, scaling, peaks)
+    analyse(settings, files.tables, losses, neighbours, files.output)
 
 
 def figure(settings: Settings, files: Arguments) -> None:
@@ -109,6 +120,8 @@ COMMANDS: dict[str, Callable[[Arguments], None]] = {"estimate": estimate, "usage
 
 STAGES: dict[str, tuple[Callable[[Settings, Arguments], None], str, Sequence[str]]] = {
     "prepare": (prepare, "the dataset as an image table", ["output"]),
+    "surrogates": (surrogates, "Gaussian surrogates of the dataset", ["images", "output"]),
+    "baselines": (baselines, "losses that need no training", ["images", "surrogates", "output"]),
     "train": (train, "the runs of one pack", ["images", "checkpoints", "output"]),
     "classifier": (classifier, "the study's own classifier", ["images", "output"]),
     "features": (features, "features of every image in one space", ["images", "classifier", "cache", "output"]),
@@ -150,6 +163,7 @@ def parse(arguments: Sequence[str] | None) -> Arguments:
             stage.add_argument("--trained", type=Path, default=Path(), help="folder of what was trained on the images")
             stage.add_argument("--retrain-at-most", type=int, default=0)
         if name == "train":
+            stage.add_argument("--surrogates", type=Path)
             _add_way(stage)
         if name == "figure":
             stage.add_argument("--source", nargs="+", type=named_path, required=True, metavar="TABLE=PATH")

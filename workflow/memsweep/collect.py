@@ -12,6 +12,9 @@ from scipy.stats import norm
 
 from .tables import read_parts, read_table, table_writer
 
+# What tells the mean losses of trajectories apart.
+KEYS = ["run_id", "step", "split"]
+
 
 def collect(settings: Mapping[str, Any], train: Path, measured: Path, output: Path) -> None:
     """Write ``runs``, ``trajectories``, ``noise_levels`` and ``metrics`` of a study.
@@ -31,9 +34,9 @@ def collect(settings: Mapping[str, Any], train: Path, measured: Path, output: Pa
     ):
         for job in jobs:
             losses = read_table(train / job / "losses.parquet", "losses")
-            trajectories.add(mean_losses(losses, [], confidence))
+            trajectories.add(mean_losses(losses, KEYS, confidence))
             bins = by_noise_level(losses, settings["noise_levels"])
-            noise_levels.add(mean_losses(bins, ["noise_level"], confidence))
+            noise_levels.add(mean_losses(bins, [*KEYS, "noise_level"], confidence))
 
 
 def gather(folder: Path, jobs: Sequence[str], name: str, output: Path) -> None:
@@ -49,20 +52,20 @@ def by_noise_level(losses: pd.DataFrame, bins: int) -> pd.DataFrame:
     return losses.assign(noise_level=(lower + 0.5) / bins)
 
 
-def mean_losses(losses: pd.DataFrame, columns: list[str], confidence: float) -> pd.DataFrame:
-    """Mean loss of each run, step and split (and ``columns``) with the normal interval of a mean.
+def mean_losses(losses: pd.DataFrame, keys: list[str], confidence: float) -> pd.DataFrame:
+    """Mean loss for each value of the ``keys``, ``split`` being one, with the normal interval of a mean.
 
-    The units of the standard error are held-out images, each with all the noise it is evaluated
+    The units of the standard error are held-out images, or surrogates, each with all the noise it is evaluated
     under, and on the training set, which is known whole, the noisy images. That their times are
     stratified narrows the mean's true spread and is left out, so the interval is a wide one.
     """
-    runs = [_means_of_run(run, columns, confidence) for _, run in losses.groupby("run_id", sort=False)]
-    return pd.concat(runs, ignore_index=True) if runs else _means_of_run(losses, columns, confidence)
+    runs = losses.groupby("run_id", sort=False) if "run_id" in keys and len(losses) else [("", losses)]
+    return pd.concat([_means(run, keys, confidence) for _, run in runs], ignore_index=True)
 
 
-def _means_of_run(losses: pd.DataFrame, columns: list[str], confidence: float) -> pd.DataFrame:
+def _means(losses: pd.DataFrame, keys: list[str], confidence: float) -> pd.DataFrame:
     """`mean_losses` of one run, by sums over groups and over units of groups."""
-    groups = losses.groupby(["run_id", "step", "split", *columns], sort=False)
+    groups = losses.groupby(keys, sort=False)
     group, count = groups.ngroup().to_numpy(), groups.ngroups
     unit = np.where(losses["split"] == "train", losses["item"], losses["index"])
     loss = losses["loss"].to_numpy(np.float64)
@@ -77,5 +80,5 @@ def _means_of_run(losses: pd.DataFrame, columns: list[str], confidence: float) -
     with np.errstate(divide="ignore", invalid="ignore"):
         variance = np.bincount(owner, deviation**2, count) * units / (units - 1) / size**2
     margin = np.nan_to_num(norm.ppf((1 + confidence) / 2) * np.sqrt(variance), nan=np.inf)
-    keys = groups.size().index.to_frame(index=False)
-    return keys.assign(loss=mean, ci_low=mean - margin, ci_high=mean + margin)
+    table = groups.size().index.to_frame(index=False)
+    return table.assign(loss=mean, ci_low=mean - margin, ci_high=mean + margin)

@@ -26,6 +26,9 @@ Config = dict[str, Any]
 # What can be studied, by the config's ``kind``: each has its schema.
 KINDS = ("sweep",)
 
+# Values of an image (64x64 grey, or 36x36 RGB) up to which its full covariance is a matter of minutes.
+LARGEST_SURROGATE = 4096
+
 
 @functools.cache
 def schema(kind: str = "sweep") -> dict[str, Any]:
@@ -246,6 +249,12 @@ def _grid_problems(config: Config) -> Iterator[str]:
         yield (
             f"network.attention_levels: found {config['network']['attention_levels']}; accepted are levels "
             f"0 to {levels - 1}, as channel_multipliers has {levels}"
+        )
+    values = facts.channels * facts.height * facts.width
+    if config["evaluation"]["surrogates"] and values > LARGEST_SURROGATE:
+        yield (
+            f"evaluation.surrogates: found {config['evaluation']['surrogates']} for images of {values} values; "
+            f"accepted is [] beyond {LARGEST_SURROGATE} values, where full covariances take too long"
         )
     yield from _metrics_problems(config["metrics"])
     yield from _figures_problems(config)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .run import Run
-from .schedule import evaluation_steps
+from .schedule import evaluation_steps, sampled_steps
 
 FLOAT = 4  # bytes of a float32
 # Weights, gradients, Adam's two moments and the averaged weights are on the device while training
@@ -192,19 +192,23 @@ def network_cost(
 def run_cost(config: Mapping[str, Any], run: Run, network: NetworkCost, image_bytes: int) -> Cost:
     """The cost of one run of a resolved configuration; ``image_bytes``: uint8 values of one image."""
     evaluation, training = config["evaluation"], config["training"]
-    evaluations = len(evaluation_steps(training["budget"], evaluation, run.train_size, run.batch_size))
-    sampled = evaluation["samples"] * config["formulation"]["sampling_steps"]
-    forward_passes = evaluations * (2 * evaluation["images"] + sampled)
+    schedule = training["budget"], evaluation, run.train_size, run.batch_size
+    evaluations, sampled = len(evaluation_steps(*schedule)), len(sampled_steps(*schedule))
+    samples = sampled * evaluation["samples"]
+    losses = evaluations * (2 + len(evaluation["surrogates"])) * evaluation["images"]
+    # Guidance asks the network twice
+    passes_a_sample = config["formulation"]["sampling_steps"] * (2 if config["formulation"]["guidance"] else 1)
+    forward_passes = losses + samples * passes_a_sample
     return Cost(
         runs=1,
         parameters=network.parameters,
         training_flops=FORWARD_PASSES_A_STEP * network.forward_flops * run.batch_size * run.max_steps,
         evaluation_flops=network.forward_flops * forward_passes,
-        memory_bytes=training_memory(network, run.batch_size),
-        checkpoint_bytes=COPIES_ON_DISK * FLOAT * network.parameters,
+        memory_bytes=training_memory(network, -(-run.batch_size // training["accumulate"])),
+        checkpoint_bytes=COPIES_ON_DISK * FLOAT * network.parameters * training["keep_states"],
         # Once in the checkpoint folder and once in the pack's table
-        sample_bytes=2 * evaluations * evaluation["samples"] * image_bytes,
-        loss_bytes=2 * evaluations * 2 * evaluation["images"] * LOSS_BYTES,
+        sample_bytes=2 * samples * image_bytes,
+        loss_bytes=2 * losses * LOSS_BYTES,
     )
 
 

@@ -53,8 +53,18 @@ class DDPM:
         """Mean squared error a pixel of the predicted noise (L_simple of Ho et al.); see `formulation.Process.loss`."""
         step = step_of(time)
         signal, sigma = (scale[step][:, None, None, None] for scale in scales(clean.device))
-        error = network(signal * clean + sigma * noise, step / STEPS, label) - noise
+        error = network(signal * clean + sigma * noise, step / STEPS, label) - self.field(clean, noise)
         return error.square().flatten(1).mean(dim=1)
+
+    def shares(self, time: Tensor) -> tuple[Tensor, Tensor]:
+        """√ᾱ_t and √(1 - ᾱ_t); see `formulation.Process.shares`."""
+        step = (time * STEPS).round().long()
+        signal, sigma = scales(time.device)
+        return signal[step], sigma[step]
+
+    def field(self, clean: Tensor, noise: Tensor) -> Tensor:
+        """The noise; see `formulation.Process.field`."""
+        return noise
 
     def sample(self, network: Denoiser, latents: Tensor, label: Tensor) -> Tensor:
         """Images by eq. 12 of Song et al. with σ = 0, nothing clipped; see `formulation.Process.sample`."""

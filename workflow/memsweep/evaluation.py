@@ -88,11 +88,15 @@ class Evaluator:
         formulation: Formulation,
         device: torch.device | str = "cpu",
     ) -> None:
-        """settings: the config's ``evaluation``; formulation: that of the denoisers."""
+        """settings: the config's ``evaluation``; formulation: that of the denoisers.
+
+        Raises:
+            UserError: as `images.ImageSet.drawn`, of the settings' ``surrogates``.
+        """
         train = Split(data.train.images[:train_size], data.train.labels[:train_size])
         self.items = {
             name: noisy_images(split, settings["images"]).to(device)
-            for name, split in (("train", train), ("test", data.test))
+            for name, split in {"train": train, "test": data.test, **data.drawn(settings.get("surrogates", ()))}.items()
         }
         height, width, channels = data.shape
         self.formulation = formulation

@@ -27,8 +27,16 @@ class RectifiedFlow:
     def loss(self, network: Denoiser, clean: Tensor, noise: Tensor, time: Tensor, label: Tensor) -> Tensor:
         """Mean squared error a pixel of the predicted velocity; see `formulation.Process.loss`."""
         noisy = torch.lerp(clean, noise, time[:, None, None, None])
-        error = network(noisy, time, label) - (noise - clean)
+        error = network(noisy, time, label) - self.field(clean, noise)
         return error.square().flatten(1).mean(dim=1)
+
+    def shares(self, time: Tensor) -> tuple[Tensor, Tensor]:
+        """1 - t and t; see `formulation.Process.shares`."""
+        return 1 - time, time
+
+    def field(self, clean: Tensor, noise: Tensor) -> Tensor:
+        """The velocity; see `formulation.Process.field`."""
+        return noise - clean
 
     def sample(self, network: Denoiser, latents: Tensor, label: Tensor) -> Tensor:
         """Images by Euler's method; see `formulation.Process.sample`."""

@@ -38,6 +38,14 @@ class Process(Protocol):
         """
         ...
 
+    def shares(self, time: Tensor) -> tuple[Tensor, Tensor]:
+        """The shares a and s of a noisy image a x + s z, at the times (B,) that `loss` shows the network."""
+        ...
+
+    def field(self, clean: Tensor, noise: Tensor) -> Tensor:
+        """What the network is to predict of an image and a noise; linear in both. All are (B, ...) of one shape."""
+        ...
+
     def sample(self, network: Denoiser, latents: Tensor, label: Tensor) -> Tensor:
         """Generate images, deterministically.
 

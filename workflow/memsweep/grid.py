@@ -81,7 +81,9 @@ def evaluation_parameters(config: Mapping[str, Any]) -> dict[str, Any]:
     """What decides the numbers of an evaluation; into how many noise levels they are put is a later matter."""
     evaluation = config["evaluation"]
     always = {key: evaluation[key] for key in ("first", "per_decade", "images", "samples")}
-    return {**always, **_switched_on("evaluation", evaluation)}
+    # In whichever order they are written, and without a trace where there are none, as an option that is off
+    surrogates = {"surrogates": sorted(evaluation["surrogates"])} if evaluation["surrogates"] else {}
+    return {**always, **surrogates, **_switched_on("evaluation", evaluation)}
 
 
 def training_parameters(training: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import functools
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,14 @@ from .training import build_network
 from .unet import count_parameters
 
 
-def train_pack(settings: Mapping[str, Any], images: Path, checkpoints: Path, output: Path, way: Way) -> None:
+def train_pack(
+    settings: Mapping[str, Any],
+    images: Path,
+    checkpoints: Path,
+    output: Path,
+    way: Way,
+    surrogates: Path | None = None,
+) -> None:
     """Train the runs of a pack that are not finished, and write the tables of all of them.
 
     Args:
@@ -40,18 +47,22 @@ def train_pack(settings: Mapping[str, Any], images: Path, checkpoints: Path, out
         checkpoints: folder with one checkpoint a run id.
         output: folder that receives ``runs``, ``losses`` and ``samples``, as Parquet.
         way: how the runs are trained.
+        surrogates: the table of those that ``evaluation`` names; not needed where it names none.
 
     Raises:
-        UserError: the device does not exist, a checkpoint is damaged, or a run failed.
+        UserError: the device does not exist, a checkpoint is damaged, a surrogate is missing, or
+            a run failed.
         Interrupted: the job received SIGTERM or SIGINT.
     """
     torch.set_num_threads(1)
-    data = read_images(images)
+    read = functools.partial(read_images, images, surrogates)
+    data = read()
+    data.drawn(settings["evaluation"].get("surrogates", ()))  # before any run starts
     provenance = {"data_hash": data.data_hash, "code_version": training_code()}
     members = [Member.open(Run(**fields), checkpoints, provenance, settings) for fields in settings["runs"]]
     waiting = [member for member in members if not member.complete]
     if waiting:
-        _train(waiting, len(members), settings, data, images, way)
+        _train(waiting, len(members), settings, data, read, way)
     write_tables(members, data, settings, output)
     _say_sizes(members, output)
 
@@ -68,7 +79,12 @@ def _say_sizes(members: Sequence[Member], output: Path) -> None:
 
 
 def _train(
-    waiting: Sequence[Member], total: int, settings: Mapping[str, Any], data: ImageSet, images: Path, way: Way
+    waiting: Sequence[Member],
+    total: int,
+    settings: Mapping[str, Any],
+    data: ImageSet,
+    read: Callable[[], ImageSet],
+    way: Way,
 ) -> None:
     left = sum(member.images_left for member in waiting)
     with (
@@ -84,7 +100,7 @@ def _train(
             f"training {len(waiting)} of {total} runs on {device.type}, {limit} at a time; the others are finished"
         )
         if device.type == "cpu" and limit > 1:
-            alone = functools.partial(train_alone, settings=settings, images=images, way=way)
+            alone = functools.partial(train_alone, settings=settings, read=read, way=way)
             train_in_processes(waiting, limit, alone, workshop, progress, stop)
             return
         started = time.monotonic()
@@ -93,9 +109,9 @@ def _train(
         progress.message(f"evaluations took {100 * evaluating / max(1e-9, elapsed):.1f} % of {elapsed:.1f} s")
 
 
-def train_alone(member: Member, settings: Mapping[str, Any], images: Path, way: Way) -> None:
-    """Train one run in a process of its own; arguments and errors as of `train_pack`."""
-    workshop = Workshop(settings, read_images(images), way, torch.device("cpu"))
+def train_alone(member: Member, settings: Mapping[str, Any], read: Callable[[], ImageSet], way: Way) -> None:
+    """Train one run in a process of its own, on the data that ``read`` reads; else as `train_pack`."""
+    workshop = Workshop(settings, read(), way, torch.device("cpu"))
     with stop_requests(os.getppid()) as stop, TrainingProgress(member.images_left, plain=True) as progress:
         train_in_turn([member], 1, workshop, progress, stop)
 

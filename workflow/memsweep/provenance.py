@@ -48,7 +48,7 @@ def fingerprint(*modules: str) -> str:
 
 def training_code() -> str:
     """Fingerprint of the code that a trajectory depends on: a run trained by other code is stale."""
-    return fingerprint("training", "evaluation")
+    return fingerprint("training", "evaluation", "surrogate")
 
 
 def dependencies(module: str) -> set[str]:

@@ -68,13 +68,14 @@ def scaling(onsets: pd.DataFrame, runs: pd.DataFrame, confidence: float) -> pd.D
         confidence: level of the intervals, between 0 and 1.
 
     Returns:
-        Table ``scaling``, one row for each of `DEFINITIONS` and `TERMS`. ``runs`` counts the
+        Table ``scaling``, one row for each of `DEFINITIONS` (and what else ``onsets`` holds, which
+        are departures from surrogates) and each of `TERMS`. ``runs`` counts the
         runs in groups where the axis varies, 0 for an axis that is not swept; what makes an
         exponent NaN stands at `exponent`.
     """
     table = onsets.merge(runs[["run_id", *TERMS]], on="run_id", how="left", validate="many_to_one")
     rows = []
-    for definition in DEFINITIONS:
+    for definition in dict.fromkeys([*DEFINITIONS, *onsets["definition"]]):
         under = table[table["definition"] == definition]
         for term in TERMS:
             fixed = under.groupby([other for other in TERMS if other != term])

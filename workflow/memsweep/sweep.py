@@ -41,6 +41,11 @@ class Sweep(Study):
         """The axes, seeds aside, on which the grid takes more than one value."""
         return [axis for axis in SWEPT_AXES if len({getattr(run, axis) for run in self.runs}) > 1]
 
+    @property
+    def surrogates(self) -> list[str]:
+        """The surrogates on which runs are evaluated."""
+        return sorted(self.config["evaluation"]["surrogates"])
+
     def sheet_run(self) -> tuple[str, Run]:
         """Job path and run of the sample sheet: the first run that takes the most values of ``grid.base``."""
         base = self.config["grid"]["base"]
@@ -62,6 +67,13 @@ class Sweep(Study):
         runs_ = [vars(run) for run in self.packs[job]]
         changing = {"dataset": self.dataset(), "training": training, "evaluation": evaluation}
         return canonical({"runs": runs_, **sections, **changing})
+
+    def baselines(self) -> str:
+        """Settings of ``baselines``."""
+        evaluation = {key: self.config["evaluation"][key] for key in ("images", "noise_levels")}
+        sizes = sorted({run.train_size for run in self.runs})
+        details = {"train_sizes": sizes, "surrogates": self.surrogates, **evaluation}
+        return canonical({**details, **self._section("formulation", "confidence")})
 
     @functools.cached_property
     def requests(self) -> Requests:
@@ -128,15 +140,15 @@ class Sweep(Study):
 
     def analyse(self) -> str:
         """Settings of ``analyse``."""
-        threshold = {"f_mem_threshold": self.config["metrics"]["f_mem_threshold"]}
-        return canonical({"jobs": self.jobs, **self.config["onset"], **threshold, **self._section("confidence")})
+        details = {"f_mem_threshold": self.config["metrics"]["f_mem_threshold"], "surrogates": self.surrogates}
+        return canonical({"jobs": self.jobs, **self.config["onset"], **details, **self._section("confidence")})
 
     def figure(self, name: str, *keys: str, **details: Any) -> str:
         """Settings of a figure: of the config's ``figures`` (and ``thresholds``, ``confidence``) the given keys."""
         onset = self.config["onset"]
         shared = {
             **self.config["figures"],
-            "thresholds": {key: onset[key] for key in ("loss_gap_absolute", "loss_gap_relative", "f_mem")},
+            "thresholds": {key: onset[key] for key in ("loss_gap_absolute", "loss_gap_relative", "f_mem", "departure")},
             "f_mem_threshold": self.config["metrics"]["f_mem_threshold"],
             "confidence": self.config["confidence"],
             "formulation": self.config["formulation"]["name"],

@@ -26,7 +26,12 @@ def _column(name: str, kind: pa.DataType, meaning: str, unit: str = "") -> pa.Fi
 
 _RUN = _column("run_id", pa.string(), "hash of every parameter that can change the run's trajectory")
 _STEP = _column("step", pa.int64(), "optimiser steps taken", "steps")
-_SPLIT = _column("split", pa.string(), "train: images the run is trained on; test: held-out images")
+_SPLIT = _column(
+    "split",
+    pa.string(),
+    "train: images the run is trained on; test: held-out images; gaussian, gaussian_mixture: draws from the "
+    "Gaussian of all training images, or of those of each class, that stand in for the test images",
+)
 _LABEL = _column("label", pa.int64(), "class of the image")
 
 
@@ -90,6 +95,19 @@ SCHEMAS: dict[str, pa.Schema] = {
             _column("image", pa.binary(), "pixels, uint8; shape and channel order in the schema metadata"),
         ]
     ),
+    "surrogates": pa.schema(
+        [
+            _column("split", pa.string(), "gaussian or gaussian_mixture: whose draws"),
+            _column("index", pa.int64(), "position in the split; stands in for the test image there"),
+            _column("label", pa.int64(), "class shown to the network: that of the test image"),
+            _column(
+                "pixels",
+                pa.list_(pa.float32()),
+                "the image, neither rounded nor clipped; shape and channel order in the schema metadata",
+                "pixel values in 0 ... 255",
+            ),
+        ]
+    ),
     "features": pa.schema(
         [
             _SPLIT,
@@ -121,6 +139,32 @@ SCHEMAS: dict[str, pa.Schema] = {
             *_interval("loss"),
         ]
     ),
+    "baselines": pa.schema(
+        [
+            _column(
+                "estimator",
+                pa.string(),
+                "the distribution under which it is the best denoiser: gaussian (the Wiener filter) or "
+                "gaussian_mixture, of all training images, or empirical, the first train_size training images",
+            ),
+            _column(
+                "train_size", pa.int64(), "training images N that the loss depends on; null where on none", "images"
+            ),
+            _SPLIT,
+            _column("noise_level", pa.float64(), "middle of the bin of times; null where over all times"),
+            _column("loss", pa.float64(), "mean squared error a pixel, on the noisy images that runs are evaluated on"),
+            *_interval("loss"),
+        ]
+    ),
+    "excess": pa.schema(
+        [
+            _RUN,
+            _STEP,
+            _column("surrogate", pa.string(), "gaussian or gaussian_mixture"),
+            _column("excess", pa.float64(), "loss on the surrogate over loss on the test images, minus 1"),
+            *_interval("excess"),
+        ]
+    ),
     "metrics": pa.schema(
         [
             _RUN,
@@ -142,9 +186,19 @@ SCHEMAS: dict[str, pa.Schema] = {
     "onsets": pa.schema(
         [
             _RUN,
-            _column("definition", pa.string(), "test_loss_minimum, loss_gap_absolute, loss_gap_relative or f_mem"),
-            _column("step", pa.float64(), "onset of memorisation; the run's last step where censored", "steps"),
-            _column("censored", pa.bool_(), "the run ended before the onset"),
+            _column(
+                "definition",
+                pa.string(),
+                "of memorisation: test_loss_minimum, loss_gap_absolute, loss_gap_relative or f_mem; of the departure "
+                "from means and covariances of all images: departure, or of each class: departure_mixture",
+            ),
+            _column(
+                "step",
+                pa.float64(),
+                "the onset; where censored the run's last step, for a departure that of its lowest test loss",
+                "steps",
+            ),
+            _column("censored", pa.bool_(), "the run ended, or memorised, before the onset"),
             *_interval("step"),
         ]
     ),

@@ -11,6 +11,7 @@ rule analyse:
         onsets=f"{SHOWN}/tables/onsets.parquet",
         scaling=f"{SHOWN}/tables/scaling.parquet",
         peaks=f"{SHOWN}/tables/peaks.parquet",
+        excess=f"{SHOWN}/tables/excess.parquet",
     log:
         f"{SHOWN}/logs/analyse.log",
     params:
@@ -28,5 +29,6 @@ rule tables:
     input:
         rules.collect.output,
         rules.analyse.output,
+        rules.baselines.output if STUDY.surrogates else [],
     params:
         upstream=f"tables {ANALYSED}",

@@ -63,6 +63,45 @@ rule scaling_exponents:
         " --output {output} <<< {params.settings:q} 2> {log}"
 
 
+rule simplicity_bias:
+    input:
+        runs=rules.collect.output.runs,
+        trajectories=rules.collect.output.trajectories,
+        excess=rules.analyse.output.excess,
+        onsets=rules.analyse.output.onsets,
+        baselines=rules.baselines.output[0],
+    output:
+        figure_files("simplicity_bias", "simplicity_bias", figure="simplicity bias", axis="train_size"),
+    log:
+        f"{SHOWN}/logs/figures/simplicity_bias.log",
+    params:
+        settings=STUDY.figure("simplicity_bias", "thresholds", surrogates=STUDY.surrogates),
+        upstream=f"tables {lineage(ANALYSED, BASELINES)}",
+        code=figure_code("simplicity_bias"),
+    shell:
+        "python -m memsweep figure --source runs={input.runs} trajectories={input.trajectories}"
+        " excess={input.excess} onsets={input.onsets} baselines={input.baselines}"
+        " --output {output} <<< {params.settings:q} 2> {log}"
+
+
+rule two_clocks:
+    input:
+        runs=rules.collect.output.runs,
+        onsets=rules.analyse.output.onsets,
+        scaling=rules.analyse.output.scaling,
+    output:
+        figure_files("two_clocks", "two_clocks", figure="two clocks", axis="all"),
+    log:
+        f"{SHOWN}/logs/figures/two_clocks.log",
+    params:
+        settings=STUDY.figure("two_clocks", "onset", "thresholds"),
+        upstream=f"tables {ANALYSED}",
+        code=figure_code("two_clocks"),
+    shell:
+        "python -m memsweep figure --source runs={input.runs} onsets={input.onsets}"
+        " scaling={input.scaling} --output {output} <<< {params.settings:q} 2> {log}"
+
+
 rule peaks:
     input:
         runs=rules.collect.output.runs,
@@ -128,6 +167,7 @@ rule figures:
         expand(f"{SHOWN}/figures/dynamics_{{axis}}.{{kind}}", axis=STUDY.axes, kind=["pdf", "png"]),
         rules.memorisation_time.output if "train_size" in STUDY.axes else [],
         rules.scaling_exponents.output,
+        [rules.simplicity_bias.output, rules.two_clocks.output] if STUDY.surrogates else [],
         rules.peaks.output,
         rules.novelty_fidelity.output,
         rules.sample_sheet.output,

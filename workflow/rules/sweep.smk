@@ -32,5 +32,6 @@ def measured(job):
 
 
 MEASURED = [measured(job) for job in STUDY.jobs]
+BASELINES = lineage(PREPARED, STUDY.baselines(), fingerprint("baselines"))
 COLLECTED = lineage(*MEASURED, STUDY.collect(), fingerprint("collect"))
 ANALYSED = lineage(COLLECTED, STUDY.analyse(), fingerprint("analyse"))

@@ -10,6 +10,7 @@ if GPUS and "gpu" not in workflow.global_resources:
 rule train:
     input:
         images=rules.prepare.output[0],
+        surrogates=rules.surrogates.output if STUDY.surrogates else [],
     output:
         runs=f"{TRAIN}/runs.parquet",
         losses=f"{TRAIN}/losses.parquet",
@@ -32,10 +33,12 @@ rule train:
         upstream=f"data {PREPARED}",
         tables=f"table code {fingerprint('packs')}",
         checkpoints=f"{RESULTS}/checkpoints",
+        surrogates=f"--surrogates {rules.surrogates.output[0]}" if STUDY.surrogates else "",
         folder=subpath(output.runs, parent=True),
     shell:
         "python -m memsweep train --images {input.images} --checkpoints {params.checkpoints}"
-        " --output {params.folder} --threads {threads} {resources.way} <<< {params.settings:q} 2> {log}"
+        " {params.surrogates} --output {params.folder} --threads {threads} {resources.way}"
+        " <<< {params.settings:q} 2> {log}"
 
 
 # Runs once, before the first job of a workflow that has any.

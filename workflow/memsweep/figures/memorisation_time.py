@@ -11,16 +11,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from scipy.stats import CensoredData, norm
 
 from .. import published
 from ..tables import read_table
 from . import style
+from .power_law import band, location
 
 SOURCES = ("runs", "onsets", "scaling")
 
 _BEYOND = 1e12  # steps; further than any run, and its inverse shorter
-_STEEPEST = 50.0  # a slope that looks vertical
 _DODGE = 1.035  # factor in N between neighbouring seeds
 
 
@@ -34,6 +33,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     """
     runs = style.along(read_table(sources["runs"], "runs"), "train_size")
     onsets = read_table(sources["onsets"], "onsets").merge(runs[["run_id", "train_size", "seed"]], on="run_id")
+    onsets = onsets[onsets["definition"].isin(style.DEFINITIONS)]  # departures are another clock
     onsets = onsets[onsets["step"] > 0]  # a run that was never evaluated says nothing
     onsets = onsets.assign(place=onsets["train_size"] * _DODGE ** _offsets(onsets["seed"]))
     scaling = read_table(sources["scaling"], "scaling")
@@ -93,7 +93,7 @@ def _power_law(ax: Axes, rows: pd.DataFrame, fit: Mapping[Hashable, Any] | None)
     exponent = float(fit["exponent"]) if fit is not None else np.nan
     slope = exponent if np.isfinite(exponent) else 1.0
     pivot = float(np.exp(np.log(rows.loc[~rows["censored"], "train_size"]).mean()))
-    height = _location(rows, slope, pivot)
+    height = location(rows["train_size"], rows["step"], rows["censored"], slope, pivot)
     sizes = np.geomspace(rows["train_size"].min() / 1.15, rows["train_size"].max() * 1.15, 50)
     ax.plot(sizes, height * sizes / pivot, color="0.6", linewidth=0.8, linestyle=(0, (1, 1.5)), zorder=1)
     if fit is None or not np.isfinite(exponent):
@@ -102,21 +102,10 @@ def _power_law(ax: Axes, rows: pd.DataFrame, fit: Mapping[Hashable, Any] | None)
     ends = np.array([fit["ci_low"], fit["ci_high"]], float)
     ax.plot(sizes, height * (sizes / pivot) ** exponent, color=style.INK, linewidth=1.1, zorder=1)
     if not np.isnan(ends).any():
-        edges = np.array([height * (sizes / pivot) ** end for end in np.clip(ends, -_STEEPEST, _STEEPEST)])
-        ax.fill_between(sizes, edges.min(axis=0), edges.max(axis=0), color=style.INK, alpha=0.1, linewidth=0)
+        ax.fill_between(sizes, *band(sizes / pivot, height, ends), color=style.INK, alpha=0.1, linewidth=0)
     interval = f"[{style.exponent_label(ends[0])}, {style.exponent_label(ends[1])}]"
     runs = f"{int(fit['runs'])} runs, {int(fit['censored_runs'])} censored"
     _say(ax, rf"$\tau \propto N^k$,  $k$ = {style.exponent_label(exponent)} {interval};  {runs}")
-
-
-def _location(rows: pd.DataFrame, slope: float, pivot: float) -> float:
-    """Onset at ``pivot`` on the line of this slope: the mean of log-normal, right-censored onsets."""
-    residuals = np.log(rows["step"]) - slope * np.log(rows["train_size"] / pivot)
-    seen = residuals[~rows["censored"]]
-    if rows["censored"].any() and seen.nunique() > 1:
-        mean, _ = norm.fit(CensoredData.right_censored(residuals, rows["censored"].to_numpy(dtype=bool)))
-        return float(np.exp(mean))
-    return float(np.exp(seen.mean()))
 
 
 def _say(ax: Axes, text: str) -> None:

@@ -16,11 +16,10 @@ from matplotlib.ticker import MaxNLocator
 from .. import published
 from ..tables import read_table
 from . import style
+from .swept_axis import coordinate, places_of, show_values
 
 SOURCES = ("runs", "peaks")
 
-_DODGE = 0.03  # of the width of a panel, between neighbouring seeds
-_MARGIN = 0.14  # of the range of an axis, left and right of it
 _DOT: dict[str, Any] = {"marker": "o", "markersize": 3.5}
 _CENSORED: dict[str, Any] = {"marker": "v", "markersize": 4.5, "markerfacecolor": "w", "linestyle": ""}
 _UNKNOWN: dict[str, Any] = {"marker": "x", "markersize": 4, "linestyle": ""}
@@ -55,12 +54,12 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         for (top, bottom), axis in zip(panels.T, swept, strict=True):
             shown = style.along(runs, axis)
             colours = style.colours(shown[axis].tolist(), settings["palette"])
-            places = _places(shown, axis)
+            places = places_of(shown, axis)
             peaks = fidelity.merge(places, on="run_id")
             _points(top, peaks, axis, colours)
             marked |= _marks(top, peaks, shown, axis, settings)
             _points(bottom, rates.merge(places, on="run_id"), axis, colours)
-            _values(bottom, shown, axis)
+            show_values(bottom, shown, axis)
         if len(fidelity):
             style.logarithmic(panels[0, 0], "y")
         _from_zero(panels[1, 0])
@@ -80,20 +79,6 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
 _SHARE_LABELS = {"f_mem": r"$f_\mathrm{mem}$", "sscd_score": "SSCD score"}
 
 
-def _coordinate(axis: str) -> str:
-    """The column of the runs table that is drawn for an axis: a model size is its parameters."""
-    return "parameters" if axis == "base_channels" else axis
-
-
-def _places(runs: pd.DataFrame, axis: str) -> pd.DataFrame:
-    """Where each run stands on the logarithmic axis, the seeds of a value side by side around it."""
-    values = runs[_coordinate(axis)].astype(float)
-    width = (values.max() / values.min()) ** (1 + 2 * _MARGIN) if values.nunique() > 1 else 4.0
-    ranks = runs.groupby(axis)["seed"].rank(method="first")
-    places = values * width ** (_DODGE * (ranks - ranks.groupby(runs[axis]).transform("mean")))
-    return runs[["run_id", axis]].assign(place=places)
-
-
 def _points(ax: Axes, rows: pd.DataFrame, axis: str, colours: Mapping[float, style.Colour]) -> None:
     """Values with their intervals; censored ones hollow; unknown ones as crosses at the foot."""
     for row in rows.to_dict("records"):
@@ -109,12 +94,10 @@ def _points(ax: Axes, rows: pd.DataFrame, axis: str, colours: Mapping[float, sty
 
 def _marks(ax: Axes, peaks: pd.DataFrame, runs: pd.DataFrame, axis: str, settings: Mapping[str, Any]) -> bool:
     """The published first minima at the values shown, moved by one factor to these runs; say whether any."""
-    coordinate = _coordinate(axis)
-    numbers = published.first_minima(
-        runs, coordinate, settings["onset"], settings["distance"], settings.get("formulation")
-    )
-    theirs = {getattr(number.point, coordinate): number.value for number in numbers}
-    values = peaks.merge(runs[["run_id", coordinate]].rename(columns={coordinate: "at"}), on="run_id")
+    column = coordinate(axis)
+    numbers = published.first_minima(runs, column, settings["onset"], settings["distance"], settings.get("formulation"))
+    theirs = {getattr(number.point, column): number.value for number in numbers}
+    values = peaks.merge(runs[["run_id", column]].rename(columns={column: "at"}), on="run_id")
     ours: dict[float, float] = {}
     for at in theirs:
         near = values[np.isclose(values["at"].astype(float), at, rtol=published.SAME_PARAMETERS)]
@@ -125,23 +108,6 @@ def _marks(ax: Axes, peaks: pd.DataFrame, runs: pd.DataFrame, axis: str, setting
     factor = float(np.exp(np.mean([ours[at] - np.log(theirs[at]) for at in ours])))
     style.published_marks(ax, [(at, factor * theirs[at], "exact") for at in ours])
     return True
-
-
-def _values(ax: Axes, runs: pd.DataFrame, axis: str) -> None:
-    """A logarithmic axis with a tick at each value."""
-    coordinate = _coordinate(axis)
-    places = runs.groupby(axis)[coordinate].first()
-    labels = style.value_labels(axis, runs)
-    low, high = float(places.min()), float(places.max())
-    margin = (high / low) ** _MARGIN if high > low else 2.0
-    ax.set_xscale("log")
-    ax.set_xlim(low / margin, high * margin)
-    # Long labels close together are slanted.
-    slant: dict[str, Any] = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
-    crowded = len(labels) > 3 and axis in ("base_channels", "learning_rate")
-    ax.set_xticks([float(places[value]) for value in labels], list(labels.values()), **(slant if crowded else {}))
-    ax.set_xticks([], minor=True)
-    ax.set_xlabel(style.AXIS_LABELS[axis])
 
 
 def _from_zero(ax: Axes) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,28 +19,29 @@ SOURCES = ("scaling",)
 
 _TERMS = ("train_size", "batch_size", "learning_rate", "parameters")
 _EXPECTED = {"train_size": (1.0, r"$\propto\, N$"), "batch_size": (-1.0, r"$\propto\, 1/B$")}
-_MARKERS = ("o", "s", "D", "^")
+_MARKERS = ("o", "s", "D", "^", "v", "P")
 _WIDEST = 3.0  # exponents beyond which an interval is cut, so that one vague fit hides no other
 
 
 def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
-    """Draw the exponent of each axis under each definition of the onset, with its interval.
+    """Draw the exponent of each axis under each definition of the onset or departure, with its interval.
 
     Args:
         sources: the tables of `SOURCES`.
         settings: ``thresholds`` of the onset; ``confidence`` of the intervals.
     """
     scaling = read_table(sources["scaling"], "scaling")
+    definitions = [*style.DEFINITIONS, *(name for name in style.DEPARTURES if name in set(scaling["definition"]))]
     terms = [term for term in _TERMS if (scaling.loc[scaling["term"] == term, "runs"] > 0).any()]
     limits = _limits(scaling)
     with style.styled():
-        height = 0.9 + 0.95 * max(len(terms), 1)
+        height = 0.9 + (0.1 + 0.21 * len(definitions)) * max(len(terms), 1)
         figure = Figure(figsize=(style.WIDTH, height), layout="constrained")
         # Numbers stand in a column of their own, so that the layout makes room for them.
         grid = figure.subplots(max(len(terms), 1), 2, sharex="col", sharey="row", squeeze=False, width_ratios=(3, 1.7))
         panels, columns = grid[:, 0], grid[:, 1]
         for ax, column, term in zip(panels, columns, terms, strict=False):
-            _group(ax, column, term, scaling[scaling["term"] == term], limits, settings)
+            _group(ax, column, term, definitions, scaling[scaling["term"] == term], limits, settings)
         for ax in panels[:-1]:
             ax.spines["bottom"].set_visible(False)
             ax.tick_params(axis="x", length=0)
@@ -67,17 +68,23 @@ def _limits(scaling: pd.DataFrame) -> tuple[float, float]:
 
 
 def _group(
-    ax: Axes, column: Axes, term: str, rows: pd.DataFrame, limits: tuple[float, float], settings: Mapping[str, Any]
+    ax: Axes,
+    column: Axes,
+    term: str,
+    definitions: Sequence[str],
+    rows: pd.DataFrame,
+    limits: tuple[float, float],
+    settings: Mapping[str, Any],
 ) -> None:
     """One axis of the grid: a row a definition, and where the normalised step would put it."""
-    palette = sns.color_palette("colorblind", len(style.DEFINITIONS))
+    palette = sns.color_palette("colorblind", len(_MARKERS))
     fits = {fit["definition"]: fit for fit in rows.to_dict("records")}
     ax.axvline(0, color="0.8", linewidth=0.6, zorder=0)
     if term in _EXPECTED:
         exponent, law = _EXPECTED[term]
         ax.axvline(exponent, color="0.45", linewidth=0.9, linestyle=(0, (4, 2)), zorder=0)
         ax.set_title(f"dashed: onset {law}", loc="right", size=7, color="0.35", pad=2)
-    for place, definition in enumerate(style.DEFINITIONS):
+    for place, definition in enumerate(definitions):
         if definition not in fits:
             continue
         fit = fits[definition]
@@ -86,7 +93,7 @@ def _group(
         if np.isfinite(exponent):
             ax.plot(exponent, place, marker=_MARKERS[place], color=palette[place], markersize=4.5)
         _columns(column, place, _numbers(fit))
-    labels = [style.definition_label(definition, settings["thresholds"]) for definition in style.DEFINITIONS]
+    labels = [style.definition_label(definition, settings["thresholds"]) for definition in definitions]
     ax.set_yticks(range(len(labels)), labels)
     ax.set_ylim(len(labels) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)

@@ -36,6 +36,9 @@ SWEPT = ("train_size", "base_channels", "batch_size", "learning_rate")
 DEFINITIONS = ("test_loss_minimum", "loss_gap_absolute", "loss_gap_relative", "f_mem")
 """The definitions of the onset, in the order in which they are drawn."""
 
+DEPARTURES = ("departure", "departure_mixture")
+"""The definitions of the departure from Gaussian surrogates, drawn where a study has them."""
+
 AXIS_LABELS = {
     "train_size": "training images $N$",
     "base_channels": "parameters $P$",
@@ -297,6 +300,10 @@ def definition_label(definition: str, thresholds: Mapping[str, float]) -> str:
             return f"loss gap > {thresholds[definition]:g}"
         case "loss_gap_relative":
             return f"loss gap > {100 * thresholds[definition]:g} % of train"
+        case "departure":
+            return f"leaves Gaussian by {100 * thresholds['departure']:g} %"
+        case "departure_mixture":
+            return f"leaves mixture by {100 * thresholds['departure']:g} %"
         case "f_mem":
             return rf"$f_\mathrm{{mem}}$ > {100 * thresholds[definition]:g} %"
         case _:

@@ -1,0 +1,263 @@
+"""Denoisers in closed form: against brute force, as least squares, and on what they are best for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from conftest import FORMULATIONS
+from memsweep.baselines import denoiser, empirical, item_losses, mixture, wiener, write_baselines
+from memsweep.evaluation import Evaluator, NoisyImages
+from memsweep.formulation import Formulation, build_formulation
+from memsweep.images import read_images
+from memsweep.surrogate import Gaussian, fit_gaussian, write_surrogates
+from memsweep.tables import read_table
+from scipy import integrate, stats
+
+PROCESSES = ("rectified_flow", "ddpm")
+
+
+def gaussian(seed: int, dimension: int = 3, rank: int = 3) -> Gaussian:
+    source = np.random.default_rng(seed)
+    root = source.normal(size=(dimension, rank))
+    variances, axes = np.linalg.eigh(root @ root.T)
+    variances[: dimension - rank] = 0
+    return Gaussian(*map(torch.tensor, (source.normal(size=dimension), variances, axes)))
+
+
+def noisy(count: int, dimension: int, seed: int = 0) -> tuple[torch.Tensor, ...]:
+    """Noisy images with their shares of image and noise."""
+    source = np.random.default_rng(seed)
+    time = source.uniform(0.05, 0.95, (count, 1))
+    return tuple(map(torch.tensor, (source.normal(size=(count, dimension)), 1 - time, time)))
+
+
+LABELS = torch.tensor([0, 1, 0, 1, 2, 2, 7, 0])
+
+
+# --- each posterior mean, by brute force ---
+
+
+@pytest.mark.parametrize("rank", [3, 2])
+def test_the_wiener_filter_is_the_conditional_mean_of_the_joint_gaussian(rank: int) -> None:
+    given, (x, a, s) = gaussian(0, rank=rank), noisy(8, 3)
+    covariance = (given.axes * given.variances @ given.axes.T).numpy()
+    mean = given.mean.numpy()
+    found = wiener(given)(x, a, s, LABELS).numpy()
+    for row in range(8):
+        signal, sigma = float(a[row]), float(s[row])
+        of_noisy = signal**2 * covariance + sigma**2 * np.eye(3)
+        gain = signal * covariance @ np.linalg.inv(of_noisy)
+        np.testing.assert_allclose(found[row], mean + gain @ (x[row].numpy() - signal * mean), rtol=1e-10)
+
+
+def test_the_mixture_is_the_integral_of_bayes_in_one_dimension() -> None:
+    components = {0: gaussian(1, 1, 1), 1: gaussian(2, 1, 1)}
+    weights = {0: 0.3, 1: 0.7}
+    (x, a, s) = noisy(8, 1)
+    found = mixture(components, weights)(x, a, s, LABELS).numpy()
+
+    def normal(label: int) -> Any:
+        return stats.norm(float(components[label].mean), float(components[label].variances) ** 0.5)
+
+    value = np.linspace(-20, 20, 40_001)
+    for row, label in enumerate(LABELS.tolist()):
+        shown = {label: 1.0} if label in components else weights
+
+        prior = sum(weight * normal(one).pdf(value) for one, weight in shown.items())
+        joint = prior * stats.norm(float(a[row]) * value, float(s[row])).pdf(float(x[row]))
+        mean = integrate.trapezoid(value * joint, value) / integrate.trapezoid(joint, value)
+        assert found[row, 0] == pytest.approx(mean, abs=1e-9)
+
+
+def test_a_mixture_weighs_components_by_their_densities_in_any_dimension() -> None:
+    components = {label: gaussian(label, 4, 2 + label) for label in range(3)}
+    weights = {0: 0.2, 1: 0.3, 2: 0.5}
+    x, a, s = noisy(8, 4)
+    null = torch.full((8,), 9)
+    found = mixture(components, weights)(x, a, s, null).numpy()
+    for row in range(8):
+        signal, sigma = float(a[row]), float(s[row])
+        parts, density = [], []
+        for label, one in components.items():
+            of_noisy = signal**2 * (one.axes * one.variances @ one.axes.T).numpy() + sigma**2 * np.eye(4)
+            law = stats.multivariate_normal(signal * one.mean.numpy(), of_noisy)
+            density.append(weights[label] * law.pdf(x[row].numpy()))
+            parts.append(wiener(one)(x[row : row + 1], a[row : row + 1], s[row : row + 1], null)[0].numpy())
+        np.testing.assert_allclose(found[row], np.average(parts, axis=0, weights=density), rtol=1e-8)
+
+
+def test_the_empirical_posterior_mean_by_brute_force() -> None:
+    source = np.random.default_rng(3)
+    images, labels = source.normal(size=(10, 4)), np.array([0, 0, 0, 1, 1, 1, 1, 2, 2, 0])
+    x, a, s = noisy(8, 4)
+    found = empirical(torch.tensor(images), torch.tensor(labels))(x, a, s, LABELS).numpy()
+    for row, label in enumerate(LABELS.tolist()):
+        known = images[labels == label] if label < 3 else images
+        weight = np.exp(-((x[row].numpy() - float(a[row]) * known) ** 2).sum(axis=1) / (2 * float(s[row]) ** 2))
+        np.testing.assert_allclose(found[row], np.average(known, axis=0, weights=weight), rtol=1e-9)
+
+
+# --- losses in every formulation ---
+
+
+def items_of(clean: torch.Tensor, label: torch.Tensor, seed: int = 0) -> NoisyImages:
+    source = torch.Generator().manual_seed(seed)
+    count = len(clean)
+    time = (torch.randperm(count, generator=source) + 0.5) / count
+    return NoisyImages(torch.arange(count), clean, torch.randn(clean.shape, generator=source), time, label)
+
+
+def mean_loss(formulation: Formulation, posterior: Any, items: NoisyImages) -> float:
+    return float(item_losses(formulation, denoiser(formulation.process, posterior), items)["loss"].mean())
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_one_image_is_predicted_without_error(name: str) -> None:
+    formulation = build_formulation(FORMULATIONS[name], classes=1)
+    image = torch.randn(1, 2, 3, 3, generator=torch.Generator().manual_seed(0))
+    label = torch.zeros(40, dtype=torch.long)
+    memory = empirical(image.double().flatten(1), label[:1])
+    losses = item_losses(
+        formulation, denoiser(formulation.process, memory), items_of(image.expand(40, -1, -1, -1), label)
+    )
+    assert losses["loss"].max() < 1e-20
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_the_loss_on_a_gaussian_has_its_closed_form(name: str) -> None:
+    """E|field error|² of x̂ and ẑ with errors in the ratio -s/a: posterior variances λ s² / (a² λ + s²)."""
+    given = gaussian(5, 8, 6)
+    formulation = build_formulation(FORMULATIONS[name], classes=1)
+    normal = torch.randn(20_000, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    items = items_of(given.sample(normal).reshape(-1, 2, 2, 2), torch.zeros(20_000, dtype=torch.long))
+    rows = item_losses(formulation, denoiser(formulation.process, wiener(given)), items)
+    times = items.time.double()
+    if name == "ddpm":
+        times = torch.floor(times * 1000).clamp(max=999).add(1) / 1000
+    a, s = (share.double()[:, None] for share in formulation.process.shares(times))
+    left = given.variances * s**2 / (a**2 * given.variances + s**2)
+    factor = (1 + a / s) ** 2 if name == "rectified_flow" else (a / s) ** 2
+    expected = (left * factor).mean(dim=1)
+    error = rows["loss"].to_numpy() - expected.numpy()
+    assert abs(error.mean()) < 4 * error.std() / 20_000**0.5
+    assert error.std() / 20_000**0.5 < 0.01 * expected.mean()
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_no_affine_denoiser_does_better_than_the_wiener_filter(name: str) -> None:
+    """At one time, on images of any law, against least squares on the very items."""
+    source = np.random.default_rng(6)
+    count = 500
+    clean = torch.tensor(source.exponential(size=(count, 3)) @ source.normal(size=(3, 3)))
+    noise = torch.tensor(source.normal(size=(count, 3)))
+    formulation = build_formulation(FORMULATIONS[name], classes=1)
+    process, time = formulation.process, torch.full((count,), 0.4)
+    shown = torch.tensor([0.401 if name == "ddpm" else 0.4])  # the end of the step's interval
+    a, s = (float(share[0]) for share in process.shares(shown))
+    x = a * clean + s * noise
+    field = process.field(clean, noise)
+    design = np.column_stack([x.numpy(), np.ones(count)])
+    best = np.linalg.lstsq(design, field.numpy(), rcond=None)[1].sum() / (3 * count)
+    centred = clean - clean.mean(dim=0)
+    variances, axes = torch.linalg.eigh(centred.T @ centred / count)
+    given = Gaussian(clean.mean(dim=0), variances, axes)
+    items = NoisyImages(
+        torch.arange(count), clean.reshape(-1, 3, 1, 1), noise.reshape(-1, 3, 1, 1), time, LABELS[:1].expand(count)
+    )
+    found = mean_loss(formulation, wiener(given), items)
+    # Least squares also fits the chance correlations of noise and image
+    assert best <= found < 1.02 * best
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_each_is_best_on_its_own_distribution(name: str) -> None:
+    formulation = build_formulation(FORMULATIONS[name], classes=2)
+    source = torch.Generator().manual_seed(2)
+    label = torch.arange(4000) % 2
+    components = {0: gaussian(7, 4, 4), 1: gaussian(8, 4, 4)}
+    normal = torch.randn(4000, 4, dtype=torch.float64, generator=source)
+    clean = torch.where(label[:, None] == 0, components[0].sample(normal), components[1].sample(normal))
+    items = items_of(clean.reshape(-1, 1, 2, 2), label)
+    centred = clean - clean.mean(dim=0)
+    variances, axes = torch.linalg.eigh(centred.T @ centred / 4000)
+    weights = {0: 0.5, 1: 0.5}
+    pooled = wiener(Gaussian(clean.mean(dim=0), variances, axes))
+    told = mean_loss(formulation, mixture(components, weights), items)
+    untold = mean_loss(formulation, mixture({5: components[0], 6: components[1]}, {5: 0.5, 6: 0.5}), items)
+    memory = mean_loss(formulation, empirical(clean, label), items)
+    assert memory < told < untold < mean_loss(formulation, pooled, items)
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_times_at_both_ends_give_numbers(name: str) -> None:
+    formulation = build_formulation(FORMULATIONS[name], classes=1)
+    given = gaussian(0, 4, 2)
+    normal = torch.randn(2, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    clean = given.sample(normal).reshape(2, 1, 2, 2)
+    items = NoisyImages(torch.arange(2), clean, torch.ones_like(clean), torch.tensor([0.0, 1.0]), LABELS[[0, 0]])
+    for posterior in (wiener(given), empirical(clean.flatten(1), LABELS[[0, 0]]), mixture({0: given}, {0: 1.0})):
+        losses = item_losses(formulation, denoiser(formulation.process, posterior), items)["loss"]
+        assert np.isfinite(losses).all()
+
+
+# --- the table ---
+
+
+SURROGATES = ["gaussian", "gaussian_mixture"]
+SETTINGS: dict[str, Any] = {
+    "train_sizes": [8, 16],
+    "surrogates": SURROGATES,
+    "images": 64,
+    "noise_levels": 4,
+    "confidence": 0.95,
+}
+
+
+@pytest.mark.parametrize("name", ["rectified_flow", "unconditional_ddpm"])
+def test_the_table_has_every_estimator_on_the_items_of_the_runs(name: str, digits: Path, tmp_path: Path) -> None:
+    surrogates, output = tmp_path / "surrogates.parquet", tmp_path / "baselines.parquet"
+    write_surrogates(SURROGATES, digits, surrogates)
+    write_baselines({**SETTINGS, "formulation": FORMULATIONS[name]}, digits, surrogates, output)
+    table = read_table(output, "baselines")
+    whole = table[table["noise_level"].isna()]
+    assert len(table) == 5 * len(whole)
+    assert (table["ci_low"] <= table["loss"]).all()
+    assert (table["loss"] <= table["ci_high"]).all()
+    keys = zip(whole["estimator"], whole["train_size"].fillna(0).astype(int), whole["split"], strict=True)
+    losses = dict(zip(keys, whole["loss"], strict=True))
+    splits = {"test", *SURROGATES}
+    assert set(losses) == {
+        *((estimator, 0, split) for estimator in SURROGATES for split in splits),
+        *((estimator, size, "train") for estimator in SURROGATES for size in (8, 16)),
+        *(("empirical", size, split) for size in (8, 16) for split in {"train", *splits}),
+    }
+    # The Wiener filter sees means and covariances only, so images and their surrogate are one to it
+    assert losses["gaussian", 0, "test"] == pytest.approx(losses["gaussian", 0, "gaussian"], rel=0.25)
+    # On the training images nothing does better than the empirical optimum
+    for size in (8, 16):
+        ladder = [losses[estimator, size, "train"] for estimator in ("empirical", "gaussian_mixture", "gaussian")]
+        assert ladder == sorted(ladder)
+    # One of them by hand, on the items of the evaluator of networks
+    data = read_images(digits, surrogates)
+    formulation = build_formulation(FORMULATIONS[name], data.classes)
+    evaluation = {"images": 64, "samples": 2, "surrogates": SURROGATES}
+    items = Evaluator(data, 16, evaluation, formulation, "cpu").items
+    found = mean_loss(formulation, wiener(fit_gaussian(data.train.images)), items["gaussian_mixture"])
+    assert losses["gaussian", 0, "gaussian_mixture"] == pytest.approx(found)
+
+
+def test_an_unconditional_model_is_compared_with_unconditional_optima(digits: Path, tmp_path: Path) -> None:
+    write_surrogates(["gaussian_mixture"], digits, tmp_path / "surrogates.parquet")
+    losses = {}
+    for dropout in (0, 1):
+        formulation = {**FORMULATIONS["rectified_flow"], "label_dropout": dropout}
+        settings = {**SETTINGS, "surrogates": ["gaussian_mixture"], "formulation": formulation}
+        write_baselines(settings, digits, tmp_path / "surrogates.parquet", tmp_path / "baselines.parquet")
+        table = read_table(tmp_path / "baselines.parquet", "baselines")
+        table = table[table["noise_level"].isna() & (table["split"] == "train") & (table["train_size"] == 16)]
+        losses[dropout] = table.set_index("estimator")["loss"]
+    assert (losses[0] < losses[1]).all()  # who is told the class knows more

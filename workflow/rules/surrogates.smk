@@ -1,0 +1,34 @@
+# Gaussians in place of the images, and what the best denoisers lose on all of them without any training.
+
+
+rule surrogates:
+    input:
+        images=rules.prepare.output[0],
+    output:
+        f"{RESULTS}/data/surrogates.parquet",
+    log:
+        f"{RESULTS}/logs/surrogates.log",
+    params:
+        settings=canonical({"surrogates": STUDY.surrogates}),
+        upstream=f"data {PREPARED}",
+        code=f"surrogate code {fingerprint('surrogate')}",
+    shell:
+        "python -m memsweep surrogates --images {input.images} --output {output}"
+        " <<< {params.settings:q} 2> {log}"
+
+
+rule baselines:
+    input:
+        images=rules.prepare.output[0],
+        surrogates=rules.surrogates.output[0],
+    output:
+        f"{SHOWN}/tables/baselines.parquet",
+    log:
+        f"{SHOWN}/logs/baselines.log",
+    params:
+        settings=STUDY.baselines(),
+        upstream=f"data {PREPARED}",
+        code=f"baseline code {fingerprint('baselines')}",
+    shell:
+        "python -m memsweep baselines --images {input.images} --surrogates {input.surrogates}"
+        " --output {output} <<< {params.settings:q} 2> {log}"
