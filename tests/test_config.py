@@ -316,6 +316,12 @@ def test_a_choice_that_cannot_be_made_is_answered_by_a_sentence(key: str, value:
     assert len(str(error.value).splitlines()) == 1
 
 
+def test_the_values_of_a_substudy_are_numbers_as_they_were_written() -> None:
+    chosen = {"only": {"learning_rate": [0.0015, "3e-3"], "train_size": [32.0]}}
+    config = resolve(changed("substudies", {"slow": chosen}))
+    assert repr(config["substudies"]["slow"]) == repr({"only": {"learning_rate": [0.0015, 0.003], "train_size": [32]}})
+
+
 def test_a_choice_on_the_command_line_is_text() -> None:
     config = resolve(changed("only", {"train_size": ["32"], "learning_rate": ["1.5e-3", ".003"]}))
     assert config["only"] == {"train_size": [32], "learning_rate": [0.0015, 0.003]}

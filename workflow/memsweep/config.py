@@ -112,7 +112,8 @@ def _with_defaults(value: Any, subschema: Mapping[str, Any]) -> Any:
         for part in (subschema, *branches)
         for key, rule in part.get("properties", {}).items()
     }
-    filled = {key: _with_defaults(item, properties.get(key, {})) for key, item in value.items()}
+    others = subschema.get("additionalProperties") or {}
+    filled = {key: _with_defaults(item, properties.get(key, others)) for key, item in value.items()}
     for key, property_schema in properties.items():
         if key not in filled and "default" in property_schema:
             filled[key] = _with_defaults(property_schema["default"], property_schema)
@@ -127,7 +128,8 @@ def _one_spelling(value: Any, subschema: Mapping[str, Any]) -> Any:
     """600 and 600.0 as one number: as two they would be two settings."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
-    return float(value) if subschema.get("type") == "number" else int(value)
+    kinds = {"number": float, "integer": int}
+    return kinds[subschema["type"]](value) if subschema.get("type") in kinds else value
 
 
 def _not_finite(value: Any, key: str = "") -> Iterator[str]:

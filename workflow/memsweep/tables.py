@@ -669,7 +669,8 @@ def read_arrow(path: Path, name: str) -> pa.Table:
     return table
 
 
-# Files of a dataset that are read ahead of the one in use: what many files take in memory at once
+# Files of a dataset, each of which takes some memory, and those that are read ahead of the one in use
+FILES_AT_ONCE = 500
 READ_AHEAD = 4
 
 
@@ -679,12 +680,16 @@ def read_parts(paths: Sequence[Path], name: str) -> Iterator[pa.Table]:
     Raises:
         UserError: as in `read_arrow`, naming the first file that is not what it should be.
     """
-    schema, files = SCHEMAS[name], [str(path) for path in paths]
+    for start in range(0, len(paths), FILES_AT_ONCE):
+        yield from _read_dataset(paths[start : start + FILES_AT_ONCE], name)
+
+
+def _read_dataset(paths: Sequence[Path], name: str) -> Iterator[pa.Table]:
+    schema = SCHEMAS[name]
     try:
-        dataset = ds.dataset(files, schema=schema, format="parquet")
+        dataset = ds.dataset([str(path) for path in paths], schema=schema, format="parquet")
         # A dataset would fill in a column that a file lacks
-        whole = all(set(schema.names) <= set(part.physical_schema.names) for part in dataset.get_fragments())
-        if whole:
+        if all(set(schema.names) <= set(part.physical_schema.names) for part in dataset.get_fragments()):
             for batch in dataset.to_batches(batch_readahead=READ_AHEAD, fragment_readahead=READ_AHEAD):
                 yield pa.Table.from_batches([batch])
             return
