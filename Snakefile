@@ -29,6 +29,10 @@ if STUDY.kind == "sweep":
     include: "workflow/rules/analyse.smk"
     include: "workflow/rules/figures.smk"
 
+elif STUDY.kind == "mixed_cumulant":
+
+    include: "workflow/rules/mixed_cumulant.smk"
+
 elif STUDY.kind == "feature_learning":
 
     include: "workflow/rules/prepare.smk"

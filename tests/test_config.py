@@ -235,8 +235,57 @@ def test_every_key_is_described_in_the_schema_and_explained_in_the_readme(kind: 
         for key, value in properties.items():
             assert f"`{key}`" in readme, f"config/README.md does not explain {key}"
             check(value.get("properties", {}))
+            check(value.get("items", {}).get("properties", {}))
 
     check(schema(kind)["properties"])
+
+
+MIXED_CUMULANT = yaml.safe_load((ROOT / "config" / "mixed_cumulant.yaml").read_text())
+
+
+@pytest.mark.parametrize(
+    ("section", "number", "changes", "expected"),
+    [
+        ("experiments", 1, {"beta_u": -1}, "experiments[1].beta_u: found -1; accepted is at least 0"),
+        ("experiments", 0, {"beta_u": 0, "beta_v": 0}, "experiments[0]: found beta_u 0 and beta_v 0; accepted is at"),
+        ("experiments", 0, {"correlation": 1.5}, "experiments[0].correlation: found 1.5; accepted is at most 1"),
+        (
+            "experiments",
+            0,
+            {"activation": "gelu"},
+            "experiments[0].activation: found 'gelu'; accepted is one of identity",
+        ),
+        ("experiments", 0, {"noise_levels": [1]}, "experiments[0].noise_levels[0]: found 1; accepted is less than 1"),
+        ("experiments", 0, {"noise_levels": []}, "noise_levels: found []; accepted is a list of at least 1 value(s)"),
+        ("experiments", 0, {"dimensions": [3]}, "experiments[0].dimensions[0]: found 3; accepted is at least 4"),
+        ("experiments", 0, {"dimensions": [8, 8]}, "found [8, 8]; accepted is a list without repeated values"),
+        ("experiments", 0, {"step": 1}, "experiments[0].step: unknown key (did you mean 'step_size'?)"),
+        ("experiments", 1, {"name": "independent"}, "experiments: found the name 'independent' twice; accepted is a"),
+        ("experiments", 0, {"name": "a/b"}, "experiments[0].name: found 'a/b'; accepted is a name of letters, digits"),
+        ("networks", 0, {"noise_level": 0}, "networks[0].noise_level: found 0; accepted is greater than 0"),
+        ("networks", 0, {"test_patterns": 100}, "networks[0].test_patterns: found 100; accepted is a multiple of 64"),
+        ("networks", 1, {"steps": "many"}, "networks[1].steps: found 'many'; accepted is a whole number"),
+    ],
+)
+def test_a_bad_value_of_the_mixed_cumulant_model_is_answered_by_a_sentence(
+    section: str, number: int, changes: dict[str, Any], expected: str
+) -> None:
+    config = copy.deepcopy(MIXED_CUMULANT)
+    config[section][number].update(changes)
+    with pytest.raises(UserError) as error:
+        resolve(config)
+    assert expected in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_a_study_of_the_mixed_cumulant_model_is_complete_with_its_defaults() -> None:
+    config = resolve(MIXED_CUMULANT)
+    assert config["experiments"][0]["activation"] == "sine"
+    assert config["networks"][0]["test_patterns"] == 8192
+    assert config["recovery"]["hold"] == 0.5
+    missing = {key: value for key, value in MIXED_CUMULANT.items() if key != "experiments"}
+    with pytest.raises(UserError, match="the study: missing 'experiments'"):
+        resolve(missing)
 
 
 def write(path: Path, config: Any) -> Path:
@@ -265,6 +314,12 @@ def test_a_choice_that_cannot_be_made_is_answered_by_a_sentence(key: str, value:
         resolve(changed(key, value))
     assert expected in str(error.value)
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_the_values_of_a_substudy_are_numbers_as_they_were_written() -> None:
+    chosen = {"only": {"learning_rate": [0.0015, "3e-3"], "train_size": [32.0]}}
+    config = resolve(changed("substudies", {"slow": chosen}))
+    assert repr(config["substudies"]["slow"]) == repr({"only": {"learning_rate": [0.0015, 0.003], "train_size": [32]}})
 
 
 def test_a_choice_on_the_command_line_is_text() -> None:

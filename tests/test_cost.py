@@ -108,3 +108,9 @@ def test_a_wrong_study_or_rate_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
     with pytest.raises(UserError, match=r"grid.products: found \[\]"):
         print_estimate(tmp_path / "study.yaml", 1)
+
+
+def test_a_study_that_is_no_sweep_has_no_estimate() -> None:
+    path = CONFIG.parent / "mixed_cumulant.yaml"
+    with pytest.raises(UserError, match=f"{path}: found kind 'mixed_cumulant'; accepted is sweep, the one whose cost"):
+        print_estimate(path, 1)

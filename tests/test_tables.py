@@ -94,6 +94,7 @@ def many(folder: Path, count: int) -> list[Path]:
 
 def test_many_files_are_read_in_their_order_and_written_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "ROW_GROUP", 7)
+    monkeypatch.setattr(tables, "FILES_AT_ONCE", 8)
     paths = many(tmp_path, 30)[::-1]
     with table_writer(tmp_path / "all.parquet", "onsets") as writer:
         for part in read_parts(paths, "onsets"):

@@ -166,8 +166,22 @@ def test_the_order_of_images_goes_on_where_a_window_ends(noise_images: ImageSet)
     resumed.restore(copy.deepcopy(whole.state()))
     assert_same_state(advance(resumed, 9), advance(whole, 9))
     order = BatchOrder(run.seed, run.train_size, run.batch_size)
+    assert resumed.recent_loss() != whole.recent_loss()  # it knows only of its own steps
     labels = [noise_images.train.labels[order(step).numpy()].tolist() for step in range(WINDOW + 6)]
     assert [label.tolist() for label in seen] == labels
+
+
+def test_the_recent_loss_is_the_mean_of_the_batches_since_a_run_was_built_or_resumed(noise_images: ImageSet) -> None:
+    trained, seen = trainer(noise_images), []
+    assert np.isnan(trained.recent_loss())
+    for _ in range(WINDOW + 40):
+        advance(trained, 1)
+        seen.append(trained.recent_loss() if trained.step == 1 else float(trained._losses[(trained.step - 1) % WINDOW]))
+    assert trained.recent_loss() == pytest.approx(np.mean(seen[-WINDOW:]), rel=1e-5)
+    resumed = trainer(noise_images)
+    resumed.restore(copy.deepcopy(trained.state()))
+    assert np.isnan(resumed.recent_loss())
+    assert advance(resumed, 2).recent_loss() == pytest.approx(np.mean([float(x) for x in resumed._losses[40:42]]))
 
 
 def test_recomputed_activations_change_no_bit(noise_images: ImageSet) -> None:
@@ -178,7 +192,6 @@ def test_recomputed_activations_change_no_bit(noise_images: ImageSet) -> None:
 
 def test_a_batch_in_parts_has_the_gradient_of_the_whole(noise_images: ImageSet) -> None:
     whole, parts = (trainer(noise_images, options=TrainingOptions(0.9, accumulate=count)) for count in (1, 3))
-    assert whole.recent_loss() == parts.recent_loss() == 0
     advance(whole, 1), advance(parts, 1)
     assert parts.recent_loss() == pytest.approx(whole.recent_loss(), rel=1e-6)
     for left, right in zip(whole.state()["exp_avg"], parts.state()["exp_avg"], strict=True):

@@ -90,6 +90,50 @@ def analyse(settings: Settings, files: Arguments) -> None:
     analyse(settings, files.tables, losses, neighbours, files.output)
 
 
+def _say(message: str) -> None:
+    print(message, file=sys.stderr)
+
+
+def learn_unit(settings: Settings, files: Arguments) -> None:
+    import torch
+
+    from .devices import claimed_device
+    from .mixed_cumulant.unit import learn_unit
+
+    torch.set_num_threads(files.threads)
+    with claimed_device(files.device, _say) as device:
+        learn_unit(settings, files.output, device)
+
+
+def unit_theory(settings: Settings, files: Arguments) -> None:
+    from .mixed_cumulant.theory import unit_theory
+
+    unit_theory(settings, files.output)
+
+
+def unit_recovery(settings: Settings, files: Arguments) -> None:
+    from .mixed_cumulant.recovery import unit_recovery
+
+    unit_recovery(settings, files.learnt, files.output)
+
+
+def learn_network(settings: Settings, files: Arguments) -> None:
+    import torch
+
+    from .devices import claimed_device
+    from .mixed_cumulant.network import learn_network
+
+    torch.set_num_threads(files.threads)
+    with claimed_device(files.device, _say) as device:
+        learn_network(settings, files.output, device)
+
+
+def network_departure(settings: Settings, files: Arguments) -> None:
+    from .mixed_cumulant.bridge import network_departure
+
+    network_departure(settings, files.learnt, files.output)
+
+
 def figure(settings: Settings, files: Arguments) -> None:
     from .figures import draw_figure
 
@@ -158,6 +202,19 @@ STAGES: dict[str, tuple[Callable[[Settings, Arguments], None], str, Sequence[str
     "measure": (measure, "metrics of one pack", ["images", "train", "features", "classifier", "output"]),
     "collect": (collect, "the study's tables", ["train", "measured", "output"]),
     "analyse": (analyse, "onsets, scaling exponents and peaks", ["tables", "train", "measured", "output"]),
+    "unit_theory": (unit_theory, "what theory says of the mixed cumulant model's units", ["output"]),
+    "learn_unit": (learn_unit, "the replicas of a single unit in one dimension", ["output"]),
+    "unit_recovery": (
+        unit_recovery,
+        "the overlaps, recovery times and exponents of single units",
+        ["learnt", "output"],
+    ),
+    "learn_network": (learn_network, "the replicas of a network in one dimension", ["output"]),
+    "network_departure": (
+        network_departure,
+        "the departures of networks from pair-wise statistics",
+        ["learnt", "output"],
+    ),
     "two-patch-dynamics": (two_patch_dynamics, "alignments of one objective, step by step", ["output"]),
     "two-patch-phase": (two_patch_phase, "alignments of one objective and training size, at the end", ["output"]),
     "noisy-digits": (noisy_digits, "probes and maps of networks trained on noisy digits", ["images", "output"]),
@@ -200,6 +257,9 @@ def parse(arguments: Sequence[str] | None) -> Arguments:
         if name == "train":
             stage.add_argument("--surrogates", type=Path)
             _add_way(stage)
+        if name in ("learn_unit", "learn_network"):
+            stage.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+            stage.add_argument("--threads", type=int, default=1)
         if name == "figure":
             stage.add_argument("--source", nargs="+", type=named_path, required=True, metavar="TABLE=PATH")
             stage.add_argument("--output", nargs="+", type=Path, required=True)

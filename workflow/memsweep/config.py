@@ -25,7 +25,7 @@ Config = dict[str, Any]
 
 
 # What can be studied, by the config's ``kind``: each has its schema.
-KINDS = ("sweep", "feature_learning")
+KINDS = ("sweep", "mixed_cumulant", "feature_learning")
 
 # Values of an image (64x64 grey, or 36x36 RGB) up to which its full covariance is a matter of minutes.
 LARGEST_SURROGATE = 4096
@@ -112,7 +112,8 @@ def _with_defaults(value: Any, subschema: Mapping[str, Any]) -> Any:
         for part in (subschema, *branches)
         for key, rule in part.get("properties", {}).items()
     }
-    filled = {key: _with_defaults(item, properties.get(key, {})) for key, item in value.items()}
+    others = subschema.get("additionalProperties") or {}
+    filled = {key: _with_defaults(item, properties.get(key, others)) for key, item in value.items()}
     for key, property_schema in properties.items():
         if key not in filled and "default" in property_schema:
             filled[key] = _with_defaults(property_schema["default"], property_schema)
@@ -127,7 +128,8 @@ def _one_spelling(value: Any, subschema: Mapping[str, Any]) -> Any:
     """600 and 600.0 as one number: as two they would be two settings."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
-    return float(value) if subschema.get("type") == "number" else int(value)
+    kinds = {"number": float, "integer": int}
+    return kinds[subschema["type"]](value) if subschema.get("type") in kinds else value
 
 
 def _not_finite(value: Any, key: str = "") -> Iterator[str]:
@@ -327,9 +329,21 @@ def _metrics_problems(metrics: Config) -> Iterator[str]:
             yield f"metrics.weights.{space}: found {path!r}; accepted is the path of a file, and there is none"
 
 
+def _mixed_cumulant_problems(config: Config) -> Iterator[str]:
+    """Names that stand for two things, and experiments with nothing to learn."""
+    for kind in ("experiments", "networks"):
+        names = [experiment["name"] for experiment in config[kind]]
+        for name in dict.fromkeys(name for name in names if names.count(name) > 1):
+            yield f"{kind}: found the name {name!r} twice; accepted is a name of its own for each"
+        for number, experiment in enumerate(config[kind]):
+            if experiment["beta_u"] == experiment["beta_v"] == 0:
+                yield f"{kind}[{number}]: found beta_u 0 and beta_v 0; accepted is at least one spike above 0"
+
+
 # What is wrong with a resolved config of each kind that its schema cannot say.
 _PROBLEMS: Mapping[str, Callable[[Config], Iterator[str]]] = {
     "sweep": _sweep_problems,
+    "mixed_cumulant": _mixed_cumulant_problems,
     "feature_learning": feature_learning_problems,
 }
 

@@ -28,7 +28,7 @@ def print_estimate(file: Path, tflops: float) -> None:
         raise UserError(f"--tflops: found {tflops:g}; accepted is greater than 0")
     config = resolve(read_yaml(file), [file])
     if config["kind"] != "sweep":
-        raise UserError(f"{file}: found kind {config['kind']}; accepted is a sweep, whose cost lies in its runs")
+        raise UserError(f"{file}: found kind {config['kind']!r}; accepted is sweep, the one whose cost is known")
     facts = describe(config["dataset"])
     shape = (facts.channels, facts.height, facts.width)
     costs = study_cost(config, runs(config), shape, facts.classes)

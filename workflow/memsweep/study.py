@@ -21,6 +21,7 @@ from .config import resolve
 # The class of each kind of study, by module: a kind is imported only where it is studied.
 _CLASSES = {
     "sweep": ("sweep", "Sweep"),
+    "mixed_cumulant": ("mixed_cumulant.study", "MixedCumulant"),
     "feature_learning": ("feature_learning.study", "FeatureLearning"),
 }
 

@@ -42,6 +42,175 @@ def _interval(of: str) -> tuple[pa.Field, pa.Field]:
     )
 
 
+_EXPERIMENT = _column("experiment", pa.string(), "name of the single unit's experiment")
+_NETWORK = _column("network", pa.string(), "name of the network's experiment")
+_DIMENSION = _column("dimension", pa.int64(), "coordinates d of a pattern")
+_REPLICA = _column("replica", pa.int64(), "which replica; each has its own start and its own patterns")
+_SPIKE = _column("spike", pa.string(), "u, of the covariance; v, of the fourth cumulant")
+_SEEN = _column("samples", pa.int64(), "patterns learnt from n, each seen once", "patterns")
+_CENSORED = _column("censored", pa.bool_(), "the run ended before")
+_COUNTS = (
+    _column("replicas", pa.int64(), "replicas behind the number"),
+    _column("censored_replicas", pa.int64(), "of these, replicas whose run ended before"),
+)
+
+# Tables of the mixed cumulant model
+_MIXED_CUMULANT = {
+    "unit_paths": pa.schema(
+        [
+            _REPLICA,
+            _SEEN,
+            _column("overlap_u", pa.float32(), "overlap of the unit's weights with u"),
+            _column("overlap_v", pa.float32(), "overlap of the unit's weights with v"),
+        ]
+    ),
+    "unit_recoveries": pa.schema(
+        [
+            _SPIKE,
+            _REPLICA,
+            _column(
+                "samples",
+                pa.float64(),
+                "patterns until the overlap stays above the threshold; where censored, until it was last below",
+                "patterns",
+            ),
+            _CENSORED,
+        ]
+    ),
+    "overlaps": pa.schema(
+        [
+            _EXPERIMENT,
+            _DIMENSION,
+            _SPIKE,
+            _SEEN,
+            _column("median", pa.float64(), "median over replicas of the absolute overlap"),
+            *_interval("median"),
+            _column("low", pa.float64(), "10th percentile of the replicas"),
+            _column("high", pa.float64(), "90th percentile of the replicas"),
+        ]
+    ),
+    "recoveries": pa.schema(
+        [
+            _EXPERIMENT,
+            _DIMENSION,
+            _SPIKE,
+            _REPLICA,
+            _column(
+                "samples",
+                pa.float64(),
+                "patterns until the overlap stays above the threshold; where censored, until it was last below",
+                "patterns",
+            ),
+            _CENSORED,
+        ]
+    ),
+    "recovery_times": pa.schema(
+        [
+            _EXPERIMENT,
+            _DIMENSION,
+            _SPIKE,
+            _column("median", pa.float64(), "median time to recovery (Kaplan-Meier); infinite if unknown", "patterns"),
+            *_interval("median"),
+            *_COUNTS,
+        ]
+    ),
+    "recovery_exponents": pa.schema(
+        [
+            _EXPERIMENT,
+            _SPIKE,
+            _column(
+                "law",
+                pa.string(),
+                "of the medians, power: n = A d^k, power_log: n = A d^k (log d + c); lognormal: n = A d^k",
+            ),
+            _column("exponent", pa.float64(), "k of that law; NaN where not estimable"),
+            *_interval("exponent"),
+            _column("predicted", pa.float64(), "max(1, k* - 1) of the information exponent k*; infinite if never"),
+            _column("dimensions", pa.int64(), "values of d behind the fit"),
+            *_COUNTS,
+        ]
+    ),
+    "loss_terms": pa.schema(
+        [
+            _EXPERIMENT,
+            _column("order_u", pa.int64(), "power of the overlap with u"),
+            _column("order_v", pa.int64(), "power of the overlap with v"),
+            _column("coefficient", pa.float64(), "of these powers in the population loss, in units of squared error"),
+        ]
+    ),
+    "information_exponents": pa.schema(
+        [
+            _EXPERIMENT,
+            _SPIKE,
+            _column("other_learnt", pa.bool_(), "whether the overlap with the other spike is already of order 1"),
+            _column(
+                "order", pa.int64(), "diffusion information exponent k*; null where no term up to order 6 holds it"
+            ),
+            _column("coefficient", pa.float64(), "of the first term"),
+            _column("lowers_loss", pa.bool_(), "whether the first term lowers the loss, so that the spike is learnt"),
+            _column("sample_exponent", pa.float64(), "power of d of the samples to learn it; infinite if never"),
+        ]
+    ),
+    "cumulants": pa.schema(
+        [
+            _EXPERIMENT,
+            _column("order_u", pa.int64(), "how often the coordinate along u enters"),
+            _column("order_v", pa.int64(), "how often the coordinate along v enters"),
+            _column("theory", pa.float64(), "the joint cumulant in closed form"),
+            _column("estimate", pa.float64(), "the same of the sampler's patterns"),
+            *_interval("estimate"),
+        ]
+    ),
+    "network_losses": pa.schema(
+        [
+            _REPLICA,
+            _STEP,
+            _column("split", pa.string(), "test: held-out patterns; surrogate: Gaussian ones of the same covariance"),
+            _column("item", pa.int64(), "which group of held-out patterns; the same at every step"),
+            _column("loss", pa.float64(), "mean squared error a coordinate"),
+        ]
+    ),
+    "network_curves": pa.schema(
+        [
+            _NETWORK,
+            _DIMENSION,
+            _REPLICA,
+            _STEP,
+            _SEEN,
+            _column("test_loss", pa.float64(), "mean squared error a coordinate on held-out patterns"),
+            _column("test_ci_low", pa.float64(), "lower end of its confidence interval"),
+            _column("test_ci_high", pa.float64(), "upper end of its confidence interval"),
+            _column("surrogate_loss", pa.float64(), "mean squared error a coordinate on Gaussian surrogates"),
+            _column("surrogate_ci_low", pa.float64(), "lower end of its confidence interval"),
+            _column("surrogate_ci_high", pa.float64(), "upper end of its confidence interval"),
+            _column("linear_loss", pa.float64(), "that of the best linear denoiser, in closed form"),
+            _column("excess", pa.float64(), "surrogate loss over test loss, minus 1"),
+            *_interval("excess"),
+        ]
+    ),
+    "network_departures": pa.schema(
+        [
+            _NETWORK,
+            _DIMENSION,
+            _REPLICA,
+            _column(
+                "step", pa.float64(), "departure of the test loss from the surrogate's; last where censored", "steps"
+            ),
+            _column("samples", pa.float64(), "patterns seen until then", "patterns"),
+            _CENSORED,
+            *_interval("step"),
+        ]
+    ),
+    "network_exponents": pa.schema(
+        [
+            _NETWORK,
+            _column("exponent", pa.float64(), "k in: patterns until the departure are proportional to d ** k"),
+            *_interval("exponent"),
+            *_COUNTS,
+        ]
+    ),
+}
+
 _OBJECTIVE = _column("objective", pa.string(), "what is trained for: classification, diffusion, or untrained")
 _DIFFUSION_TIME = _column("time", pa.float64(), "diffusion time t; 0, clean data, for a classifier")
 _TWO_PATCH = (
@@ -272,6 +441,7 @@ SCHEMAS: dict[str, pa.Schema] = {
             _column("censored_runs", pa.int64(), "of these, runs that ended before the onset"),
         ]
     ),
+    **_MIXED_CUMULANT,
     "alignments": pa.schema(
         [
             *_TWO_PATCH,
@@ -499,7 +669,8 @@ def read_arrow(path: Path, name: str) -> pa.Table:
     return table
 
 
-# Files of a dataset that are read ahead of the one in use: what many files take in memory at once
+# Files of a dataset, each of which takes some memory, and those that are read ahead of the one in use
+FILES_AT_ONCE = 500
 READ_AHEAD = 4
 
 
@@ -509,12 +680,16 @@ def read_parts(paths: Sequence[Path], name: str) -> Iterator[pa.Table]:
     Raises:
         UserError: as in `read_arrow`, naming the first file that is not what it should be.
     """
-    schema, files = SCHEMAS[name], [str(path) for path in paths]
+    for start in range(0, len(paths), FILES_AT_ONCE):
+        yield from _read_dataset(paths[start : start + FILES_AT_ONCE], name)
+
+
+def _read_dataset(paths: Sequence[Path], name: str) -> Iterator[pa.Table]:
+    schema = SCHEMAS[name]
     try:
-        dataset = ds.dataset(files, schema=schema, format="parquet")
+        dataset = ds.dataset([str(path) for path in paths], schema=schema, format="parquet")
         # A dataset would fill in a column that a file lacks
-        whole = all(set(schema.names) <= set(part.physical_schema.names) for part in dataset.get_fragments())
-        if whole:
+        if all(set(schema.names) <= set(part.physical_schema.names) for part in dataset.get_fragments()):
             for batch in dataset.to_batches(batch_readahead=READ_AHEAD, fragment_readahead=READ_AHEAD):
                 yield pa.Table.from_batches([batch])
             return

@@ -9,6 +9,7 @@ CPU.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -117,7 +118,7 @@ class Trainer:
         self.formulation = formulation
         self.device = torch.device(device)
         self.options = options
-        self.step = 0
+        self.step = self._begun = 0
         self.network = build_network(data, run, network, formulation).to(self.device)
         self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
         self._working = self.network
@@ -173,8 +174,9 @@ class Trainer:
         return self._graph is None or self._graph.ready
 
     def recent_loss(self) -> float:
-        """Mean loss of the latest batches, at most `WINDOW`; waits for the device."""
-        return float(self._losses[: min(WINDOW, max(1, self.step))].mean())
+        """Mean loss of the latest batches that this object was trained on, at most `WINDOW`; waits for the device."""
+        steps = torch.arange(max(self._begun, self.step - WINDOW), self.step)
+        return float(self._losses[(steps % WINDOW).to(self.device)].mean()) if len(steps) else math.nan
 
     def _build_optimiser(self) -> torch.optim.Adam:
         """Adam, its memory laid out at once: what is allocated while a graph is captured would be cleared with it."""
@@ -260,7 +262,7 @@ class Trainer:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue from a state that `state` returned."""
-        self.step = state["taken"]
+        self.step = self._begun = state["taken"]
         for name, tensors in self._tensors().items():
             for tensor, saved in zip(tensors, state[name], strict=True):
                 tensor.copy_(saved)

@@ -33,11 +33,11 @@ rule train:
         upstream=f"data {PREPARED}",
         tables=f"table code {fingerprint('packs')}",
         checkpoints=f"{RESULTS}/checkpoints",
-        surrogates=f"--surrogates {rules.surrogates.output[0]}" if STUDY.surrogates else "",
+        surrogates="--surrogates" if STUDY.surrogates else "",
         folder=subpath(output.runs, parent=True),
     shell:
         "python -m memsweep train --images {input.images} --checkpoints {params.checkpoints}"
-        " {params.surrogates} --output {params.folder} --threads {threads} {resources.way}"
+        " {params.surrogates} {input.surrogates} --output {params.folder} --threads {threads} {resources.way}"
         " <<< {params.settings:q} 2> {log}"
 
 

@@ -43,7 +43,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     with style.styled():
         figure = Figure(figsize=(style.WIDTH, 5.6), layout="constrained")
         figure.suptitle(_heading(cells, settings["model"]), fontsize="medium", color=style.INK)
-        (above,), (below,) = figure.subfigures(2, 1, squeeze=False, height_ratios=(1, 1.25))
+        above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(1, 1.25)).ravel()
         panels = np.atleast_1d(above.subplots(1, len(cases), sharey=True))
         norm = LogNorm(1 / _DECADES, _DECADES)
         for ax, letter, (objective, time) in zip(panels, "abcdefgh", cases, strict=False):

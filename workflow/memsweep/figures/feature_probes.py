@@ -40,7 +40,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         figure.suptitle(
             f"dataset {settings['dataset']};  planted features: {seeds}", fontsize="medium", color=style.INK
         )
-        (above,), (below,) = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.75 * len(agreements), 2.1))
+        above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.75 * len(agreements), 2.1)).ravel()
         panels = above.subplots(len(agreements), 4, sharex=True, sharey="col", squeeze=False)
         for row, agreement in enumerate(agreements):
             here = planted[planted["agreement"] == agreement]

@@ -1,0 +1,105 @@
+"""The study of the mixed cumulant model, run by Snakemake on a tiny size."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from conftest import PARTS, ROOT, Project  # type: ignore[attr-defined]
+from memsweep.tables import SCHEMAS
+
+SCALING = "results/tiny/figures/mixed_cumulant_scaling.pdf"
+STUDY: dict[str, Any] = {
+    "study": "tiny",
+    "kind": "mixed_cumulant",
+    "experiments": [
+        {
+            "name": "both",
+            "beta_u": 1,
+            "beta_v": 8,
+            "step_size": 0.3,
+            "dimensions": [8, 12],
+            "replicas": 8,
+            "samples": 30,
+        }
+    ],
+    "networks": [{"name": "both", "beta_u": 1, "beta_v": 8, "dimensions": [5, 7], "steps": 10}],
+    "evaluation": {"per_decade": 4},
+    "recovery": {"bootstrap": 20},
+}
+
+
+def configured(project: Project, **changes: Any) -> Project:
+    """The project with the study's config; changes are made to its experiment."""
+    config = copy.deepcopy(STUDY)
+    config["experiments"][0] |= changes
+    (project.folder / "config" / "tiny.yaml").write_text(yaml.safe_dump(config))
+    return project
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose tiny study has been run up to one figure."""
+    folder = tmp_path_factory.mktemp("mixed_cumulant")
+    for part in PARTS:
+        if (ROOT / part).is_dir():
+            shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+        else:
+            shutil.copy2(ROOT / part, folder / part)
+    project = configured(Project(folder))
+    project.snakemake(SCALING)
+    return project
+
+
+def test_a_figure_brings_what_it_needs_and_nothing_else(project: Project) -> None:
+    for suffix in ("pdf", "png"):
+        assert (project.results / "figures" / f"mixed_cumulant_scaling.{suffix}").stat().st_size > 5000
+    for name in ("overlaps", "recoveries", "recovery_times", "recovery_exponents"):
+        schema = pq.read_schema(project.results / "tables" / f"{name}.parquet")
+        assert schema.names == SCHEMAS[name].names
+        assert len(project.table(f"tables/{name}.parquet")) > 0
+    assert "Nothing to be done" in configured(project).snakemake(SCALING).stdout
+    assert configured(project).jobs() == {
+        "learn_network": 2,
+        "network_departure": 1,
+        "unit_theory": 1,
+        "table_pages": 1,
+        "mixed_cumulant_overlaps": 1,
+        "mixed_cumulant_loss": 1,
+        "mixed_cumulant_network": 1,
+    }
+
+
+def test_another_dimension_learns_nothing_again(project: Project) -> None:
+    jobs = configured(project, dimensions=[8, 10, 12]).jobs(SCALING)
+    assert jobs == {"learn_unit": 1, "unit_recovery": 1, "mixed_cumulant_scaling": 1}
+
+
+def test_a_changed_fit_learns_nothing_again(project: Project) -> None:
+    module = project.folder / "workflow" / "memsweep" / "mixed_cumulant" / "recovery.py"
+    before = module.read_text()
+    module.write_text(before + "\nTOUCHED = True\n")
+    assert configured(project).jobs(SCALING) == {"unit_recovery": 1, "mixed_cumulant_scaling": 1}
+    module.write_text(before)
+
+
+def test_a_bad_experiment_is_one_sentence_and_starts_nothing(project: Project) -> None:
+    result = configured(project, dimensions=[2]).snakemake(check=False)
+    assert result.returncode != 0
+    said = [line for line in result.stdout.splitlines() if "profile" not in line and line.strip()]
+    assert said == ["config error: experiments[0].dimensions[0]: found 2; accepted is at least 4"]
+
+
+def test_a_truncated_file_is_named(project: Project, tmp_path: Path) -> None:
+    damaged = configured(project.copy_to(tmp_path / "damaged"))
+    path = damaged.results / "learn" / "experiment=both" / "dimension=8" / "unit_paths.parquet"
+    path.write_bytes(path.read_bytes()[:100])
+    result = damaged.snakemake(SCALING, check=False)
+    assert result.returncode != 0
+    assert "experiment=both/dimension=8/unit_paths.parquet: not a whole Parquet file" in result.stdout
+    assert "Traceback" not in result.stdout

@@ -1,0 +1,66 @@
+"""When an overlap has recovered its spike for good, followed step by step.
+
+A replica has recovered a spike at the first step from which on its overlap stays above a threshold,
+in absolute value, for at least ``hold`` times as long as it took to get there. An overlap that
+crosses the threshold by fluctuation and falls back has recovered nothing. A replica whose run ended
+before that is censored at the last step at which its overlap was still below.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+SPIKES = ("u", "v")
+"""The spikes, in the order of the overlaps."""
+
+
+class Tracker:
+    """Follows overlaps, block after block, and says when each recovered.
+
+    Attributes:
+        recovered: step of the recovery, infinite where there is none yet, shape (...).
+        below: last step at which the overlap was below the threshold, at least 1, shape (...).
+    """
+
+    def __init__(self, shape: Sequence[int], threshold: float, hold: float) -> None:
+        """shape: of the overlaps of one step; threshold: on |overlap|; hold: see the module."""
+        self.threshold, self.hold = threshold, hold
+        self.recovered = torch.full(tuple(shape), math.inf, dtype=torch.float64)
+        self.below = torch.zeros(tuple(shape), dtype=torch.int64)
+
+    def follow(self, overlaps: Tensor, step: int) -> None:
+        """Take in the steps after ``step``; overlaps: shape (steps, ...)."""
+        steps = torch.arange(step + 1, step + 1 + len(overlaps)).view(-1, *[1] * (overlaps.dim() - 1))
+        below = overlaps.abs() < self.threshold
+        last = torch.where(below, steps, 0)
+        last[0] = torch.maximum(last[0], self.below)
+        last = last.cummax(0).values
+        held = ~below & (steps >= (last + 1) * (1 + self.hold))
+        first = held.to(torch.uint8).argmax(0, keepdim=True)
+        since = last.gather(0, first)[0].double() + 1
+        new = held.any(0) & self.recovered.isinf()
+        self.recovered = torch.where(new, since, self.recovered)
+        self.below = last[-1]
+
+    def table(self) -> pd.DataFrame:
+        """One row for each spike and replica of overlaps of shape (2, replicas): the table ``unit_recoveries``."""
+        recovered, below = self.recovered.numpy(), self.below.clamp(min=1).numpy()
+        censored = np.isinf(recovered)
+        parts = [
+            pd.DataFrame(
+                {
+                    "spike": spike,
+                    "replica": np.arange(recovered.shape[1]),
+                    "samples": np.where(censored[row], below[row], recovered[row]),
+                    "censored": censored[row],
+                }
+            )
+            for row, spike in enumerate(SPIKES)
+        ]
+        return pd.concat(parts, ignore_index=True)
