@@ -38,7 +38,7 @@ def product(**axes: list[Any]) -> dict[str, Any]:
     [
         ("study", "no/slash", "study: found 'no/slash'; accepted is a name of letters"),
         ("study", ..., "the study: missing 'study'"),
-        ("kind", "swep", "kind: found 'swep'; accepted is one of sweep, feature_learning"),
+        ("kind", "swep", "kind: found 'swep'; accepted is one of sweep, mixed_cumulant"),
         ("colour", 1, "colour: unknown key; accepted keys are study, kind, dataset"),
         ("trainig", {}, "trainig: unknown key (did you mean 'training'?)"),
         ("training.ema_decy", 0.9, "training.ema_decy: unknown key (did you mean 'ema_decay'?)"),
