@@ -12,13 +12,7 @@ coordinates that memsweep follows have the law of the vectors.
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
-import json
 import math
-import os
-import platform
-import statistics
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +22,7 @@ import torch
 from memsweep.mixed_cumulant.activations import ACTIVATIONS
 from memsweep.mixed_cumulant.learning import BLOCK, Learner, Unit
 from memsweep.mixed_cumulant.model import MixedCumulantModel
+from record import RESULTS, commit, machine, ratios, save, spread
 
 MODEL = MixedCumulantModel(beta_u=1, beta_v=8, correlation=1)
 UNIT = Unit("sine", (0.3,), step_size=0.2, step_power=1)
@@ -91,42 +86,12 @@ def time_all(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     return [
         {
             "contender": name,
-            "replica_steps_a_second": _spread(elapsed[name]),
-            "ratio_to_loop": _spread(_ratios(elapsed[name], elapsed[LOOP])),
-            "processor_ratio_to_loop": _spread(_ratios(processor[name], processor[LOOP])),
+            "replica_steps_a_second": spread(elapsed[name]),
+            "ratio_to_loop": spread(ratios(elapsed[name], elapsed[LOOP])),
+            "processor_ratio_to_loop": spread(ratios(processor[name], processor[LOOP])),
         }
         for name in names
     ]
-
-
-def _ratios(rates: list[float], others: list[float]) -> list[float]:
-    return [a / b for a, b in zip(rates, others, strict=True)]
-
-
-def _spread(values: list[float]) -> dict[str, float]:
-    summary = {"median": statistics.median(values), "min": min(values), "max": max(values)}
-    return {key: float(f"{value:.4g}") for key, value in summary.items()}
-
-
-def machine(device: str) -> dict[str, Any]:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.exists() else []
-    cpu = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return {
-        "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
-        "cpu": cpu[0] if cpu else platform.processor(),
-        "cpu_count": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "load_average": round(os.getloadavg()[0], 2),
-        "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in ("torch", "numpy")},
-    }
-
-
-def commit() -> str:
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
-    described = subprocess.run(command, capture_output=True, text=True, check=False)
-    return described.stdout.strip() or "unknown"
 
 
 def main() -> None:
@@ -137,12 +102,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "mixed_cumulant.json")
+    parser.add_argument("--output", type=Path, default=RESULTS / "mixed_cumulant.json")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     result: dict[str, Any] = {
         "commit": commit(),
         "machine": machine(arguments.device),
+        "threads": torch.get_num_threads(),
         "replicas": arguments.replicas,
         "dimensions": arguments.dimensions,
         "dimension_of_vectors": max(arguments.dimensions),
@@ -151,13 +117,12 @@ def main() -> None:
     }
     for row in result["contenders"]:
         rate = row["replica_steps_a_second"]["median"]
-        ratios = (
+        shown = (
             "{median:9.4g} ({min:.3g} to {max:.3g})".format(**row[f"{kind}ratio_to_loop"])
             for kind in ("", "processor_")
         )
-        print(f"{rate:11.4g} /s  {'  '.join(ratios)}  {row['contender']}", flush=True)
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(json.dumps(result, indent=2) + "\n")
+        print(f"{rate:11.4g} /s  {'  '.join(shown)}  {row['contender']}", flush=True)
+    save(result, arguments.output)
 
 
 if __name__ == "__main__":
