@@ -41,7 +41,6 @@ from memsweep.run import Run
 from memsweep.surrogate import write_surrogates
 from memsweep.sweep import Sweep
 from memsweep.training import DeviceImages, Trainer, TrainingOptions, build_network
-from memsweep.unet import count_parameters
 from record import RESULTS, commit, machine, ratios, save, spread
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -80,11 +79,9 @@ class Problem:
 
     def cost(self) -> tuple[int, float]:
         """Parameters, and floating-point operations of training on one image."""
-        formulation = build_formulation(FLOW, 10)
-        with torch.device("meta"):
-            network = build_network(self.data, self.run(), self.network, formulation)
         shape = (self.channels, self.side, self.side)
-        return count_parameters(network), 3 * network_cost(network, shape).forward_flops
+        cost = network_cost(shape, 10, self.base_channels, self.network)
+        return cost.parameters, 3 * cost.forward_flops
 
 
 def finish(device: str) -> None:
