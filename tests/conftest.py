@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +43,27 @@ FORMULATIONS: dict[str, dict[str, Any]] = {
     "guided_ddpm": {"name": "ddpm", "sampling_steps": 3, "label_dropout": 0.2, "guidance": 1.5},
     "unconditional_ddpm": {"name": "ddpm", "sampling_steps": 3, "label_dropout": 1, "guidance": 0},
 }
+
+
+def start_training(
+    settings: dict[str, Any], images: Path, folder: Path, *options: str, until: Sequence[Path]
+) -> subprocess.Popen[str]:
+    """A training job of its own, on its way: all the files of ``until`` are there.
+
+    Its checkpoints and tables are below ``folder``, as ``checkpoints`` and ``tables``.
+    """
+    command = [sys.executable, "-m", "memsweep", "train", "--images", str(images), "--device", "cpu", *options]
+    command += ["--checkpoints", str(folder / "checkpoints"), "--output", str(folder / "tables")]
+    job = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert job.stdin is not None
+    job.stdin.write(json.dumps(settings))
+    job.stdin.close()
+    deadline = time.monotonic() + 120
+    while not all(path.exists() for path in until):
+        assert job.poll() is None, job.stderr.read() if job.stderr else ""
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    return job
 
 
 def pack_settings(**changes: Any) -> dict[str, Any]:

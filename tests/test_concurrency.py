@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,7 @@ import pandas as pd
 import psutil
 import pytest
 import torch
-from conftest import pack_settings
+from conftest import pack_settings, start_training
 from memsweep import concurrency, members
 from memsweep.concurrency import places, train_in_turn
 from memsweep.errors import UserError
@@ -170,19 +169,8 @@ def budget(steps: int) -> dict[str, Any]:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_processes_end_with_their_job_and_nothing_is_lost(number: signal.Signals, digits: Path, tmp_path: Path) -> None:
     settings = mixed_settings(100)
-    command = [sys.executable, "-m", "memsweep", "train", "--images", str(digits), "--threads", "2"]
-    command += ["--checkpoints", str(tmp_path / "checkpoints"), "--output", str(tmp_path / "tables")]
-    command += ["--device", "cpu", "--checkpoint-seconds", "0.5"]
-    job = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert job.stdin is not None
-    job.stdin.write(json.dumps(settings))
-    job.stdin.close()
     begun = [tmp_path / "checkpoints" / f"run{n}" / "evaluation-00000010.npz" for n in (0, 1)]
-    deadline = time.monotonic() + 120
-    while not all(path.exists() for path in begun):
-        assert job.poll() is None, job.stderr.read() if job.stderr else ""
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    job = start_training(settings, digits, tmp_path, "--threads", "2", "--checkpoint-seconds", "0.5", until=begun)
     family = psutil.Process(job.pid).children(recursive=True)
     job.send_signal(number)
     assert job.wait() == (-signal.SIGKILL if number == signal.SIGKILL else 128 + signal.SIGTERM)

@@ -1,16 +1,12 @@
 from __future__ import annotations
 
-import json
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import FORMULATIONS, pack_settings
+from conftest import FORMULATIONS, pack_settings, start_training
 from memsweep import packs
 from memsweep.checkpoints import Checkpoint
 from memsweep.errors import UserError
@@ -152,19 +148,8 @@ def test_a_killed_pack_continues_and_ends_as_if_it_had_not_been(
 ) -> None:
     # Long enough to be caught in the middle of the second run
     settings = with_budget(pack_settings(), 100)
-    command = [sys.executable, "-m", "memsweep", "train", "--images", str(digits)]
-    command += ["--checkpoints", str(tmp_path / "checkpoints"), "--output", str(tmp_path / "tables")]
-    command += ["--device", "cpu", "--checkpoint-seconds", "0.1"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    assert process.stdin is not None
-    process.stdin.write(json.dumps(settings))
-    process.stdin.close()
     started = tmp_path / "checkpoints" / "second" / "evaluation-00000018.npz"
-    deadline = time.monotonic() + 120
-    while not started.exists():
-        assert process.poll() is None, process.stderr.read() if process.stderr else ""
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+    process = start_training(settings, digits, tmp_path, "--checkpoint-seconds", "0.1", until=[started])
     process.send_signal(number)
     assert process.wait() == (-signal.SIGKILL if number == signal.SIGKILL else 128 + signal.SIGTERM)
     assert not (tmp_path / "tables").exists()

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import yaml
+from memsweep.tables import SCHEMAS
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "config", "profiles", "workflow")
@@ -82,6 +84,20 @@ class Project:
 
     def table(self, path: str) -> pd.DataFrame:
         return pd.read_parquet(self.results / path)
+
+    def assert_tables(self, *names: str) -> None:
+        """These tables are there, keep their contract, and have rows."""
+        for name in names:
+            schema = pq.read_schema(self.results / "tables" / f"{name}.parquet")
+            assert schema.names == SCHEMAS[name].names
+            assert all(b"meaning" in field.metadata for field in schema)
+            assert len(self.table(f"tables/{name}.parquet")) > 0
+
+    def assert_figures(self, *names: str) -> None:
+        """These figures are there in both formats, and not empty."""
+        for name in names:
+            for suffix in ("pdf", "png"):
+                assert (self.results / "figures" / f"{name}.{suffix}").stat().st_size > 5000
 
     def copy_to(self, folder: Path) -> Project:
         """Another project in the same state, times of files included."""

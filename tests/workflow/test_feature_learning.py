@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 import yaml
-from conftest import PARTS, ROOT, Project  # type: ignore[attr-defined]
-from memsweep.tables import SCHEMAS
+from conftest import Project, new_project  # type: ignore[attr-defined]
 
 TABLES = ("alignments", "growth", "stationary", "phase", "phase_fits", "noisy_probes", "planted_probes")
 FIGURES = ("feature_alignment", "feature_phase_diagram", "noisy_digit_maps", "feature_probes")
@@ -35,14 +32,8 @@ TINY: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project whose tiny study of feature learning has been run."""
-    folder = tmp_path_factory.mktemp("features")
-    for part in PARTS:
-        if (ROOT / part).is_dir():
-            shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-        else:
-            shutil.copy2(ROOT / part, folder / part)
-    configure(folder)
-    project = Project(folder)
+    project = new_project(tmp_path_factory.mktemp("features"))
+    configure(project.folder)
     project.snakemake()
     return project
 
@@ -52,14 +43,8 @@ def configure(folder: Path, **changes: Any) -> None:
 
 
 def test_it_ends_in_tables_and_figures_and_then_does_nothing(project: Project) -> None:
-    for name in (*TABLES, "feature_balance"):
-        schema = pq.read_schema(project.results / "tables" / f"{name}.parquet")
-        assert schema.names == SCHEMAS[name].names
-        assert all(b"meaning" in field.metadata for field in schema)
-        assert len(project.table(f"tables/{name}.parquet")) > 0
-    for name in FIGURES:
-        for suffix in ("pdf", "png"):
-            assert (project.results / "figures" / f"{name}.{suffix}").stat().st_size > 5000
+    project.assert_tables(*TABLES, "feature_balance")
+    project.assert_figures(*FIGURES)
     assert project.jobs() == {}
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import copy
-import shutil
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 import yaml
-from conftest import PARTS, ROOT, Project  # type: ignore[attr-defined]
-from memsweep.tables import SCHEMAS
+from conftest import Project, new_project  # type: ignore[attr-defined]
 
 SCALING = "results/tiny/figures/mixed_cumulant_scaling.pdf"
 STUDY: dict[str, Any] = {
@@ -45,24 +42,14 @@ def configured(project: Project, **changes: Any) -> Project:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     """A project whose tiny study has been run up to one figure."""
-    folder = tmp_path_factory.mktemp("mixed_cumulant")
-    for part in PARTS:
-        if (ROOT / part).is_dir():
-            shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-        else:
-            shutil.copy2(ROOT / part, folder / part)
-    project = configured(Project(folder))
+    project = configured(new_project(tmp_path_factory.mktemp("mixed_cumulant")))
     project.snakemake(SCALING)
     return project
 
 
 def test_a_figure_brings_what_it_needs_and_nothing_else(project: Project) -> None:
-    for suffix in ("pdf", "png"):
-        assert (project.results / "figures" / f"mixed_cumulant_scaling.{suffix}").stat().st_size > 5000
-    for name in ("overlaps", "recoveries", "recovery_times", "recovery_exponents"):
-        schema = pq.read_schema(project.results / "tables" / f"{name}.parquet")
-        assert schema.names == SCHEMAS[name].names
-        assert len(project.table(f"tables/{name}.parquet")) > 0
+    project.assert_figures("mixed_cumulant_scaling")
+    project.assert_tables("overlaps", "recoveries", "recovery_times", "recovery_exponents")
     assert "Nothing to be done" in configured(project).snakemake(SCALING).stdout
     assert configured(project).jobs() == {
         "learn_network": 2,

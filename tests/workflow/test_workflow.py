@@ -17,7 +17,6 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 from conftest import TINY, Project  # type: ignore[attr-defined]
-from memsweep.tables import SCHEMAS
 
 FIGURES = ("dynamics_train_size", "dynamics_learning_rate", "memorisation_time", "scaling_exponents", "peaks")
 ALL_FIGURES = (*FIGURES, "simplicity_bias", "two_clocks", "novelty_fidelity", "sample_sheet")
@@ -59,14 +58,8 @@ def assert_old_rows_are_the_same(project: Project, before: Project) -> None:
 
 
 def test_a_study_ends_in_tables_that_keep_their_contract_and_in_figures(finished_once: Project) -> None:
-    for name in TABLES:
-        schema = pq.read_schema(finished_once.results / "tables" / f"{name}.parquet")
-        assert schema.names == SCHEMAS[name].names
-        assert all(b"meaning" in field.metadata for field in schema)
-        assert len(finished_once.table(f"tables/{name}.parquet")) > 0
-    for name in ALL_FIGURES:
-        for suffix in ("pdf", "png"):
-            assert (finished_once.results / "figures" / f"{name}.{suffix}").stat().st_size > 5000
+    finished_once.assert_tables(*TABLES)
+    finished_once.assert_figures(*ALL_FIGURES)
     runs = finished_once.table("tables/runs.parquet")
     assert len(runs) == 5
     assert set(runs["status"]) == {"finished"}
