@@ -10,7 +10,8 @@ import argparse
 import json
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,11 @@ Arguments = argparse.Namespace
 
 def prepare(settings: Settings, files: Arguments) -> None:
     from .datasets import prepare
-    from .images import read_images
     from .retraining import guard_data, read_records
 
-    prepare(settings, files.output)
+    data_hash = prepare(settings, files.output)
     records = read_records(path.parent for path in sorted(files.trained.rglob("trained.json")))
-    guard_data(read_images(files.output).data_hash, records, files.retrain_at_most)
+    guard_data(data_hash, records, files.retrain_at_most)
 
 
 def surrogates(settings: Settings, files: Arguments) -> None:
@@ -49,13 +49,9 @@ def baselines(settings: Settings, files: Arguments) -> None:
 def train(settings: Settings, files: Arguments) -> None:
     from .members import Way
     from .packs import train_pack
-    from .retraining import record_pack
-    from .tables import read_table
 
     way = Way(**{name: getattr(files, name) for name in Way.__dataclass_fields__})
     train_pack(settings, files.images, files.checkpoints, files.output, way, files.surrogates)
-    runs = read_table(files.output / "runs.parquet", "runs")
-    record_pack(settings, {key: str(runs[key].iloc[0]) for key in ("code_version", "data_hash")}, files.output)
 
 
 def classifier(settings: Settings, files: Arguments) -> None:
@@ -90,18 +86,22 @@ def analyse(settings: Settings, files: Arguments) -> None:
     analyse(settings, files.tables, losses, neighbours, files.output)
 
 
-def _say(message: str) -> None:
-    print(message, file=sys.stderr)
-
-
-def learn_unit(settings: Settings, files: Arguments) -> None:
+@contextmanager
+def _device_of(files: Arguments) -> Iterator[Any]:
+    """The device that a job of a single unit or network learns on."""
     import torch
 
     from .devices import claimed_device
-    from .mixed_cumulant.unit import learn_unit
 
     torch.set_num_threads(files.threads)
-    with claimed_device(files.device, _say) as device:
+    with claimed_device(files.device, lambda message: print(message, file=sys.stderr)) as device:
+        yield device
+
+
+def learn_unit(settings: Settings, files: Arguments) -> None:
+    from .mixed_cumulant.unit import learn_unit
+
+    with _device_of(files) as device:
         learn_unit(settings, files.output, device)
 
 
@@ -118,13 +118,9 @@ def unit_recovery(settings: Settings, files: Arguments) -> None:
 
 
 def learn_network(settings: Settings, files: Arguments) -> None:
-    import torch
-
-    from .devices import claimed_device
     from .mixed_cumulant.network import learn_network
 
-    torch.set_num_threads(files.threads)
-    with claimed_device(files.device, _say) as device:
+    with _device_of(files) as device:
         learn_network(settings, files.output, device)
 
 

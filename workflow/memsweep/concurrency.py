@@ -20,6 +20,7 @@ from multiprocessing.process import BaseProcess
 
 import torch
 
+from .cost import bytes_label
 from .devices import free_memory, is_out_of_memory
 from .errors import UserError
 from .interruption import Interrupted, StopRequest
@@ -62,19 +63,15 @@ def places(members: Sequence[Member], workshop: Workshop, say: Callable[[str], N
     largest, free = max(workshop.memory(member.run) for member in members), free_memory(workshop.device)
     fitting = max(1, int(PLANNED * free) // largest)
     if fitting < allowed:
-        say(f"{fitting} at a time, as a run takes some {_bytes(largest)} and {_bytes(free)} are free")
+        say(f"{fitting} at a time, as a run takes some {bytes_label(largest)} and {bytes_label(free)} are free")
     return min(allowed, fitting)
-
-
-def _bytes(count: float) -> str:
-    return f"{count / 1e9:.3g} GB"
 
 
 def _does_not_fit(member: Member, workshop: Workshop) -> str:
     run = member.run
     return (
         f"does not fit into memory alone: base_channels={run.base_channels} at batch_size={run.batch_size} takes some "
-        f"{_bytes(workshop.memory(run))}, and {_bytes(free_memory(workshop.device))} are free; "
+        f"{bytes_label(workshop.memory(run))}, and {bytes_label(free_memory(workshop.device))} are free; "
         f"training.accumulate and training.recompute need less"
     )
 

@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from .catalogue import describe
+from .checks import network_problems
 from .errors import UserError
 from .feature_learning.checks import feature_learning_problems
 from .grid import chosen, expand
@@ -61,8 +62,10 @@ def resolve(config: Mapping[str, Any], files: list[Path] | None = None) -> Confi
         UserError: one sentence a problem, each naming the key, the value found and what
             is accepted.
     """
-    config = _with_scientific_numbers(config)
-    config = {key: _with_numbers(value) if key in ("only", "exclude") else value for key, value in config.items()}
+    config = _with_texts_read(config, _scientific_number)
+    config = {
+        key: _with_texts_read(value, _number) if key in ("only", "exclude") else value for key, value in config.items()
+    }
     problems = list(_file_problems(files or []))
     resolved: Config = {}
     kind = config.get("kind", "sweep")
@@ -79,26 +82,25 @@ def resolve(config: Mapping[str, Any], files: list[Path] | None = None) -> Confi
     return resolved
 
 
-def _with_scientific_numbers(value: Any) -> Any:
-    """Read 1e-4 as a number, as YAML 1.2 does: the older YAML of PyYAML takes it for text."""
+def _with_texts_read(value: Any, read: Callable[[str], Any]) -> Any:
+    """A config with every text in it, however deep, replaced by what ``read`` makes of it."""
     if isinstance(value, Mapping):
-        return {key: _with_scientific_numbers(item) for key, item in value.items()}
+        return {key: _with_texts_read(item, read) for key, item in value.items()}
     if isinstance(value, list):
-        return [_with_scientific_numbers(item) for item in value]
-    if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
-        return float(value)
-    return value
+        return [_with_texts_read(item, read) for item in value]
+    return read(value) if isinstance(value, str) else value
 
 
-def _with_numbers(value: Any) -> Any:
-    """Read the numbers of a choice of runs, which Snakemake's ``--config`` hands over as text."""
-    if isinstance(value, Mapping):
-        return {key: _with_numbers(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_with_numbers(item) for item in value]
-    if isinstance(value, str) and re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)", value):
-        return int(value) if value.lstrip("+-").isdigit() else float(value)
-    return value
+def _scientific_number(text: str) -> Any:
+    """1e-4 as a number, as YAML 1.2 reads it: the older YAML of PyYAML takes it for text."""
+    return float(text) if re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", text) else text
+
+
+def _number(text: str) -> Any:
+    """A number of a choice of runs, which Snakemake's ``--config`` hands over as text."""
+    if not re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)", text):
+        return text
+    return int(text) if text.lstrip("+-").isdigit() else float(text)
 
 
 def _with_defaults(value: Any, subschema: Mapping[str, Any]) -> Any:
@@ -243,17 +245,7 @@ def _grid_problems(config: Config) -> Iterator[str]:
                 f"evaluation.first: found {config['evaluation']['first']:g}; accepted is at most the budget of "
                 f"{config['training']['budget']}"
             )
-    levels = len(config["network"]["channel_multipliers"])
-    if facts.height % 2 ** (levels - 1) or facts.width % 2 ** (levels - 1):
-        yield (
-            f"network.channel_multipliers: found {levels} levels; accepted is as many as {facts.height}x{facts.width} "
-            f"images can be halved between"
-        )
-    if any(level >= levels for level in config["network"]["attention_levels"]):
-        yield (
-            f"network.attention_levels: found {config['network']['attention_levels']}; accepted are levels "
-            f"0 to {levels - 1}, as channel_multipliers has {levels}"
-        )
+    yield from network_problems("network", config["network"], facts.height, facts.width, "images")
     values = facts.channels * facts.height * facts.width
     if config["evaluation"]["surrogates"] and values > LARGEST_SURROGATE:
         yield (

@@ -252,3 +252,12 @@ def together(costs: Iterable[Cost]) -> Cost:
         **{name: sum(getattr(cost, name) for cost in listed) for name in sums},
         **{name: max(getattr(cost, name) for cost in listed) for name in largest},
     )
+
+
+def bytes_label(count: float) -> str:
+    """A number of bytes in three digits and its unit: 1.5 MB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"

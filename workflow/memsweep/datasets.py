@@ -225,7 +225,7 @@ def duplicates(train: Split, test: Split) -> dict[str, int]:
     }
 
 
-def prepare(settings: Settings, output: Path) -> None:
+def prepare(settings: Settings, output: Path) -> str:
     """Write the image table of a dataset: the training images in their fixed order, then the held-out ones.
 
     What was converted, and how many images repeat others, goes to standard error.
@@ -233,6 +233,9 @@ def prepare(settings: Settings, output: Path) -> None:
     Args:
         settings: the config's ``dataset``.
         output: ``images.parquet``.
+
+    Returns:
+        The content hash of the images.
 
     Raises:
         UserError: the dataset is missing, damaged, or not what the catalogue says.
@@ -249,7 +252,7 @@ def prepare(settings: Settings, output: Path) -> None:
     train = Split(data.train.images[training], data.train.labels[training])
     source = data.train if data.test is None else data.test
     test = Split(source.images[held_out], source.labels[held_out])
-    repeats = duplicates(train, test)
+    repeats, data_hash = duplicates(train, test), content_hash(train, test)
     table = pd.DataFrame(
         {
             "index": np.concatenate([training, held_out]),
@@ -260,7 +263,7 @@ def prepare(settings: Settings, output: Path) -> None:
     )
     metadata = {
         "dataset": name,
-        "data_hash": content_hash(train, test),
+        "data_hash": data_hash,
         "shape": ",".join(map(str, train.images.shape[1:])),
         "channel_order": "height, width, channel",
         "classes": str(facts.classes),
@@ -269,6 +272,7 @@ def prepare(settings: Settings, output: Path) -> None:
     }
     write_table(output, "images", table, metadata)
     _log(data.class_names, train, test, repeats)
+    return data_hash
 
 
 def _log(class_names: list[str], train: Split, test: Split, repeats: Mapping[str, int]) -> None:

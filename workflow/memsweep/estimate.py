@@ -9,7 +9,7 @@ from rich.table import Table
 
 from .catalogue import describe
 from .config import read_yaml, resolve
-from .cost import Cost, study_cost, together
+from .cost import Cost, bytes_label, study_cost, together
 from .errors import UserError
 from .grid import runs
 
@@ -57,15 +57,7 @@ def _cells(cost: Cost, tflops: float) -> list[str]:
         f"{cost.parameters:,}",
         f"{cost.training_flops:.2g}",
         f"{cost.evaluation_flops:.2g}",
-        _bytes(cost.memory_bytes),
-        _bytes(disk),
+        bytes_label(cost.memory_bytes),
+        bytes_label(disk),
         f"{cost.hours(tflops):.3g}",
     ]
-
-
-def _bytes(count: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} TB"

@@ -24,6 +24,7 @@ from .interruption import stop_requests
 from .members import Member, Way, Workshop
 from .progress import TrainingProgress
 from .provenance import training_code
+from .retraining import record_pack
 from .run import Run
 from .tables import SCHEMAS, write_table
 from .training import build_network
@@ -45,7 +46,7 @@ def train_pack(
             ``formulation``, ``training`` and ``evaluation``.
         images: the prepared image table.
         checkpoints: folder with one checkpoint a run id.
-        output: folder that receives ``runs``, ``losses`` and ``samples``, as Parquet.
+        output: folder that receives ``runs``, ``losses`` and ``samples``, as Parquet, and what they come from.
         way: how the runs are trained.
         surrogates: the table of those that ``evaluation`` names; not needed where it names none.
 
@@ -64,6 +65,7 @@ def train_pack(
     if waiting:
         _train(waiting, len(members), settings, data, read, way)
     write_tables(members, data, settings, output)
+    record_pack(settings, provenance, output)
     _say_sizes(members, output)
 
 
@@ -120,8 +122,13 @@ def write_tables(members: Sequence[Member], data: ImageSet, settings: Mapping[st
     """Write the pack's ``runs``, ``losses`` and ``samples`` from the members' checkpoints."""
     formulation = build_formulation(settings["formulation"], data.classes)
     losses, samples = [], []
+
+    @functools.cache
+    def evaluator_of(train_size: int) -> Evaluator:
+        return Evaluator(data, train_size, settings["evaluation"], formulation)
+
     for member in members:
-        evaluator = Evaluator(data, member.run.train_size, settings["evaluation"], formulation)
+        evaluator = evaluator_of(member.run.train_size)
         for step in member.evaluated_steps:
             evaluation = member.checkpoint.load_evaluation(step)
             position = {"run_id": member.run.run_id, "step": step}

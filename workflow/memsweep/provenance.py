@@ -26,6 +26,7 @@ NEUTRAL = frozenset(
         "interruption",
         "progress",
         "provenance",
+        "retraining",
         "tables",
     }
 )

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..catalogue import DatasetFacts, describe
+from ..checks import network_problems
 from ..errors import UserError
 
 FRAME = 2
@@ -48,17 +49,7 @@ def _planted_problems(planted: Mapping[str, Any], facts: DatasetFacts, available
                 f"planted.batch_size: found {planted['batch_size']} with a training size of {size}; accepted is a "
                 f"batch of at most the training set"
             )
-    levels = len(planted["network"]["channel_multipliers"])
     height, width = facts.height + 2 * FRAME, facts.width + 2 * FRAME
-    if height % 2 ** (levels - 1) or width % 2 ** (levels - 1):
-        yield (
-            f"planted.network.channel_multipliers: found {levels} levels; accepted is as many as {height}x{width} "
-            f"framed images can be halved between"
-        )
-    if any(level >= levels for level in planted["network"]["attention_levels"]):
-        yield (
-            f"planted.network.attention_levels: found {planted['network']['attention_levels']}; accepted are levels "
-            f"0 to {levels - 1}, as channel_multipliers has {levels}"
-        )
+    yield from network_problems("planted.network", planted["network"], height, width, "framed images")
     if facts.classes < 2:
         yield f"dataset: found {facts.classes} class; accepted is two or more, for the object to be of either half"
