@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -145,7 +145,7 @@ class Peer:
             loss.item()
 
 
-def in_turn(contenders: dict[str, Callable[[], Any]], rounds: int, device: str) -> dict[str, dict[str, list[float]]]:
+def in_turn(contenders: Mapping[str, Callable[[], Any]], rounds: int, device: str) -> dict[str, dict[str, list[float]]]:
     """Elapsed and processor seconds of each contender in each round, after one that warms up."""
     times: dict[str, dict[str, list[float]]] = {name: {"elapsed": [], "processor": []} for name in contenders}
     for round_ in range(rounds + 1):

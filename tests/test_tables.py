@@ -8,9 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from memsweep import tables
+from memsweep.contracts import SCHEMAS
 from memsweep.errors import UserError
 from memsweep.files import replacing
-from memsweep.tables import SCHEMAS, read_parts, read_table, table_writer, write_table
+from memsweep.tables import read_parts, read_table, table_writer, write_table
 
 ONSETS = pd.DataFrame(
     {"run_id": ["a"], "definition": ["f_mem"], "step": [3.0], "censored": [False], "ci_low": [2.0], "ci_high": [np.inf]}

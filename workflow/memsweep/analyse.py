@@ -10,12 +10,13 @@ from typing import Any
 import pandas as pd
 import pyarrow.compute as pc
 
+from .contracts import SCHEMAS
 from .departure import SURROGATES, departure, excess, paired_curves
 from .errors import UserError
 from .onset import DEFINITIONS, NEVER_EVALUATED, Onset, copy_onset, loss_onsets
 from .peaks import peaks
 from .scaling import scaling
-from .tables import SCHEMAS, read_arrow, read_table, write_table
+from .tables import read_arrow, read_table, write_table
 
 
 def analyse(

@@ -16,6 +16,7 @@ import pandas as pd
 import torch
 
 from .concurrency import places, train_in_processes, train_in_turn
+from .contracts import SCHEMAS
 from .devices import claimed_device, set_up_gpu
 from .evaluation import Evaluator, NoisyImages
 from .formulation import Formulation, build_formulation
@@ -26,7 +27,7 @@ from .progress import TrainingProgress
 from .provenance import training_code
 from .retraining import record_pack
 from .run import Run
-from .tables import SCHEMAS, write_table
+from .tables import write_table
 from .training import build_network
 from .unet import count_parameters
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from .contracts import SCHEMAS
 from .files import replacing
-from .tables import SCHEMAS, read_table
+from .tables import read_table
 
 # A page with more rows is slow to open; the Parquet file has them all.
 MOST_ROWS = 2000

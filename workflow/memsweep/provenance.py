@@ -19,6 +19,7 @@ NEUTRAL = frozenset(
     {
         "checkpoints",
         "concurrency",
+        "contracts",
         "cost",
         "devices",
         "errors",

@@ -22,10 +22,11 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
+from .contracts import SCHEMAS
 from .errors import UserError
 from .images import ImageSet, Split, read_images, to_network
 from .randomness import generator
-from .tables import SCHEMAS, write_table
+from .tables import write_table
 
 # Images a piece of the sum that makes a covariance: their float64 copy fits into any memory.
 PIECE = 4096

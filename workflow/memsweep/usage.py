@@ -10,9 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from .config import read_yaml
+from .contracts import SCHEMAS
 from .errors import UserError
 from .study import open_study
-from .tables import SCHEMAS, write_table
+from .tables import write_table
 
 MIB = 2**20 / 1e6
 

@@ -1,0 +1,11 @@
+"""The contract of the Parquet tables: their columns, what each means, and its unit."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from .feature_learning import FEATURE_LEARNING
+from .mixed_cumulant import MIXED_CUMULANT
+from .sweep import SWEEP
+
+SCHEMAS: dict[str, pa.Schema] = SWEEP | MIXED_CUMULANT | FEATURE_LEARNING
