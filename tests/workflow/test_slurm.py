@@ -3,6 +3,8 @@
 As root, with the packages slurm-wlm and munge and `pip install -e '.[test,slurm]'`:
 
     pytest tests/workflow/test_slurm.py
+
+The second test also takes slurmdbd and mariadb-server, for a cluster that keeps accounts of its jobs.
 """
 
 from __future__ import annotations
@@ -15,16 +17,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import psutil
 import pytest
+import torch
 from conftest import TINY, Project, new_project  # type: ignore[attr-defined]
 
 NODE = Path(__file__).with_name("slurm_node.sh")
-MISSING = [program for program in ("slurmctld", "slurmd", "sbatch", "munged") if shutil.which(program) is None]
+
+
+def absent(*programs: str) -> list[str]:
+    return [program for program in programs if shutil.which(program) is None]
+
+
+MISSING = absent("slurmctld", "slurmd", "sbatch", "munged")
 if importlib.util.find_spec("snakemake_executor_plugin_slurm") is None:
     MISSING.append("snakemake-executor-plugin-slurm")
 if os.geteuid() != 0:
@@ -36,24 +46,27 @@ pytestmark = [
 
 # Four packs, long enough to be met while they run
 TRAIN_SIZES = (8, 10, 12, 16)
+STEPS = 600
 STUDY: dict[str, Any] = {
     "grid": {
         "base": TINY["grid"]["base"],
         "products": [{"train_size": list(TRAIN_SIZES)}],
     },
-    "training": {"budget": {"steps": 600}, "ema_decay": 0.9, "checkpoint_seconds": 0.2, "device": "cpu"},
+    "training": {"budget": {"steps": STEPS}, "ema_decay": 0.9, "checkpoint_seconds": 0.2, "device": "cpu"},
     "evaluation": {"first": 10, "per_decade": 4, "images": 16, "samples": 8},
     "requests": {"base_mb": 1000},
 }
 TABLES = ("runs", "trajectories", "noise_levels", "metrics", "onsets", "scaling", "peaks")
 
 
-@pytest.fixture(scope="module")
-def slurm() -> Iterator[None]:
-    """A Slurm of one node, without accounting."""
-    subprocess.run([NODE, "up"], check=True)
-    yield
-    subprocess.run([NODE, "down"], check=True)
+@contextmanager
+def slurm(*options: str) -> Iterator[None]:
+    """A Slurm of one node."""
+    subprocess.run([NODE, "up", *options], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run([NODE, "down"], check=True)
 
 
 def job_path(train_size: int) -> str:
@@ -82,10 +95,28 @@ def evaluations(project: Project, runs: list[str]) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in files}
 
 
+def training_log(project: Project, train_size: int) -> str:
+    return (project.results / "logs" / "train" / f"{job_path(train_size)}.log").read_text()
+
+
+def number(pattern: str, text: str) -> int:
+    """The number at the place of the pattern's group, which the text holds once."""
+    (found,) = re.findall(pattern, text)
+    return int(found)
+
+
+def gpu_of_job(job: str) -> str:
+    """The number of the one GPU that Slurm says it gave to a job."""
+    told = subprocess.run(["scontrol", "-d", "show", "job", job], check=True, capture_output=True, text=True).stdout
+    return str(number(r"GRES=gpu:1\(IDX:(\d+)\)", told))
+
+
 SLURM = [
     *("--workflow-profile", "profiles/slurm", "--latency-wait", "10"),
-    *("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "2"),
+    *("--slurm-init-seconds-before-status-checks", "2"),
 ]
+# Without accounts only squeue knows how jobs ended
+NO_ACCOUNTS = ["--slurm-status-command", "squeue"]
 
 
 def start(project: Project, *more: str) -> subprocess.Popen[str]:
@@ -113,9 +144,14 @@ def local(fresh: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
-def test_a_study_on_slurm_survives_what_happens_to_jobs(
-    slurm: None, fresh: Project, local: Project, tmp_path: Path
-) -> None:
+def assert_same_tables(project: Project, local: Project) -> None:
+    for name in TABLES:
+        pd.testing.assert_frame_equal(
+            project.table(f"tables/{name}.parquet"), local.table(f"tables/{name}.parquet"), check_exact=True
+        )
+
+
+def test_a_study_on_slurm_survives_what_happens_to_jobs(fresh: Project, local: Project, tmp_path: Path) -> None:
     """One job is cancelled, one killed, one meets its time limit, one fails; the results are those of a local run."""
     project = fresh.copy_to(tmp_path / "project")
     runs = {size: list(group["run_id"]) for size, group in local.table("tables/runs.parquet").groupby("train_size")}
@@ -127,11 +163,17 @@ def test_a_study_on_slurm_survives_what_happens_to_jobs(
         path.unlink()
     (damaged / "state.pt").write_bytes(b"damaged")
 
+    def state(size: int) -> Path:
+        (run,) = runs[size]
+        return project.results / "checkpoints" / run / "state.pt"
+
     def cancel(process: psutil.Process, job: str) -> None:
         subprocess.run(["scancel", job], check=True)
+        psutil.wait_procs([process], timeout=60)
 
     def kill(process: psutil.Process, job: str) -> None:
         process.kill()
+        psutil.wait_procs([process], timeout=60)
 
     def hold(process: psutil.Process, job: str) -> None:
         """It hears nothing until its time limit, now Slurm's shortest, ends it."""
@@ -139,49 +181,83 @@ def test_a_study_on_slurm_survives_what_happens_to_jobs(
         subprocess.run(["scontrol", "update", f"JobId={job}", "TimeLimit=1"], check=True)
 
     happens = {held: hold, cancelled: cancel, killed: kill}
-    before: dict[int, dict[Path, int]] = {}
+    evaluated: dict[int, dict[Path, int]] = {}  # before the attempt was ended
+    saved: dict[int, int] = {}  # steps of the checkpoint that it left at least
+    first_attempt: dict[int, str] = {}
     gpus: dict[int, str] = {}
-    workflow = start(project, "packs", "--retries", "2")
-    deadline = time.monotonic() + 900
-    try:
-        while len(before) < len(happens):
-            assert workflow.poll() is None, (project.folder / "said.txt").read_text()
-            assert time.monotonic() < deadline
-            for size in happens.keys() - before.keys():
-                process = training(project, size)
-                saved = (project.results / "checkpoints" / runs[size][0] / "state.pt").exists()
-                if process and saved and len(evaluations(project, runs[size])) >= 3:
-                    environment = process.environ()
-                    happens[size](process, environment["SLURM_JOB_ID"])
-                    gpus[size] = environment["CUDA_VISIBLE_DEVICES"]
-                    psutil.wait_procs([process] if size != held else [], timeout=60)
-                    before[size] = evaluations(project, runs[size])
-        assert workflow.wait(timeout=900) != 0
-    finally:
-        if workflow.poll() is None:
-            workflow.terminate()
-            workflow.wait(timeout=60)
-    said = (project.folder / "said.txt").read_text()
+    with slurm():
+        workflow = start(project, "packs", "--retries", "2", *NO_ACCOUNTS)
+        deadline = time.monotonic() + 900
+        try:
+            while len(evaluated) < len(happens):
+                assert workflow.poll() is None, (project.folder / "said.txt").read_text()
+                assert time.monotonic() < deadline
+                for size in happens.keys() - evaluated.keys():
+                    process = training(project, size)
+                    if process and state(size).exists() and len(evaluations(project, runs[size])) >= 3:
+                        environment = process.environ()
+                        job, gpus[size] = environment["SLURM_JOB_ID"], environment["CUDA_VISIBLE_DEVICES"]
+                        assert gpus[size] == gpu_of_job(job)
+                        saved[size] = torch.load(state(size), weights_only=True)["taken"]
+                        happens[size](process, job)
+                        first_attempt[size] = training_log(project, size)
+                        evaluated[size] = evaluations(project, runs[size])
+            assert workflow.wait(timeout=900) != 0
+        finally:
+            if workflow.poll() is None:
+                workflow.terminate()
+                workflow.wait(timeout=60)
+        said = (project.folder / "said.txt").read_text()
 
-    # Every job that trained saw one GPU, and no two at once the same
-    assert all(re.fullmatch(r"\d+", gpu) for gpu in gpus.values()), gpus
-    assert len(set(gpus.values())) == len(gpus), gpus
-    # What was evaluated before the job ended is what the next attempt went on from
-    for size, old in before.items():
-        assert old
-        after = evaluations(project, runs[size])
-        assert {path: after[path] for path in old} == old
-        assert "continues from step" in (project.results / "logs" / "train" / f"{job_path(size)}.log").read_text()
-    # The job that fails leaves the others going and is named with its log
-    assert f"results/tiny/logs/train/{job_path(broken)}.log" in said
-    assert "state.pt: damaged checkpoint" in said
-    finished = {size for size in TRAIN_SIZES if (project.results / "measure" / job_path(size)).exists()}
-    assert finished == {cancelled, killed, held}
+        # No two jobs at once saw the same GPU
+        assert len(set(gpus.values())) == len(gpus), gpus
+        for size, old in evaluated.items():
+            # What was evaluated before the job ended is what the next attempt went on from
+            after = evaluations(project, runs[size])
+            assert old
+            assert {path: after[path] for path in old} == old
+            # Nor was any step taken again that a checkpoint held
+            last = training_log(project, size)
+            resumed = number(r"continues from step (\d+)", last)
+            assert resumed >= saved[size] > 0
+            assert number(r"trained (\d+) steps", last) == STEPS - resumed
+        # A cancelled job saves what it has: its attempts together took every step once
+        trained = [
+            number(r"trained (\d+) steps", log) for log in (first_attempt[cancelled], training_log(project, cancelled))
+        ]
+        assert sum(trained) == STEPS
+        assert min(trained) > 0
+        # The job that fails leaves the others going and is named with its log
+        assert f"results/tiny/logs/train/{job_path(broken)}.log" in said
+        assert "state.pt: damaged checkpoint" in said
+        finished = {size for size in TRAIN_SIZES if (project.results / "measure" / job_path(size)).exists()}
+        assert finished == {cancelled, killed, held}
 
-    shutil.rmtree(damaged)
-    workflow = start(project, "tables")
-    assert workflow.wait(timeout=900) == 0, (project.folder / "said.txt").read_text()
-    for name in TABLES:
-        pd.testing.assert_frame_equal(
-            project.table(f"tables/{name}.parquet"), local.table(f"tables/{name}.parquet"), check_exact=True
-        )
+        shutil.rmtree(damaged)
+        workflow = start(project, "tables", *NO_ACCOUNTS)
+        assert workflow.wait(timeout=900) == 0, (project.folder / "said.txt").read_text()
+    assert_same_tables(project, local)
+
+
+@pytest.mark.skipif(
+    bool(absent("slurmdbd", "mariadbd")), reason=f"accounts need {', '.join(absent('slurmdbd', 'mariadbd'))}"
+)
+def test_job_arrays_on_a_slurm_with_accounts(fresh: Project, local: Project, tmp_path: Path) -> None:
+    """The packs are one job array, and the accounts say that each task had one GPU."""
+    project = fresh.copy_to(tmp_path / "project")
+    with slurm("accounting"):
+        workflow = start(project, "tables", "--slurm-array-jobs", "train")
+        try:
+            assert workflow.wait(timeout=900) == 0, (project.folder / "said.txt").read_text()
+        finally:
+            if workflow.poll() is None:
+                workflow.terminate()
+                workflow.wait(timeout=60)
+        kept = ["sacct", "--noheader", "--parsable2", "--allocations", "--format", "JobID,Partition,State,AllocTRES"]
+        jobs = subprocess.run(kept, check=True, capture_output=True, text=True).stdout.splitlines()
+    assert all("|COMPLETED|" in job for job in jobs), jobs
+    tasks = [job for job in jobs if "|gpu|" in job]
+    assert len(tasks) == len(TRAIN_SIZES), jobs
+    assert len({re.match(r"(\d+)_\d+\|", task).group(1) for task in tasks}) == 1, tasks  # type: ignore[union-attr]
+    assert all("gres/gpu=1" in task.split("|")[-1].split(",") for task in tasks), tasks
+    assert_same_tables(project, local)

@@ -78,13 +78,10 @@ def _does_not_fit(member: Member, workshop: Workshop) -> str:
 
 def train_in_turn(
     members: Sequence[Member], limit: int, workshop: Workshop, progress: TrainingProgress, stop: StopRequest
-) -> float:
+) -> None:
     """Train runs in this process, up to ``limit`` at a time: on a GPU each has a stream, and they overlap.
 
     Where memory runs out, half as many go on from where they are, and the others follow later.
-
-    Returns:
-        Seconds spent on evaluations.
 
     Raises:
         Interrupted: the job was asked to stop; every run is saved.
@@ -92,7 +89,6 @@ def train_in_turn(
     """
     failures = Failures(progress.message)
     waiting, living = deque(members), list[Life]()
-    evaluating = 0.0
 
     def give_way(member: Member, error: Exception) -> None:
         """Deal with a run that failed beside those that are living: alone, or for want of memory."""
@@ -129,7 +125,6 @@ def train_in_turn(
             try:
                 if life.proceed():
                     continue
-                evaluating += life.evaluating
                 living.remove(life)
             except Interrupted:
                 living.remove(life)
@@ -141,7 +136,6 @@ def train_in_turn(
         if not moved:
             time.sleep(1e-4)
     failures.raise_if_any()
-    return evaluating
 
 
 def _release() -> None:

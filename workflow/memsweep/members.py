@@ -118,6 +118,7 @@ class Workshop:
     _images: DeviceImages | None = None
     _evaluators: dict[int, Evaluator] = field(default_factory=dict)
     _networks: dict[int, InferenceNetwork] = field(default_factory=dict)
+    evaluating: float = 0.0  # seconds that evaluations of these runs have taken so far
 
     @property
     def formulation(self) -> Formulation:
@@ -175,9 +176,8 @@ class Life:
             self._trainer = workshop.trainer(member.run)
             self._restore()
         self._watch = self._look_back()
-        self._reported = self._trainer.step
+        self._begun = self._reported = self._trainer.step
         self._saved = time.monotonic()
-        self.evaluating = 0.0  # seconds spent on evaluations
         self._slices = self._live()
 
     @property
@@ -198,6 +198,7 @@ class Life:
         """Save the run, to be continued later."""
         with torch.cuda.stream(self._stream):
             self._save()
+        self._say_trained()
 
     def _restore(self) -> None:
         member, checkpoint = self.member, self.member.checkpoint
@@ -235,7 +236,7 @@ class Life:
                 continue
             while trainer.step < target:
                 if self._stop.received:
-                    self._save()
+                    self.put_aside()
                     raise Interrupted
                 if time.monotonic() - self._saved >= self._workshop.way.checkpoint_seconds:
                     self._save()
@@ -245,12 +246,14 @@ class Life:
             if not self._evaluate(target):
                 self._progress.message(f"{member.label}: diverged, the loss is not finite at step {target}")
                 member.checkpoint.mark_diverged(target)
+                self._say_trained()
                 return
             yield True
         if self._workshop.way.keep_states:
             self._save()
         else:
             member.checkpoint.drop_state()
+        self._say_trained()
 
     def _evaluate(self, step: int) -> bool:
         """Evaluate and keep what was found; says whether all of it is finite."""
@@ -264,12 +267,17 @@ class Life:
             if self._watch and self.member.rule and self._watch.memorised(evaluation):
                 self._progress.message(f"{self.member.label}: has memorised at step {step}, and ends there")
                 self.member.checkpoint.mark_stopped(step, self.member.rule.record())
-        self.evaluating += time.monotonic() - started
+        workshop.evaluating += time.monotonic() - started
         return finite and evaluation.finite
 
     def _save(self) -> None:
         self.member.checkpoint.save_state(self._trainer.state())
         self._saved = time.monotonic()
+
+    def _say_trained(self) -> None:
+        """Say how many steps were taken here, so that the attempts of a job can be added up."""
+        step = self._trainer.step
+        self._progress.message(f"{self.member.label}: trained {step - self._begun} steps, to step {step}")
 
     def _report(self) -> None:
         if self._progress.due:

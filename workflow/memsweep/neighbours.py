@@ -203,21 +203,28 @@ def _keep_nearest(found: _Found, row: torch.Tensor, column: torch.Tensor, square
 def _squared_distances(
     left: torch.Tensor, right: torch.Tensor, row: torch.Tensor, column: torch.Tensor
 ) -> torch.Tensor:
-    """Squared distances of the pairs (left[row], right[column]) in float64.
-
-    Halves are added to each other until one column is left, so that the order of additions
-    depends on the dimension alone; that of ``sum`` may depend on the device and the number of pairs.
-    """
+    """Squared distances of the pairs (left[row], right[column]) in float64, the same bits on every device."""
+    # Integers add up without rounding, in whatever order
+    rounded = left.is_floating_point() or right.is_floating_point()
     size = max(1, CACHE_BYTES // (16 * left.shape[1]))
     # One tensor for all results: small ones, kept between large ones that are freed, would fragment memory
     squared = torch.empty(len(row), dtype=torch.float64, device=row.device)
     for some_rows, some_columns, part in zip(row.split(size), column.split(size), squared.split(size), strict=True):
         terms = left[some_rows].double().sub_(right[some_columns]).square_()
-        while (width := terms.shape[1]) > 1:
-            terms[:, : width // 2] += terms[:, width - width // 2 :]
-            terms = terms[:, : width - width // 2]
-        part.copy_(terms[:, 0])
+        part.copy_(_row_sums_in_fixed_order(terms) if rounded else terms.sum(dim=1))
     return squared
+
+
+def _row_sums_in_fixed_order(terms: torch.Tensor) -> torch.Tensor:
+    """The sum of each row, computed in place.
+
+    Halves are added to each other until one column is left, so that the order of additions
+    depends on the dimension alone; that of ``sum`` may depend on the device and the number of rows.
+    """
+    while (width := terms.shape[1]) > 1:
+        terms[:, : width // 2] += terms[:, width - width // 2 :]
+        terms = terms[:, : width - width // 2]
+    return terms[:, 0]
 
 
 def _error_bound(dimension: int) -> float:

@@ -107,9 +107,10 @@ def _train(
             train_in_processes(waiting, limit, alone, workshop, progress, stop)
             return
         started = time.monotonic()
-        evaluating = train_in_turn(waiting, limit, workshop, progress, stop)
+        train_in_turn(waiting, limit, workshop, progress, stop)
         elapsed = time.monotonic() - started
-        progress.message(f"evaluations took {100 * evaluating / max(1e-9, elapsed):.1f} % of {elapsed:.1f} s")
+        share = workshop.evaluating / max(1e-9, elapsed)
+        progress.message(f"evaluations took {100 * share:.1f} % of {elapsed:.1f} s")
 
 
 def train_alone(member: Member, settings: Mapping[str, Any], read: Callable[[], ImageSet], way: Way) -> None:
