@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import uuid
@@ -13,6 +14,7 @@ import torch
 from memsweep import devices
 from memsweep.devices import choose_device, claimed, claimed_device, free_memory, is_out_of_memory
 from memsweep.errors import UserError
+from memsweep.interruption import Interrupted, StopRequest
 from memsweep.machine import gpu_count
 
 HOLDER = """
@@ -51,6 +53,19 @@ def test_each_job_takes_a_gpu_of_its_own_and_one_too_many_waits() -> None:
     finally:
         for process in (first, second):
             process.kill()
+
+
+def test_who_waits_for_a_gpu_can_be_told_to_stop() -> None:
+    names = [f"test-{uuid.uuid4()}"]
+    stop = StopRequest()
+    holding = holder(names)
+    try:
+        assert line(holding) == "0"
+        stop.receive(signal.SIGTERM, None)
+        with pytest.raises(Interrupted), claimed(names, print, stop):
+            raise AssertionError("claimed what another process holds")
+    finally:
+        holding.kill()
 
 
 def test_a_gpu_is_given_back_when_training_fails() -> None:

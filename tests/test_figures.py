@@ -107,6 +107,7 @@ def study() -> Tables:
             "ci_high": exponent + shift + 0.12 + abs(shift),
             "runs": len(rows["runs"]),
             "censored_runs": 3 if definition == "f_mem" else 0,
+            "left_censored_runs": 0,
         }
         for definition, shift in zip(LISTED, (-0.04, 0.03, 0.1, 0.22, -0.9, -0.7), strict=True)
         for term, exponent in (("train_size", 1.0), ("batch_size", -1.0), ("learning_rate", -0.6), ("parameters", -0.4))
@@ -204,6 +205,7 @@ def _onsets(run_id: str, steps: Any, onset: float, random: Any) -> list[dict[str
                 "definition": definition,
                 "step": min(step, steps[-1]),
                 "censored": censored,
+                "left_censored": False,
                 "ci_low": ends[0],
                 "ci_high": ends[1],
             }
@@ -412,6 +414,16 @@ def test_every_censored_run_is_a_hollow_triangle(tables: Tables, tmp_path: Path)
     assert expected["f_mem"] > 0
 
 
+def test_an_onset_before_the_first_evaluation_is_a_triangle_that_points_down(tables: Tables, tmp_path: Path) -> None:
+    onsets = tables["onsets"]
+    early = (onsets["run_id"] == tables["runs"]["run_id"].iloc[0]) & (onsets["definition"] == "loss_gap_absolute")
+    onsets.loc[early, ["left_censored", "ci_low"]] = [True, 0.0]
+    figure = drawn("memorisation_time", tables, tmp_path)
+    shapes = [[line.get_marker() for line in ax.lines].count("v") for ax in figure.axes]
+    assert shapes == [int(definition == "loss_gap_absolute") for definition in style.DEFINITIONS]
+    assert "at or before the first evaluation" in words(figure)
+
+
 def test_when_all_onsets_are_censored_the_panel_says_so(tables: Tables, tmp_path: Path) -> None:
     tables["onsets"]["censored"] = True
     tables["onsets"]["ci_high"] = np.inf
@@ -427,23 +439,26 @@ def test_an_exponent_that_is_not_estimable(tables: Tables, tmp_path: Path) -> No
 
 def test_the_line_passes_through_onsets_on_a_power_law() -> None:
     sizes = np.array([64.0, 128, 256, 512])
-    rows = pd.DataFrame({"train_size": sizes, "step": 3 * sizes**1.2, "censored": False})
-    assert location(rows["train_size"], rows["step"], rows["censored"], 1.2, 100.0) == pytest.approx(3 * 100**1.2)
+    rows = pd.DataFrame({"train_size": sizes, "step": 3 * sizes**1.2, "censored": False, "left_censored": False})
+    assert location(rows, "train_size", 1.2, 100.0) == pytest.approx(3 * 100**1.2)
 
 
 def test_a_censored_run_below_the_line_raises_it_only_a_little_and_one_above_more() -> None:
     random = np.random.default_rng(0)
-    seen = pd.DataFrame({"train_size": 100, "step": np.exp(random.normal(5, 0.2, 40)), "censored": False})
+    sides = {"censored": False, "left_censored": False}
+    seen = pd.DataFrame({"train_size": 100, "step": np.exp(random.normal(5, 0.2, 40)), **sides})
 
     def height(*more: pd.DataFrame) -> float:
         rows = pd.concat([seen, *more])
-        return location(rows["train_size"], rows["step"], rows["censored"], 1.0, 100.0)
+        return location(rows, "train_size", 1.0, 100.0)
 
-    def height_with(end: float) -> float:
-        return height(pd.DataFrame({"train_size": 100, "step": [end] * 10, "censored": True}))
+    def height_with(end: float, side: str = "censored") -> float:
+        return height(pd.DataFrame({"train_size": 100, "step": [end] * 10, **sides, side: True}))
 
     assert height_with(1.0) == pytest.approx(height(), rel=1e-3)
     assert height() < height_with(150.0) < height_with(200.0)
+    assert height_with(1e5, "left_censored") == pytest.approx(height(), rel=1e-3)
+    assert height() > height_with(150.0, "left_censored") > height_with(100.0, "left_censored")
 
 
 # --- simplicity bias and two clocks -------------------------------------------------------

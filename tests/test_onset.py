@@ -226,17 +226,17 @@ def test_interval_holds_the_step_and_is_a_number(estimate, replicates, confidenc
 
 def test_interval_is_that_of_the_percentiles():
     steps, replicates = np.array([1.0, 1000.0]), np.random.default_rng(0).permutation(np.arange(1.0, 202.0))
-    assert with_interval(steps, 100.0, replicates, 0.9) == Onset(100.0, False, 11.0, 191.0)
+    assert with_interval(steps, 100.0, replicates, 0.9) == Onset(100.0, False, False, 11.0, 191.0)
 
 
 def test_replicates_beyond_the_run_leave_the_interval_open():
     steps, reached = np.array([10.0, 100.0, 1000.0]), np.full(90, 500.0)
     late = np.append(reached, np.full(10, math.inf))
     early = np.append(reached, np.zeros(10))
-    assert with_interval(steps, 500.0, late, 0.95) == Onset(500.0, False, 500.0, math.inf)
-    assert with_interval(steps, 500.0, early, 0.95) == Onset(500.0, False, 0.0, 500.0)
-    assert with_interval(steps, math.inf, late, 0.95) == Onset(1000.0, True, 500.0, math.inf)
-    assert with_interval(steps, 0.0, early, 0.95) == Onset(10.0, False, 0.0, 500.0)
+    assert with_interval(steps, 500.0, late, 0.95) == Onset(500.0, False, False, 500.0, math.inf)
+    assert with_interval(steps, 500.0, early, 0.95) == Onset(500.0, False, False, 0.0, 500.0)
+    assert with_interval(steps, math.inf, late, 0.95) == Onset(1000.0, True, False, 500.0, math.inf)
+    assert with_interval(steps, 0.0, early, 0.95) == Onset(10.0, False, True, 0.0, 500.0)
 
 
 def test_replicates_have_the_standard_error_of_the_mean():
@@ -284,19 +284,19 @@ def test_relative_and_absolute_gap_differ():
     curves = np.array([[1.0, 1.0]]), np.array([[1.0, 1.4]])
     onsets = loss_onsets("a run", losses([10, 100], *curves), **LOSS_SETTINGS)
     assert onsets["loss_gap_absolute"].step == pytest.approx(10 ** (1 + 0.05 / 0.4))
-    assert onsets["loss_gap_relative"] == Onset(100.0, True, 100.0, math.inf)
+    assert onsets["loss_gap_relative"] == Onset(100.0, True, False, 100.0, math.inf)
 
 
 def test_falling_losses_are_censored_at_the_last_step():
     falling = np.tile([0.3, 0.2, 0.1], (5, 1))
     onsets = loss_onsets("a run", losses([10, 100, 1000], falling, falling), **LOSS_SETTINGS)
-    assert set(onsets.values()) == {Onset(1000.0, True, 1000.0, math.inf)}
+    assert set(onsets.values()) == {Onset(1000.0, True, False, 1000.0, math.inf)}
 
 
 def test_a_loss_that_only_rises_has_its_onset_at_most_at_the_first_step():
     rising = np.tile([0.1, 0.2, 0.3], (5, 1))
     onsets = loss_onsets("a run", losses([10, 100, 1000], rising - 0.09, rising), **LOSS_SETTINGS)
-    assert set(onsets.values()) == {Onset(10.0, False, 0.0, 10.0)}
+    assert set(onsets.values()) == {Onset(10.0, False, True, 0.0, 10.0)}
 
 
 @pytest.mark.parametrize("worst", [math.inf, math.nan])
@@ -305,7 +305,7 @@ def test_a_diverged_curve_ends_before_its_first_loss_that_is_no_number(worst):
     test = np.tile([0.2, 0.1, 0.1, 0.9], (3, 1))
     test[1, 2] = worst
     onsets = loss_onsets("a run", losses([10, 100, 1000, 10000], train, test), **LOSS_SETTINGS)
-    assert set(onsets.values()) == {Onset(100.0, True, 100.0, math.inf)}
+    assert set(onsets.values()) == {Onset(100.0, True, False, 100.0, math.inf)}
     test[0, 0] = worst
     onsets = loss_onsets("a run", losses([10, 100, 1000, 10000], train, test), **LOSS_SETTINGS)
     assert set(onsets.values()) == {NEVER_EVALUATED}
@@ -368,7 +368,7 @@ def test_copy_onset_by_hand():
 
 def test_without_copies_the_onset_is_censored():
     onset = copy_onset("a run", neighbours([10, 100, 1000], np.zeros((10, 3))), **COPY_SETTINGS)
-    assert onset == Onset(1000.0, True, 1000.0, math.inf)
+    assert onset == Onset(1000.0, True, False, 1000.0, math.inf)
 
 
 def test_copies_of_the_control_do_not_count():

@@ -13,9 +13,17 @@ from lifelines.exceptions import ConvergenceError
 from memsweep.analyse import analyse
 from memsweep.errors import UserError
 from memsweep.onset import DEFINITIONS
-from memsweep.scaling import TERMS, exponent, scaling
+from memsweep.scaling import TERMS, scaling
+from memsweep.scaling import exponent as fit_exponent
 from memsweep.tables import read_table, write_table
 from scipy import optimize, stats
+
+
+def exponent(term, onset, censored, group, confidence, left_censored=None):
+    """Without runs whose onset is before their first evaluation, unless they are given."""
+    none = np.zeros(len(np.asarray(term)), bool)
+    return fit_exponent(term, onset, censored, none if left_censored is None else left_censored, group, confidence)
+
 
 SIZES = np.array([256.0, 512.0, 1024.0, 2048.0])
 
@@ -80,19 +88,25 @@ def test_a_run_that_outlived_the_line_bends_it():
 # --- with censoring ---
 
 
-def negative_log_likelihood(parameters, x, y, censored):
+def negative_log_likelihood(parameters, x, y, censored, left_censored):
     intercept, slope, log_sigma = parameters
     z = (y - intercept - slope * x) / np.exp(log_sigma)
-    return -np.where(censored, stats.norm.logsf(z), stats.norm.logpdf(z) - log_sigma).sum()
+    seen = stats.norm.logpdf(z) - log_sigma
+    return -np.select([censored, left_censored], [stats.norm.logsf(z), stats.norm.logcdf(z)], seen).sum()
 
 
-def test_the_censored_fit_maximises_the_likelihood():
+@pytest.mark.parametrize("first", [0, 4])
+def test_the_censored_fit_maximises_the_likelihood(first):
+    """Runs end at the ninth onset; their first evaluation is before all onsets, or at the fifth."""
     term, onset, group = sweep(np.random.default_rng(2))
-    onset, censored = ended(onset, np.sort(onset)[8])
+    ranked = np.sort(onset)
+    onset, censored = ended(onset, ranked[8])
+    left_censored = onset < ranked[first]
+    onset = np.maximum(onset, ranked[first])
     x, y = np.log10(term), np.log10(onset)
-    fit = exponent(term, onset, censored, group, 0.95)
+    fit = exponent(term, onset, censored, group, 0.95, left_censored)
     options = {"xatol": 1e-9, "fatol": 1e-12, "maxiter": 5000, "maxfev": 5000}
-    arguments = (x, y, censored)
+    arguments = (x, y, censored, left_censored)
     best = optimize.minimize(negative_log_likelihood, [0, 1, -2], arguments, method="Nelder-Mead", options=options)
     assert fit.exponent == pytest.approx(best.x[1], abs=1e-4)
     # variance by central differences of the likelihood, times onsets / degrees of freedom
@@ -108,7 +122,7 @@ def test_the_censored_fit_maximises_the_likelihood():
         ]
         for i in range(3)
     ]
-    observed = int((~censored).sum())
+    observed = int((~censored & ~left_censored).sum())
     deviation = math.sqrt(np.linalg.inv(information)[1, 1] * observed / (observed - 2))
     assert (fit.ci_high - fit.ci_low) / 2 == pytest.approx(stats.t.ppf(0.975, observed - 2) * deviation, rel=1e-3)
 
@@ -132,6 +146,22 @@ def test_simulation_censored_runs_are_modelled_not_dropped():
     assert np.mean(dropped) < -5 * stats.sem(dropped)
     assert stats.binomtest(covers, studies, 0.95).pvalue > 0.001
     assert dropped_covers < covers
+
+
+def test_simulation_onsets_before_the_first_evaluation_are_modelled_not_taken_at_it():
+    rng, studies, truth = np.random.default_rng(12), 40, 1.2
+    first = 400**truth
+    errors, taken, covers = [], [], 0
+    for _ in range(studies):
+        term, onset, group = sweep(rng, truth)
+        early, onset = onset < first, np.maximum(onset, first)
+        fit = exponent(term, onset, np.zeros(12, bool), group, 0.95, early)
+        errors.append(fit.exponent - truth)
+        taken.append(exponent(term, onset, np.zeros(12, bool), group, 0.95).exponent - truth)
+        covers += fit.ci_low <= truth <= fit.ci_high
+    assert abs(np.mean(errors)) < 3 * stats.sem(errors)
+    assert np.mean(taken) < -5 * stats.sem(taken)
+    assert stats.binomtest(covers, studies, 0.95).pvalue > 0.001
 
 
 def test_a_group_without_onsets_changes_nothing():
@@ -240,7 +270,9 @@ def grid(points):
 
 def onsets_of(runs, step, censored=False, definitions=DEFINITIONS):
     tables = [
-        pd.DataFrame({"run_id": runs["run_id"], "definition": name, "step": step, "censored": censored})
+        pd.DataFrame(
+            {"run_id": runs["run_id"], "definition": name, "step": step, "censored": censored, "left_censored": False}
+        )
         for name in definitions
     ]
     return pd.concat(tables, ignore_index=True)

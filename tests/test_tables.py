@@ -14,7 +14,15 @@ from memsweep.files import replacing
 from memsweep.tables import read_parts, read_table, table_writer, write_table
 
 ONSETS = pd.DataFrame(
-    {"run_id": ["a"], "definition": ["f_mem"], "step": [3.0], "censored": [False], "ci_low": [2.0], "ci_high": [np.inf]}
+    {
+        "run_id": ["a"],
+        "definition": ["f_mem"],
+        "step": [3.0],
+        "censored": [False],
+        "left_censored": [False],
+        "ci_low": [2.0],
+        "ci_high": [np.inf],
+    }
 )
 
 

@@ -30,8 +30,9 @@ def prepare(settings: Settings, files: Arguments) -> None:
     from .retraining import guard_data, read_records
 
     data_hash = prepare(settings, files.output)
-    records = read_records(path.parent for path in sorted(files.trained.rglob("trained.json")))
-    guard_data(data_hash, records, files.retrain_at_most)
+    if files.trained:
+        records = read_records(path.parent for path in sorted(files.trained.rglob("trained.json")))
+        guard_data(data_hash, records, files.retrain_at_most)
 
 
 def surrogates(settings: Settings, files: Arguments) -> None:
@@ -194,8 +195,8 @@ STAGES: dict[str, tuple[Callable[[Settings, Arguments], None], str, Sequence[str
     "baselines": (baselines, "losses that need no training", ["images", "surrogates", "output"]),
     "train": (train, "the runs of one pack", ["images", "checkpoints", "output"]),
     "classifier": (classifier, "the study's own classifier", ["images", "output"]),
-    "features": (features, "features of every image in one space", ["images", "classifier", "cache", "output"]),
-    "measure": (measure, "metrics of one pack", ["images", "train", "features", "classifier", "output"]),
+    "features": (features, "features of every image in one space", ["images", "cache", "output"]),
+    "measure": (measure, "metrics of one pack", ["images", "train", "features", "output"]),
     "collect": (collect, "the study's tables", ["train", "measured", "output"]),
     "analyse": (analyse, "onsets, scaling exponents and peaks", ["tables", "train", "measured", "output"]),
     "unit_theory": (unit_theory, "what theory says of the mixed cumulant model's units", ["output"]),
@@ -221,6 +222,13 @@ STAGES: dict[str, tuple[Callable[[Settings, Arguments], None], str, Sequence[str
 }
 
 
+class GivenSettings(dict[str, Any]):
+    """Settings in which a key that a stage asks for and does not find is a sentence."""
+
+    def __missing__(self, key: str) -> Any:
+        raise UserError(f"settings on standard input: missing {key!r}")
+
+
 def named_path(text: str) -> tuple[str, Path]:
     """``runs=tables/runs.parquet`` as a name and a path."""
     name, separator, path = text.partition("=")
@@ -244,14 +252,16 @@ def parse(arguments: Sequence[str] | None) -> Arguments:
     used = stages.add_parser("usage", help=purpose, description=f"Says {purpose}.")
     used.add_argument("study", type=Path, help="the study's YAML file")
     for name, (_, purpose, files) in STAGES.items():
-        stage = stages.add_parser(name, help=purpose, description=f"Makes {purpose}.")
+        stage = stages.add_parser(name, help=purpose, description=f"Writes {purpose}.")
         for file in files:
             stage.add_argument(f"--{file}", type=Path, required=True)
         if name == "prepare":
-            stage.add_argument("--trained", type=Path, default=Path(), help="folder of what was trained on the images")
-            stage.add_argument("--retrain-at-most", type=int, default=0)
+            stage.add_argument("--trained", type=Path, help="folder of what was trained on the images")
+            stage.add_argument("--retrain-at-most", type=int, default=0, help="of these runs; none by default")
+        if name in ("features", "measure"):
+            stage.add_argument("--classifier", type=Path, nargs="?", help="of the study, for its own space")
         if name == "train":
-            stage.add_argument("--surrogates", type=Path)
+            stage.add_argument("--surrogates", type=Path, nargs="?")
             _add_way(stage)
         if name in ("learn_unit", "learn_network"):
             stage.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
@@ -268,9 +278,15 @@ def _add_way(stage: argparse.ArgumentParser) -> None:
     stage.add_argument("--threads", type=int, default=1, help="CPU cores")
     stage.add_argument("--together", type=int, default=16, help="runs side by side on a GPU, at most")
     stage.add_argument("--checkpoint-seconds", type=float, default=60)
-    stage.add_argument("--drop-states", dest="keep_states", action="store_false", help="of finished runs")
-    stage.add_argument("--recompute", action="store_true", help="activations in the backward pass")
-    stage.add_argument("--deterministic", action="store_true", help="GPU kernels only")
+    stage.add_argument(
+        "--drop-states", dest="keep_states", action="store_false", help="delete the training states of finished runs"
+    )
+    stage.add_argument(
+        "--recompute", action="store_true", help="compute activations again in the backward pass, to save memory"
+    )
+    stage.add_argument(
+        "--deterministic", action="store_true", help="use only GPU kernels that give the same bits every time"
+    )
 
 
 def read_settings() -> Settings:
@@ -282,7 +298,7 @@ def read_settings() -> Settings:
     if sys.stdin.isatty():
         raise UserError("settings are read from standard input, as a JSON object; found a terminal")
     try:
-        settings = json.load(sys.stdin)
+        settings = json.load(sys.stdin, object_hook=GivenSettings)
     except ValueError as error:
         raise UserError(f"settings on standard input: not JSON ({error})") from None
     if not isinstance(settings, dict):

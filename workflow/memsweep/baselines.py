@@ -12,7 +12,8 @@ the distribution that x is taken to have:
   them cannot be less; a network that reaches it has memorised.
 
 The mixture and the empirical denoiser are shown labels as the network is. Without labels, or where
-no training image has the label, they are the posterior means over all classes.
+no training image has the label, they are the posterior means over all classes: of the mixture, those
+that the test images are of, in their proportions.
 
 Off the training set the loss of ``empirical`` grows as 1 / s² where the noise vanishes. Over all
 times of a rectified flow its expectation is then infinite and its mean tells little; at each noise

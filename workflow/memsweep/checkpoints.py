@@ -16,7 +16,7 @@ import torch
 
 from .errors import UserError
 from .evaluation import Evaluation
-from .files import replacing
+from .files import replacing, save
 
 Provenance = dict[str, str]
 Stop = dict[str, Any]
@@ -59,7 +59,12 @@ class Checkpoint:
 
     def start_anew(self) -> None:
         """Forget what was trained."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.folder.exists():
+            # Aside at once: what a killed process leaves of it is no checkpoint of another provenance
+            aside = self.folder.with_name(f".{self.folder.name}.old")
+            shutil.rmtree(aside, ignore_errors=True)
+            self.folder.rename(aside)
+            shutil.rmtree(aside, ignore_errors=True)
         self.diverged_at = self.stopped = None
         self._write_record()
 
@@ -116,7 +121,7 @@ class Checkpoint:
     def save_state(self, state: dict[str, Any]) -> None:
         """Replace the saved training state."""
         with replacing(self.folder / "state.pt") as temporary:
-            torch.save(state, temporary)
+            save(state, temporary)
 
     def sizes(self) -> dict[str, int]:
         """Bytes on disk: of the training state, and of the evaluations."""

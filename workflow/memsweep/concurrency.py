@@ -42,7 +42,7 @@ class Failures:
 
     def add(self, member: Member, error: BaseException | str) -> None:
         """Keep, and say at once, what happened to a run."""
-        if isinstance(error, BaseException) and not isinstance(error, UserError):
+        if isinstance(error, BaseException) and not isinstance(error, UserError | OSError):
             traceback.print_exception(error, file=sys.stderr)
             error = f"{type(error).__name__}: {' '.join(str(error).split())}"
         self._sentences.append(f"{member.label}: {error}")
@@ -103,6 +103,7 @@ def train_in_turn(
             while len(living) > limit:
                 life = living.pop()
                 life.put_aside()
+                life.let_go()
                 waiting.appendleft(life.member)
             progress.message(f"out of memory: {limit} at a time from here on")
         error.__traceback__ = None  # it holds on to the run's tensors
@@ -125,14 +126,15 @@ def train_in_turn(
             try:
                 if life.proceed():
                     continue
-                living.remove(life)
             except Interrupted:
-                living.remove(life)
                 waiting.append(life.member)
             except Exception as error:
                 living.remove(life)
+                life.let_go()
                 give_way(life.member, error)
                 break  # others may have been put aside
+            living.remove(life)
+            life.let_go()
         if not moved:
             time.sleep(1e-4)
     failures.raise_if_any()
@@ -186,13 +188,14 @@ def train_in_processes(
             interrupted = True
             for stopped, *_ in running.values():
                 stopped.terminate()
+        beside = len(running) - 1  # those that end together were beside each other
         for sentinel in connection.wait(list(running), timeout=0.2):
             ended, receiver, member = running.pop(sentinel)  # type: ignore[arg-type]  # a sentinel is what we gave
             ended.join()
             said = _received(receiver)
             if ended.exitcode in (OUT_OF_MEMORY, -signal.SIGKILL) and not stop.received:
-                if running:
-                    limit = max(1, (len(running) + 1) // 2)
+                if beside:
+                    limit = max(1, (beside + 1) // 2)
                     waiting.append(member)
                     progress.message(f"out of memory: {limit} at a time from here on")
                 else:

@@ -62,6 +62,9 @@ def resolve(config: Mapping[str, Any], files: list[Path] | None = None) -> Confi
         UserError: one sentence a problem, each naming the key, the value found and what
             is accepted.
     """
+    if not isinstance(config, Mapping):
+        named = f"{_shown(files[0])}: " if files else ""
+        raise UserError(f"config error: {named}found {config!r:.80}; accepted is a study, a mapping of keys to values")
     config = _with_texts_read(config, _scientific_number)
     config = {
         key: _with_texts_read(value, _number) if key in ("only", "exclude") else value for key, value in config.items()

@@ -18,6 +18,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from .errors import UserError
+from .interruption import Interrupted, StopRequest
 
 # Seconds between two looks for a GPU that has become free.
 PATIENCE = 1.0
@@ -40,7 +41,7 @@ def choose_device(wanted: str) -> str:
 
 
 @contextmanager
-def claimed_device(wanted: str, say: Callable[[str], None]) -> Iterator[torch.device]:
+def claimed_device(wanted: str, say: Callable[[str], None], stop: StopRequest | None = None) -> Iterator[torch.device]:
     """The CPU, or a GPU that no other job uses, for as long as the context lasts.
 
     Of the GPUs that CUDA_VISIBLE_DEVICES leaves visible it is the first free one; while there is
@@ -49,15 +50,17 @@ def claimed_device(wanted: str, say: Callable[[str], None]) -> Iterator[torch.de
     Args:
         wanted: ``auto``, ``cpu`` or ``cuda``.
         say: is told which one it is, and when it waits.
+        stop: ends the wait.
 
     Raises:
         UserError: as `choose_device`.
+        Interrupted: it was asked to stop while it waited.
     """
     if choose_device(wanted) == "cpu":
         yield torch.device("cpu")
         return
     gpus = [str(torch.cuda.get_device_properties(index).uuid) for index in range(torch.cuda.device_count())]
-    with claimed(gpus, say) as index:
+    with claimed(gpus, say, stop) as index:
         device = torch.device("cuda", index)
         torch.cuda.set_device(device)
         say(f"on GPU {index}, {torch.cuda.get_device_name(device)}, {gpus[index]}")
@@ -79,12 +82,16 @@ def set_up_gpu(deterministic: bool) -> None:
 
 
 @contextmanager
-def claimed(names: Sequence[str], say: Callable[[str], None]) -> Iterator[int]:
+def claimed(names: Sequence[str], say: Callable[[str], None], stop: StopRequest | None = None) -> Iterator[int]:
     """The position of one of these names that no other process holds, waiting until there is one.
 
     Args:
         names: what is shared by the processes of this machine, such as GPUs.
         say: is told when it waits.
+        stop: ends the wait.
+
+    Raises:
+        Interrupted: it was asked to stop while it waited.
     """
     folder = Path(tempfile.gettempdir()) / f"memsweep-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
@@ -104,6 +111,8 @@ def claimed(names: Sequence[str], say: Callable[[str], None]) -> Iterator[int]:
         if not waited:
             say(f"waiting for one of {len(names)} GPUs, each in use by another job")
             waited = True
+        if stop and stop.received:
+            raise Interrupted
         time.sleep(PATIENCE)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pyarrow as pa
 import torch
 
 from .classifier import read_classifier
+from .devices import claimed_device
 from .errors import UserError
 from .files import replacing
 from .images import ImageSet, read_images, to_network
@@ -44,51 +47,59 @@ def hidden_layer(weights: Path) -> FeatureSpace:
     return features
 
 
-def _pretrained(name: str) -> Callable[[Path], FeatureSpace]:
-    return lambda weights: open_network(name, weights)
+def _pretrained(name: str) -> Callable[[Path, torch.device], FeatureSpace]:
+    return lambda weights, device: open_network(name, weights, device)
 
 
-# The spaces that config can ask for, each opened with its file of weights. Another is one function
-# here, or one network in `pretrained`, and one entry in the schema.
-SPACES: dict[str, Callable[[Path], FeatureSpace]] = {
-    "pixels": lambda _: pixels,
-    "classifier": hidden_layer,
+# The spaces that config can ask for, each opened with its file of weights, on a device. Another is one
+# function here, or one network in `pretrained`, and one entry in the schema.
+SPACES: dict[str, Callable[[Path, torch.device], FeatureSpace]] = {
+    "pixels": lambda _weights, _device: pixels,
+    "classifier": lambda weights, _device: hidden_layer(weights),
     **{name: _pretrained(name) for name in SOURCES},
 }
 
 
 @dataclass(frozen=True)
 class Space:
-    """A feature space and where its weights are."""
+    """A feature space and where its weights are, if it has any."""
 
     name: str
     weights: Path
 
     @staticmethod
-    def find(name: str, classifier: Path, given: Mapping[str, str] | None = None) -> Space:
+    def find(name: str, classifier: Path | None = None, given: Mapping[str, str] | None = None) -> Space:
         """The space of that name.
 
         Args:
             name: key of `SPACES`.
-            classifier: weights of the study's classifier.
+            classifier: weights of the study's classifier, which only the space of that name needs.
             given: paths of weights, the config's ``metrics.weights``, for published networks.
 
         Raises:
             UserError: as of `pretrained.find_weights`.
         """
-        return Space(name, find_weights(name, (given or {}).get(name)) if name in SOURCES else classifier)
+        if name in SOURCES:
+            return Space(name, find_weights(name, (given or {}).get(name)))
+        return Space(name, classifier or Path())
 
     @property
     def version(self) -> str:
         """What besides the images decides the features of a published network: its weights and our code."""
         return f"{file_hash(self.weights)[:16]}-{fingerprint('pretrained')}" if self.name in SOURCES else ""
 
-    def open(self) -> FeatureSpace:
-        """The map from images to features."""
-        return SPACES[self.name](self.weights)
+
+@contextmanager
+def opened(spaces: Mapping[str, Space]) -> Iterator[dict[str, FeatureSpace]]:
+    """The maps from images to features; published networks on a GPU that no other job uses, where there is one."""
+    wanted = "auto" if any(name in SOURCES for name in spaces) else "cpu"
+    with claimed_device(wanted, lambda text: print(text, file=sys.stderr)) as device:
+        yield {name: SPACES[name](space.weights, device) for name, space in spaces.items()}
 
 
-def write_features(settings: Mapping[str, Any], images: Path, classifier: Path, cache: Path, output: Path) -> None:
+def write_features(
+    settings: Mapping[str, Any], images: Path, classifier: Path | None, cache: Path, output: Path
+) -> None:
     """Write the features of every image of a dataset, so that each pack need not compute them again.
 
     Those of published networks do not depend on the study: they are kept in ``cache`` and found there
@@ -98,7 +109,7 @@ def write_features(settings: Mapping[str, Any], images: Path, classifier: Path, 
     Args:
         settings: ``space``, its name, and ``weights``, the config's ``metrics.weights``.
         images: the prepared image table.
-        classifier: weights of the study's classifier.
+        classifier: weights of the study's classifier, which only the space of that name needs.
         cache: folder shared by all studies.
         output: the table of features.
     """
@@ -116,16 +127,17 @@ def write_features(settings: Mapping[str, Any], images: Path, classifier: Path, 
 
 
 def _write(space: Space, data: ImageSet, path: Path) -> None:
-    to_features = space.open()
+    splits = {"train": data.train.images, "test": data.test.images}
+    with opened({space.name: space}) as maps:
+        features_of_split = {name: maps[space.name](images) for name, images in splits.items()}
     parts = []
-    for name, split in (("train", data.train), ("test", data.test)):
-        features = to_features(split.images)
+    for name, features in features_of_split.items():
         count, dimension = features.shape
-        offsets = np.arange(0, features.size + 1, dimension, dtype=np.int32)
+        offsets = np.arange(0, features.size + 1, dimension)
         columns = {
             "split": pa.array([name] * count),
             "index": np.arange(count),
-            "feature": pa.ListArray.from_arrays(offsets, features.reshape(-1)),
+            "feature": pa.LargeListArray.from_arrays(offsets, features.reshape(-1)),
         }
         parts.append(pa.table(columns))
     metadata = {"space": space.name, "data_hash": data.data_hash, "version": space.version}

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -29,6 +30,18 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def save(value: Any, path: Path) -> None:
+    """`torch.save`, which by itself says of a full disk only that it cannot write.
+
+    Raises:
+        OSError: as of any file.
+    """
+    import torch  # here, as whoever only names files should not wait for it
+
+    with path.open("wb") as file:
+        torch.save(value, file)
 
 
 def _umask() -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import multiprocessing
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +16,10 @@ class Interrupted(Exception):
 class StopRequest:
     """Whether the job was asked to stop."""
 
-    def __init__(self, parent: int | None = None) -> None:
-        """parent: a process whose end is such a request, too: nobody would wait for this one any more."""
-        self._parent = parent
+    def __init__(self, with_parent: bool = False) -> None:
+        """with_parent: whether the end of the process that made this one is such a request, too."""
+        # Not its parent to the operating system, which may be a server of processes that outlives it
+        self._parent = multiprocessing.parent_process() if with_parent else None
         self._signalled = False
 
     def receive(self, number: int, frame: FrameType | None) -> None:
@@ -28,17 +29,17 @@ class StopRequest:
     @property
     def received(self) -> bool:
         """Whether it is time to save and stop."""
-        return self._signalled or (self._parent is not None and os.getppid() != self._parent)
+        return self._signalled or (self._parent is not None and not self._parent.is_alive())
 
 
 @contextmanager
-def stop_requests(parent: int | None = None) -> Iterator[StopRequest]:
+def stop_requests(with_parent: bool = False) -> Iterator[StopRequest]:
     """Turn SIGTERM and SIGINT into a request, so that the running step ends and can be saved.
 
     Args:
-        parent: as of `StopRequest`.
+        with_parent: as of `StopRequest`.
     """
-    stop = StopRequest(parent)
+    stop = StopRequest(with_parent)
     previous = {number: signal.signal(number, stop.receive) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield stop

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from .features import Space, features_of
+from .features import Space, features_of, opened
 from .fidelity import DISTANCES, Distance
 from .images import ImageSet, decode, read_images
 from .neighbours import cosine_similarity, nearest_in_ranges
@@ -26,7 +26,7 @@ def measure_pack(
     images: Path,
     train: Path,
     features: Path,
-    classifier: Path,
+    classifier: Path | None,
     output: Path,
 ) -> None:
     """Write the metrics of a pack's runs at each step, and their samples' nearest neighbours.
@@ -36,7 +36,7 @@ def measure_pack(
         images: the prepared image table.
         train: folder of the pack's ``runs`` and ``samples``.
         features: folder with the features of the images in each space.
-        classifier: weights of the study's classifier.
+        classifier: weights of the study's classifier, which only the space of that name needs.
         output: folder that receives ``metrics`` and ``neighbours``.
     """
     torch.set_num_threads(1)
@@ -48,28 +48,28 @@ def measure_pack(
     steps = samples.select(["run_id", "step", "index"]).to_pandas()
     spaces = {name: Space.find(name, classifier, settings.get("weights")) for name in settings["spaces"]}
     references = {name: features_of(space, features / f"{name}.parquet") for name, space in spaces.items()}
-    to_features = {name: space.open() for name, space in spaces.items()}
-    fidelity = FidelityMeter(settings, references)
-
-    novelty = NoveltyMeter(settings, data)
     train_sizes = [int(size) for size in runs["train_size"].unique()]
-    held_out = novelty.held_out(train_sizes)
+    novelty = NoveltyMeter(settings, data)
+    fidelity = FidelityMeter(settings, references)
+    similar_to = train_sizes if "sscd" in spaces else []
+    similarity = {size: SimilarityMeter(settings, references["sscd"], size) for size in similar_to}
+    held_out = {size: [row] for size, row in novelty.held_out(train_sizes).items()}
+    for size, meter in similarity.items():
+        held_out[size].append(meter.held_out())
     size_of_sample = steps["run_id"].map(runs.set_index("run_id")["train_size"])
     neighbours = pd.concat([novelty.neighbours(steps[size_of_sample == size], generated, size) for size in train_sizes])
     pairs = neighbours.groupby(["run_id", "step"])
 
     rows: list[Row] = []
-    for run_id, train_size in zip(runs["run_id"], runs["train_size"], strict=True):
-        rows.append({"run_id": run_id, "step": None, **held_out[train_size]})
-        similarity = SimilarityMeter(settings, references["sscd"], train_size) if "sscd" in spaces else None
-        if similarity:
-            rows += [{"run_id": run_id, "step": None, **row} for row in similarity.held_out()]
-        for step, group in steps[steps["run_id"] == run_id].groupby("step"):
-            placed = {name: to_space(generated[group.index]) for name, to_space in to_features.items()}
-            metrics = [*novelty.measure(pairs.get_group((run_id, step))), *fidelity.measure(placed, train_size)]
-            if similarity:
-                metrics += similarity.measure(placed["sscd"])
-            rows += [{"run_id": run_id, "step": step, **row} for row in metrics]
+    with opened(spaces) as maps:
+        for run_id, train_size in zip(runs["run_id"], runs["train_size"], strict=True):
+            rows += [{"run_id": run_id, "step": None, **row} for row in held_out[train_size]]
+            for step, group in steps[steps["run_id"] == run_id].groupby("step"):
+                placed = {name: to_features(generated[group.index]) for name, to_features in maps.items()}
+                metrics = [*novelty.measure(pairs.get_group((run_id, step))), *fidelity.measure(placed, train_size)]
+                if train_size in similarity:
+                    metrics += similarity[train_size].measure(placed["sscd"])
+                rows += [{"run_id": run_id, "step": step, **row} for row in metrics]
     table = pd.DataFrame(rows).astype({"step": "Int64"})
     write_table(output / "metrics.parquet", "metrics", table)
     write_table(output / "neighbours.parquet", "neighbours", neighbours)
@@ -112,7 +112,8 @@ class NoveltyMeter:
     def measure(self, neighbours: pd.DataFrame) -> Iterator[Row]:
         """The share of copies among samples, from their rows of the table ``neighbours``, by reference."""
         for reference, pairs in neighbours.groupby("reference", sort=False):
-            yield self._row("f_mem", str(reference), pairs["distance"].to_numpy(), pairs["second_distance"].to_numpy())
+            distances = pairs["distance"].to_numpy(), pairs["second_distance"].to_numpy()
+            yield self._row("f_mem", str(reference), *distances)
 
     def held_out(self, train_sizes: Sequence[int]) -> dict[int, Row]:
         """The rule's false-positive rate by training-set size: held-out images in place of samples."""
@@ -123,16 +124,7 @@ class NoveltyMeter:
         }
 
     def _row(self, metric: str, reference: str, first: np.ndarray, second: np.ndarray) -> Row:
-        found = share(copies(first, second, self.threshold), self.confidence)
-        return {
-            "metric": metric,
-            "space": "pixels",
-            "reference": reference,
-            "value": found.value,
-            "ci_low": found.ci_low,
-            "ci_high": found.ci_high,
-            "generated": found.count,
-        }
+        return _share_row(metric, "pixels", reference, copies(first, second, self.threshold), self.confidence)
 
 
 class SimilarityMeter:
@@ -157,22 +149,26 @@ class SimilarityMeter:
         """The share of copies among samples, given as SSCD features (n, d), against each reference."""
         return [self._row("sscd_score", reference, samples) for reference in self.references]
 
-    def held_out(self) -> list[Row]:
+    def held_out(self) -> Row:
         """The rule's false-positive rate: held-out images in place of samples."""
-        return [self._row("sscd_score_held_out", "train", self.held_out_images)]
+        return self._row("sscd_score_held_out", "train", self.held_out_images)
 
     def _row(self, metric: str, reference: str, samples: np.ndarray) -> Row:
         similarity = cosine_similarity(samples, self.references[reference])
-        found = share(similarity > self.threshold, self.confidence)
-        return {
-            "metric": metric,
-            "space": "sscd",
-            "reference": reference,
-            "value": found.value,
-            "ci_low": found.ci_low,
-            "ci_high": found.ci_high,
-            "generated": found.count,
-        }
+        return _share_row(metric, "sscd", reference, similarity > self.threshold, self.confidence)
+
+
+def _share_row(metric: str, space: str, reference: str, copied: np.ndarray, confidence: float) -> Row:
+    found = share(copied, confidence)
+    return {
+        "metric": metric,
+        "space": space,
+        "reference": reference,
+        "value": found.value,
+        "ci_low": found.ci_low,
+        "ci_high": found.ci_high,
+        "generated": found.count,
+    }
 
 
 class FidelityMeter:

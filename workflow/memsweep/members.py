@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 
 from .checkpoints import Checkpoint
 from .cost import network_cost, training_memory
+from .errors import UserError
 from .evaluation import Evaluator, InferenceNetwork
 from .formulation import Formulation, build_formulation
 from .images import ImageSet
@@ -79,8 +80,11 @@ class Member:
 
     @property
     def images_left(self) -> int:
-        """Images that the run has still to be trained on."""
-        state = self.checkpoint.load_state()
+        """Images that the run has still to be trained on; all of them where its checkpoint is damaged."""
+        try:
+            state = self.checkpoint.load_state()
+        except UserError:  # raised again when this run's turn comes, which leaves the others going
+            state = None
         return (self.run.max_steps - (state["taken"] if state else 0)) * self.run.batch_size
 
 
@@ -200,6 +204,11 @@ class Life:
             self._save()
         self._say_trained()
 
+    def let_go(self) -> None:
+        """Give back what the run holds on the device, though others still refer to it; it cannot proceed any more."""
+        self._slices.close()
+        del self._trainer, self._watch, self._slices
+
     def _restore(self) -> None:
         member, checkpoint = self.member, self.member.checkpoint
         if checkpoint.stale:
@@ -227,7 +236,7 @@ class Life:
                 break
         return watch
 
-    def _live(self) -> Iterator[bool]:
+    def _live(self) -> Generator[bool, None, None]:
         member, trainer = self.member, self._trainer
         for target in member.steps:
             if member.complete:

@@ -315,19 +315,19 @@ def cosine_similarity(samples: np.ndarray, references: np.ndarray) -> np.ndarray
         samples: features (m, d), float32. references: (n, d), float32.
 
     Returns:
-        (m,), float64, in [-1, 1]. A sample without direction, of length 0, is similar to nothing: 0.
+        (m,), float64, in [-1, 1]. What has no direction, being of length 0, is similar to nothing: 0.
     """
     directed = np.linalg.norm(samples, axis=1) > 0
+    undirected = np.linalg.norm(references, axis=1) == 0
     similarity = np.zeros(len(samples))
-    if directed.any():
+    if directed.any() and not undirected.all():
         # Between unit vectors, |a - b|^2 = 2 - 2 a.b
-        distance = nearest(_unit(samples[directed]), _unit(references), k=1).distance[:, 0]
+        distance = nearest(_unit(samples[directed]), _unit(references[~undirected]), k=1).distance[:, 0]
         similarity[directed] = 1 - np.square(distance) / 2
-    return similarity
+    return np.maximum(similarity, 0) if undirected.any() else similarity
 
 
 def _unit(features: np.ndarray) -> np.ndarray:
-    """Rows scaled to length 1; a row of zeros stays one."""
-    length = np.linalg.norm(features, axis=1, keepdims=True)
-    unit: np.ndarray = features / np.maximum(length, np.finfo(np.float32).tiny)
+    """Rows, none of them of length 0, scaled to length 1."""
+    unit: np.ndarray = features / np.linalg.norm(features, axis=1, keepdims=True)
     return unit

@@ -13,8 +13,9 @@ curve alone, interpolated between evaluations on a logarithmic step axis.
 
 What a run cannot say is kept apart from what it says. Inside this module an onset is 0
 where it lies at or before the first evaluation, and infinite where the run ended before it.
-A table never holds these as the onset itself, but its interval may: ``ci_low`` = 0 means
-not bounded from below by this run, ``ci_high`` = inf not bounded from above.
+A table never holds these as the onset itself, but says that the onset is left-censored or
+censored there. Its interval may hold them: ``ci_low`` = 0 means not bounded from below by
+this run, ``ci_high`` = inf not bounded from above.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ class Onset:
             first evaluated step where the onset is at or before it, and 0 where the run
             was never evaluated.
         censored: the run ended before the onset.
+        left_censored: the onset is at or before the first evaluation.
         ci_low: lower end of the confidence interval, in steps; 0 where this run does not
             bound the onset from below. Of a censored run it is what the run still says:
             the onset is later than this.
@@ -55,11 +57,12 @@ class Onset:
 
     step: float
     censored: bool
+    left_censored: bool
     ci_low: float
     ci_high: float
 
 
-NEVER_EVALUATED = Onset(step=0.0, censored=True, ci_low=0.0, ci_high=math.inf)
+NEVER_EVALUATED = Onset(step=0.0, censored=True, left_censored=False, ci_low=0.0, ci_high=math.inf)
 
 
 def crossing(steps: Array, curves: Array, threshold: float) -> Array:
@@ -160,6 +163,7 @@ def with_interval(steps: Array, estimate: float, replicates: Array, confidence: 
     return Onset(
         step=float(step),
         censored=bool(estimate == math.inf),
+        left_censored=bool(estimate == 0),
         ci_low=float(min(low, estimate, step)),
         ci_high=float(max(high, estimate, step)),
     )

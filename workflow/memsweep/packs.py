@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -93,7 +92,7 @@ def _train(
     with (
         stop_requests() as stop,
         TrainingProgress(left) as progress,
-        claimed_device(way.device, progress.message) as device,
+        claimed_device(way.device, progress.message, stop) as device,
     ):
         if device.type == "cuda":
             set_up_gpu(way.deterministic)
@@ -116,7 +115,7 @@ def _train(
 def train_alone(member: Member, settings: Mapping[str, Any], read: Callable[[], ImageSet], way: Way) -> None:
     """Train one run in a process of its own, on the data that ``read`` reads; else as `train_pack`."""
     workshop = Workshop(settings, read(), way, torch.device("cpu"))
-    with stop_requests(os.getppid()) as stop, TrainingProgress(member.images_left, plain=True) as progress:
+    with stop_requests(with_parent=True) as stop, TrainingProgress(member.images_left, plain=True) as progress:
         train_in_turn([member], 1, workshop, progress, stop)
 
 

@@ -148,15 +148,14 @@ def file_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def open_network(name: str, weights: Path) -> Callable[[np.ndarray], np.ndarray]:
+def open_network(name: str, weights: Path, device: torch.device) -> Callable[[np.ndarray], np.ndarray]:
     """A network's features: images (n, H, W, C) uint8 to (n, d) float32. Grey images are shown as RGB.
 
-    On a GPU where there is one; there, too, the same images give the same features.
+    On a GPU, too, the same images give the same features.
 
     Raises:
         UserError: the file is no such network, or the library that has it is not installed.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         network = SOURCES[name].read(weights, device)
     except UserError:

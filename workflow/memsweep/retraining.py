@@ -107,8 +107,8 @@ def guard(found: Retraining, hours: float, tflops: float, accepted: int) -> None
     reasons = "; ".join(sorted(found.reasons)) or "their parameters changed"
     raise UserError(
         f"retrain_at_most: {_count(count)} would be trained again, some {hours:.2g} hours of a device at {tflops:g} "
-        f"TFLOP/s, because {reasons}; accepted is at most {accepted}. To go on: snakemake --config "
-        f"retrain_at_most={count}. To keep them: undo the change, or give the study another name."
+        f"TFLOP/s, because {reasons}; accepted is at most {accepted}. To go on: the same command with "
+        f"--config retrain_at_most={count}. To keep them: undo the change, or give the study another name."
     )
 
 
@@ -122,8 +122,8 @@ def guard_data(data_hash: str, records: Iterable[Record], accepted: int) -> None
     if len(runs) > accepted:
         raise UserError(
             f"retrain_at_most: {_count(len(runs))} would be trained again, because the images changed (their content "
-            f"hash is {data_hash} now); accepted is at most {accepted}. To go on: snakemake --config "
-            f"retrain_at_most={len(runs)}. To keep them: put the images back, or give the study another name."
+            f"hash is {data_hash} now); accepted is at most {accepted}. To go on: the same command with "
+            f"--config retrain_at_most={len(runs)}. To keep them: put the images back, or give the study another name."
         )
 
 

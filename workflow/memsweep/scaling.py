@@ -8,8 +8,10 @@ with normal errors in log10(onset),
 A group holds the runs that are equal on every other axis (seeds aside), so that a sweep of
 one factor and a full factorial are estimated alike, each within its groups. A run that ended
 before its onset enters the likelihood with the probability of an onset later than its last
-step; a group without any onset says nothing about the exponent, its likelihood having its
-supremum, 1, at an infinite intercept whatever the exponent is.
+step, one whose first evaluation was at or after its onset with that of an earlier one. A group
+without any onset says nothing about the exponent where all of it is censored on one side, its
+likelihood having its supremum, 1, at an infinite intercept whatever the exponent is; it is left
+out where there are both sides, too.
 
 The likelihood is maximised by `lifelines.LogNormalAFTFitter`. Given raw columns it fails to
 converge on some small data sets, so it is given what the least squares line through the
@@ -17,8 +19,9 @@ onsets leaves over, in units of its own size, and starts at that line. Then it d
 to the same maximum.
 
 The interval is that of least squares, extended to censored runs: Student's t with the
-degrees of freedom ν = onsets - coefficients, and the variance from the observed information
-times onsets / ν, as maximum likelihood puts σ too low by that. Without censored runs this is
+degrees of freedom ν = onsets - coefficients, onsets being those that are not censored, and the
+variance from the observed information times onsets / ν, as maximum likelihood puts σ too low by
+that. Without censored runs this is
 the textbook t interval exactly.
 """
 
@@ -43,8 +46,9 @@ Array = NDArray[np.float64]
 
 # Onsets closer to a line than this, in log10 steps, lie on it: the rest is rounding.
 ROUNDING = 1e-9
-# A censored run this far below the line, in units of the scatter, says nothing; its exponential is still a number.
-UNINFORMATIVE = -100.0
+# A censored run this far from the line, on the side where an onset may be, in units of the scatter, says nothing;
+# its exponential is still a number.
+UNINFORMATIVE = 100.0
 
 
 @dataclass(frozen=True)
@@ -81,17 +85,23 @@ def scaling(onsets: pd.DataFrame, runs: pd.DataFrame, confidence: float) -> pd.D
             fixed = under.groupby([other for other in TERMS if other != term])
             varies = fixed[term].transform("nunique") > 1
             used, group = under[varies], fixed.ngroup()[varies]
-            fit = exponent(used[term], used["step"], used["censored"], group, confidence)
-            counts = {"runs": len(used), "censored_runs": int(used["censored"].sum())}
+            sides = used["censored"], used["left_censored"]
+            fit = exponent(used[term], used["step"], *sides, group, confidence)
+            counts = {"runs": len(used)}
+            counts |= {f"{side}_runs": int(used[side].sum()) for side in ("censored", "left_censored")}
             rows.append({"definition": definition, "term": term, **vars(fit), **counts})
     return pd.DataFrame(rows)
 
 
-def exponent(term: ArrayLike, onset: ArrayLike, censored: ArrayLike, group: ArrayLike, confidence: float) -> Exponent:
+def exponent(
+    term: ArrayLike,
+    onset: ArrayLike,
+    censored: ArrayLike,
+    left_censored: ArrayLike,
+    group: ArrayLike,
+    confidence: float,
+) -> Exponent:
     """The exponent k in onset ∝ term ** k within groups, some onsets being censored.
-
-    An onset reported at the first evaluation counts as observed there, although it may have
-    been earlier: evaluate early enough.
 
     It is not estimable where no group has onsets at two values of the term, where there are
     not more onsets than coefficients (one a group with an onset, and the exponent), or, with
@@ -100,28 +110,31 @@ def exponent(term: ArrayLike, onset: ArrayLike, censored: ArrayLike, group: Arra
 
     Args:
         term: positive values of the axis, shape (runs,).
-        onset: steps, shape (runs,); the last step where censored, 0 where never evaluated.
+        onset: steps, shape (runs,); the last step where censored, the first one evaluated where
+            left-censored, 0 where never evaluated.
         censored: whether the run ended before its onset, shape (runs,).
+        left_censored: whether the onset is at or before the first evaluation, shape (runs,).
         group: label of the runs that are equal on every other axis, shape (runs,).
         confidence: level of the interval, between 0 and 1.
     """
-    censored, group = np.asarray(censored, bool), np.asarray(group)
-    speaks = (np.asarray(onset) > 0) & np.isin(group, group[~censored])
-    censored, group = censored[speaks], group[speaks]
+    side, group = np.asarray(censored, int) - np.asarray(left_censored, int), np.asarray(group)
+    speaks = (np.asarray(onset) > 0) & np.isin(group, group[side == 0])
+    side, group = side[speaks], group[speaks]
+    seen = side == 0
     x = np.log10(np.asarray(term, np.float64)[speaks])
     y = np.log10(np.asarray(onset, np.float64)[speaks])
 
     intercepts = (group[:, None] == np.unique(group)).astype(np.float64)
-    observed = int((~censored).sum())
+    observed = int(seen.sum())
     freedom = observed - intercepts.shape[1] - 1
     if freedom < 1:
         return NOT_ESTIMABLE
     # Distance of each run's term from the mean among its group's onsets.
-    x -= intercepts @ (intercepts[~censored].T @ x[~censored] / intercepts[~censored].sum(axis=0))
-    if np.abs(x[~censored]).max() < ROUNDING:
+    x -= intercepts @ (intercepts[seen].T @ x[seen] / intercepts[seen].sum(axis=0))
+    if np.abs(x[seen]).max() < ROUNDING:
         return NOT_ESTIMABLE
     try:
-        slope, variance = _slope(x, intercepts, y, censored)
+        slope, variance = _slope(x, intercepts, y, side)
     except ConvergenceError:
         warnings.warn(f"the fit of {observed} onsets of {len(y)} runs did not converge", stacklevel=2)
         return NOT_ESTIMABLE
@@ -129,34 +142,38 @@ def exponent(term: ArrayLike, onset: ArrayLike, censored: ArrayLike, group: Arra
     return Exponent(slope, slope - float(margin), slope + float(margin))
 
 
-def _slope(x: Array, intercepts: Array, y: Array, censored: NDArray[np.bool_]) -> tuple[float, float]:
-    """The slope of a line with right-censored ``y``, and its variance, by way of least squares.
+def _slope(x: Array, intercepts: Array, y: Array, side: NDArray[np.int_]) -> tuple[float, float]:
+    """The slope of a line with censored ``y``, and its variance, by way of least squares.
 
     Args:
         x: distance from the mean of the group's uncensored runs, shape (runs,).
         intercepts: which group each run is in, 0 or 1, shape (runs, groups).
         y: shape (runs,).
-        censored: shape (runs,).
+        side: 1 where the value is larger than y, -1 where smaller, 0 where it is y, shape (runs,).
     """
-    spread = np.abs(x[~censored]).max()
+    seen = side == 0
+    spread = np.abs(x[seen]).max()
     design = np.column_stack([x / spread, intercepts])
-    line = np.linalg.lstsq(design[~censored], y[~censored])[0]
+    line = np.linalg.lstsq(design[seen], y[seen])[0]
     left = y - design @ line
-    size = np.sqrt(np.mean(left[~censored] ** 2) + np.sum(np.maximum(left[censored], 0) ** 2) / np.sum(~censored))
+    # Of a censored run, how far the line is on the wrong side of its bound
+    wrong = np.where(seen, left, np.maximum(side * left, 0))
+    size = np.sqrt(np.sum(wrong**2) / np.sum(seen))
     if size < ROUNDING:
         return float(line[0] / spread), 0.0
-    excess, variance = _censored_fit(design, np.maximum(left / size, UNINFORMATIVE), censored)
+    response = np.where(seen, left / size, side * np.maximum(side * left / size, -UNINFORMATIVE))
+    excess, variance = _censored_fit(design, response, side)
     return float((line[0] + excess * size) / spread), float(variance * (size / spread) ** 2)
 
 
-def _censored_fit(design: Array, response: Array, censored: NDArray[np.bool_]) -> tuple[float, float]:
-    """Maximum likelihood of a normal linear model with right-censored responses.
+def _censored_fit(design: Array, response: Array, side: NDArray[np.int_]) -> tuple[float, float]:
+    """Maximum likelihood of a normal linear model with censored responses.
 
     Args:
         design: shape (runs, coefficients), of full rank among the uncensored; some column
             combination is constant.
         response: of the size of 1, shape (runs,).
-        censored: shape (runs,).
+        side: as of `_slope`.
 
     Returns:
         The first coefficient, and its variance from the observed information.
@@ -165,11 +182,19 @@ def _censored_fit(design: Array, response: Array, censored: NDArray[np.bool_]) -
         lifelines.exceptions.ConvergenceError: the maximisation failed.
     """
     columns = [f"x{number}" for number in range(design.shape[1])]
-    data = pd.DataFrame(design, columns=columns).assign(time=np.exp(response), observed=~censored)
+    time = np.exp(response)
+    data = pd.DataFrame(design, columns=columns)
     with warnings.catch_warnings():
         # It warns of columns that separate onsets from censored runs; the design is of full rank.
         warnings.simplefilter("ignore")
         start = np.zeros(len(columns) + 1)  # coefficients and log σ
-        fit = LogNormalAFTFitter(fit_intercept=False).fit(data, "time", "observed", initial_point=start)
+        model = LogNormalAFTFitter(fit_intercept=False)
+        if (side < 0).any():
+            data = data.assign(
+                lower=np.where(side < 0, time * math.exp(-UNINFORMATIVE), time), upper=np.where(side > 0, np.inf, time)
+            )
+            fit = model.fit_interval_censoring(data, "lower", "upper", initial_point=start)
+        else:  # the same likelihood, in less time
+            fit = model.fit(data.assign(time=time, observed=side == 0), "time", "observed", initial_point=start)
     first = ("mu_", "x0")
     return float(fit.params_[first]), float(fit.variance_matrix_.loc[first, first])

@@ -142,6 +142,6 @@ def write_surrogates(names: list[str], images: Path, output: Path) -> None:
 
 def _rows(name: str, split: Split) -> pa.Table:
     count, size = len(split), split.images[0].size
-    pixels = pa.ListArray.from_arrays(np.arange(0, (count + 1) * size, size, dtype=np.int32), split.images.ravel())
+    pixels = pa.LargeListArray.from_arrays(np.arange(0, (count + 1) * size, size), split.images.ravel())
     columns = {"split": [name] * count, "index": np.arange(count), "label": split.labels, "pixels": pixels}
     return pa.table(columns)

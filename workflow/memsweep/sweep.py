@@ -13,6 +13,8 @@ from .retraining import guard, read_records, retraining
 from .run import AXES, Run
 from .study import Study, canonical
 
+# Feature spaces that need no published network.
+OWN_SPACES = ("pixels", "classifier")
 SWEPT_AXES = tuple(axis for axis in AXES if axis != "seed")
 
 
@@ -113,6 +115,10 @@ class Sweep(Study):
         """GPUs that a job of ``train`` asks for, on a machine where so many are present."""
         wanted = self.config["training"]["device"]
         return int(wanted == "cuda" or (wanted == "auto" and present > 0))
+
+    def gpus_to_measure(self, present: int, *spaces: str) -> int:
+        """GPUs that a job asks for which looks at images in these spaces: published networks use one."""
+        return int(present > 0 and any(space not in OWN_SPACES for space in spaces))
 
     def features(self, space: str) -> str:
         """Settings of ``features`` for one space."""

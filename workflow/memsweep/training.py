@@ -147,6 +147,7 @@ class Trainer:
         """Take several optimiser steps; on a GPU, hand them to it."""
         if self._graphed and self._graph is None:
             self._graph = StepGraph(self._take_step, self._tensors())
+            self._refresh_working_weights()
         for _ in range(steps):
             if self._dropout:
                 torch.manual_seed(generator(self.run.seed, "dropout", self.step).initial_seed())
@@ -215,8 +216,7 @@ class Trainer:
         self._losses.index_copy_(0, slot, loss.view(1))
         self._count += 1
         with torch.no_grad():
-            if self._working is not self.network:
-                torch._foreach_copy_(self._working_weights, self._weights)
+            self._refresh_working_weights()
             self._update_average()
 
     def _backward(self, clean: Tensor, noise: Tensor, time: Tensor, label: Tensor) -> Tensor:
@@ -233,6 +233,12 @@ class Trainer:
                 weight.grad = None if working.grad is None else working.grad.float()
                 working.grad = None
         return total
+
+    @torch.no_grad()
+    def _refresh_working_weights(self) -> None:
+        """Round the weights to the precision of the network that computes."""
+        if self._working is not self.network:
+            torch._foreach_copy_(self._working_weights, self._weights)
 
     def _update_average(self) -> None:
         """Move the average by a share that is larger in the first steps, so that it forgets the initialisation."""
@@ -266,9 +272,7 @@ class Trainer:
         for name, tensors in self._tensors().items():
             for tensor, saved in zip(tensors, state[name], strict=True):
                 tensor.copy_(saved)
-        if self._working is not self.network:
-            with torch.no_grad():
-                torch._foreach_copy_(self._working_weights, self._weights)
+        self._refresh_working_weights()
         self._lay_down()
 
 

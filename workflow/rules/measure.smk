@@ -5,7 +5,7 @@ rule classifier:
     input:
         images=rules.prepare.output[0],
     output:
-        f"{RESULTS}/data/classifier.pt",
+        CLASSIFIER,
     log:
         f"{RESULTS}/logs/classifier.log",
     params:
@@ -17,12 +17,14 @@ rule classifier:
 rule features:
     input:
         images=rules.prepare.output[0],
-        classifier=rules.classifier.output[0],
+        classifier=lambda wildcards: CLASSIFIER if wildcards.space == "classifier" else [],
         weights=lambda wildcards: STUDY.weights(wildcards.space),
     output:
         FEATURES,
     log:
         f"{RESULTS}/logs/features/{{space}}.log",
+    resources:
+        gpu=lambda wildcards: STUDY.gpus_to_measure(GPUS, wildcards.space),
     params:
         settings=lambda wildcards: STUDY.features(wildcards.space),
         cache="results/cache/features",
@@ -35,21 +37,23 @@ rule features:
 rule measure:
     input:
         images=rules.prepare.output[0],
-        classifier=rules.classifier.output[0],
+        classifier=CLASSIFIER if "classifier" in SPACES else [],
         runs=rules.train.output.runs,
         samples=rules.train.output.samples,
-        features=expand(FEATURES, space=STUDY.config["metrics"]["spaces"]),
-        weights=STUDY.weights(*STUDY.config["metrics"]["spaces"]),
+        features=expand(FEATURES, space=SPACES),
+        weights=STUDY.weights(*SPACES),
     output:
         metrics=f"{MEASURE}/metrics.parquet",
         neighbours=f"{MEASURE}/neighbours.parquet",
     log:
         f"{RESULTS}/logs/measure/{{job}}.log",
+    resources:
+        gpu=STUDY.gpus_to_measure(GPUS, *SPACES),
     params:
         settings=STUDY.measure(),
         code=f"metrics code {fingerprint('measure')}",
         upstream=lambda wildcards: f"runs {trained(wildcards.job)}",
-        data=subpath(input.classifier, parent=True),
+        data=subpath(input.images, parent=True),
         train=subpath(input.runs, parent=True),
         folder=subpath(output.metrics, parent=True),
     shell:
@@ -64,8 +68,8 @@ rule measure:
 rule data:
     input:
         rules.prepare.output,
-        rules.classifier.output,
-        expand(FEATURES, space=STUDY.config["metrics"]["spaces"]),
+        rules.surrogates.output if STUDY.surrogates else [],
+        expand(FEATURES, space=SPACES),
 
 
 rule packs:

@@ -1,22 +1,29 @@
-# What the results of a sweep's stages rest on, and the names in its paths.
+# The names in a sweep's paths, and what the results of its stages rest on.
+#
+# Snakemake makes a file again when a rule's `params` change. Every rule therefore carries there its settings, the
+# fingerprint of the code that it runs (`code`), which Snakemake does not see in imported modules, and the lineage of
+# its inputs (`upstream`): a hash of the settings and code of all stages before it. What changes no number, such as
+# the device, is among `resources` instead, which make nothing stale.
 
 import functools
 
 from memsweep.machine import gpu_count
 from memsweep.provenance import training_code
 
-
-wildcard_constraints:
-    job=r"all|\w+=[^/]+(/\w+=[^/]+)*",
-    space="|".join(STUDY.config["metrics"]["spaces"]),
-    axis="|".join(STUDY.axes),
-
-
 # The folders of packs. Inputs are named by patterns, not by other rules' outputs: those cannot be expanded where
 # results lie in object storage.
 TRAIN = f"{RESULTS}/train/{{job}}"
 MEASURE = f"{RESULTS}/measure/{{job}}"
 FEATURES = f"{RESULTS}/data/features/{{space}}.parquet"
+CLASSIFIER = f"{RESULTS}/data/classifier.pt"
+SPACES = STUDY.config["metrics"]["spaces"]
+
+
+wildcard_constraints:
+    job=r"all|\w+=[^/]+(/\w+=[^/]+)*",
+    space="|".join(SPACES),
+    axis="|".join(STUDY.axes),
+
 
 TRAINING_CODE = training_code(), fingerprint("packs")
 MEASURING_CODE = [fingerprint(name) for name in ("classifier", "features", "measure")]

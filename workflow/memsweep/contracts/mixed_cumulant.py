@@ -34,7 +34,7 @@ MIXED_CUMULANT: dict[str, pa.Schema] = {
             column(
                 "samples",
                 pa.float64(),
-                "patterns until the overlap stays above the threshold; where censored, until it was last below",
+                "patterns until the overlap stays above the threshold; where censored, the last that could be told",
                 "patterns",
             ),
             CENSORED,
@@ -61,7 +61,7 @@ MIXED_CUMULANT: dict[str, pa.Schema] = {
             column(
                 "samples",
                 pa.float64(),
-                "patterns until the overlap stays above the threshold; where censored, until it was last below",
+                "patterns until the overlap stays above the threshold; where censored, the last that could be told",
                 "patterns",
             ),
             CENSORED,
@@ -159,6 +159,7 @@ MIXED_CUMULANT: dict[str, pa.Schema] = {
             ),
             column("samples", pa.float64(), "patterns seen until then", "patterns"),
             CENSORED,
+            column("left_censored", pa.bool_(), "it departed at or before the first evaluation"),
             *interval("step"),
         ]
     ),

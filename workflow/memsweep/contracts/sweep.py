@@ -75,7 +75,7 @@ SWEEP: dict[str, pa.Schema] = {
             column("label", pa.int64(), "class shown to the network: that of the test image"),
             column(
                 "pixels",
-                pa.list_(pa.float32()),
+                pa.large_list(pa.float32()),
                 "the image, neither rounded nor clipped; shape and channel order in the schema metadata",
                 "pixel values in 0 ... 255",
             ),
@@ -85,7 +85,7 @@ SWEEP: dict[str, pa.Schema] = {
         [
             SPLIT,
             column("index", pa.int64(), "position of the image in its split"),
-            column("feature", pa.list_(pa.float32()), "the image in the feature space"),
+            column("feature", pa.large_list(pa.float32()), "the image in the feature space"),
         ]
     ),
     "neighbours": pa.schema(
@@ -172,6 +172,7 @@ SWEEP: dict[str, pa.Schema] = {
                 "steps",
             ),
             column("censored", pa.bool_(), "the run ended, or memorised, before the onset"),
+            column("left_censored", pa.bool_(), "the onset lies at or before the run's first evaluation"),
             *interval("step"),
         ]
     ),
@@ -211,6 +212,7 @@ SWEEP: dict[str, pa.Schema] = {
             *interval("exponent"),
             column("runs", pa.int64(), "runs behind the fit"),
             column("censored_runs", pa.int64(), "of these, runs that ended before the onset"),
+            column("left_censored_runs", pa.int64(), "of these, runs with the onset at or before the first evaluation"),
         ]
     ),
 }

@@ -97,21 +97,25 @@ def _fits(run: pd.DataFrame, feature: str, measure: str, factor: float) -> dict[
     return compare(steps[:count], run[f"{feature}_{measure}"].to_numpy(float)[:count])
 
 
-def compare(steps: Array, values: Array) -> dict[str, float]:
+def compare(steps: Array, values: Array) -> dict[str, float] | None:
     """Least squares fits of a + b·k and of A·exp(c·k), two parameters each.
 
     Returns:
         ``linear_rate`` b; ``exponential_rate`` c; ``log_ratio``: log10 of the exponential's
-        residual sum of squares over the line's, above 0 where the line fits better.
+        residual sum of squares over the line's, above 0 where the line fits better. None where
+        the exponential's parameters are not found.
     """
     scale = np.abs(values).max()
     y = values / scale
     slope, intercept = np.polyfit(steps, y, 1)
     # From the exponential through the logarithms of what is not close to 0
     start = np.polyfit(steps, np.log(np.maximum(y, 1e-2)), 1)
-    (amplitude, rate), _ = curve_fit(
-        lambda k, a, c: a * np.exp(np.minimum(c * k, 50)), steps, y, p0=(math.exp(start[1]), start[0]), maxfev=5000
-    )
+    try:
+        (amplitude, rate), _ = curve_fit(
+            lambda k, a, c: a * np.exp(np.minimum(c * k, 50)), steps, y, p0=(math.exp(start[1]), start[0]), maxfev=5000
+        )
+    except RuntimeError:  # it did not converge
+        return None
     line = np.sum((y - intercept - slope * steps) ** 2)
     exponential = np.sum((y - amplitude * np.exp(rate * steps)) ** 2)
     rounding = 1e-24 * len(y)

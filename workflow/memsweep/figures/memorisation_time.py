@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from .. import published
 from ..tables import read_table
 from . import style
-from .power_law import band, location
+from .power_law import band, location, seen
 
 SOURCES = ("runs", "onsets", "scaling")
 
@@ -61,7 +61,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             ax.set_xlabel(style.AXIS_LABELS["train_size"])
         for ax in panels[::2]:
             ax.set_ylabel("onset of memorisation (steps)")
-        _legend(figure, bool(onsets["censored"].any()), bool(marked))
+        _legend(figure, onsets, bool(marked))
     return figure
 
 
@@ -72,11 +72,11 @@ def _offsets(seeds: pd.Series[int]) -> pd.Series[float]:
 
 
 def _points(ax: Axes, rows: pd.DataFrame, colours: Mapping[float, style.Colour]) -> None:
-    """Onsets with their intervals; the ends of censored runs as hollow triangles."""
+    """Onsets with their intervals; those of censored runs as hollow triangles."""
     for row in rows.to_dict("records"):
         place, step, colour = row["place"], row["step"], colours[row["train_size"]]
-        if row["censored"]:
-            ax.plot(place, step, marker="^", markersize=5, markerfacecolor="w", color=colour, zorder=3)
+        if row["censored"] or row["left_censored"]:
+            style.censored_onset(ax, place, row, colour)
             continue
         # Where the run does not bound the onset, the interval leaves the panel.
         ends = np.nan_to_num(np.array([row["ci_low"], row["ci_high"]], float), nan=step, posinf=_BEYOND)
@@ -86,14 +86,16 @@ def _points(ax: Axes, rows: pd.DataFrame, colours: Mapping[float, style.Colour])
 
 def _power_law(ax: Axes, rows: pd.DataFrame, fit: Mapping[Hashable, Any] | None) -> None:
     """The fitted line with its band, a line of slope 1, and the exponent in words."""
-    censored = int(rows["censored"].sum())
-    if censored == len(rows):
+    if rows["censored"].all():
         _say(ax, "every run ended before the onset" if len(rows) else "no runs")
+        return
+    if seen(rows).empty:
+        _say(ax, "every onset is censored")
         return
     exponent = float(fit["exponent"]) if fit is not None else np.nan
     slope = exponent if np.isfinite(exponent) else 1.0
-    pivot = float(np.exp(np.log(rows.loc[~rows["censored"], "train_size"]).mean()))
-    height = location(rows["train_size"], rows["step"], rows["censored"], slope, pivot)
+    pivot = float(np.exp(np.log(seen(rows)["train_size"]).mean()))
+    height = location(rows, "train_size", slope, pivot)
     sizes = np.geomspace(rows["train_size"].min() / 1.15, rows["train_size"].max() * 1.15, 50)
     ax.plot(sizes, height * sizes / pivot, color="0.6", linewidth=0.8, linestyle=(0, (1, 1.5)), zorder=1)
     if fit is None or not np.isfinite(exponent):
@@ -104,7 +106,7 @@ def _power_law(ax: Axes, rows: pd.DataFrame, fit: Mapping[Hashable, Any] | None)
     if not np.isnan(ends).any():
         ax.fill_between(sizes, *band(sizes / pivot, height, ends), color=style.INK, alpha=0.1, linewidth=0)
     interval = f"[{style.exponent_label(ends[0])}, {style.exponent_label(ends[1])}]"
-    runs = f"{int(fit['runs'])} runs, {int(fit['censored_runs'])} censored"
+    runs = f"{int(fit['runs'])} runs, {style.censored_count(fit)} censored"
     _say(ax, rf"$\tau \propto N^k$,  $k$ = {style.exponent_label(exponent)} {interval};  {runs}")
 
 
@@ -124,15 +126,13 @@ def _scales(ax: Axes, steps: Sequence[float], runs: pd.DataFrame) -> None:
     ax.set_xticks([], minor=True)
 
 
-def _legend(figure: Figure, censored: bool, marked: bool) -> None:
+def _legend(figure: Figure, onsets: pd.DataFrame, marked: bool) -> None:
     shapes = [
         Line2D([], [], color=style.INK, marker="o", markersize=3.5, linewidth=1, label="onset and its interval"),
         Line2D([], [], color=style.INK, linewidth=1.1, label="fitted power law"),
         Line2D([], [], color="0.6", linewidth=0.8, linestyle=(0, (1, 1.5)), label=r"$\tau \propto N$"),
     ]
-    if censored:
-        label = "run ended before it"
-        shapes.insert(1, Line2D([], [], color=style.INK, marker="^", linestyle="", markerfacecolor="w", label=label))
+    shapes[1:1] = style.censored_handles(onsets)
     if marked:
         shapes.append(Line2D([], [], label=published.LABEL, **style.PUBLISHED))
     figure.legend(handles=shapes, loc="outside lower center", ncols=3 if marked else 4)

@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from ..tables import read_table
 from . import mixed_cumulant as words
 from . import style
+from .power_law import seen
 
 SOURCES = ("network_curves", "network_departures", "network_exponents", "recovery_times")
 
@@ -89,16 +90,16 @@ def _departures(
     found = tables["network_departures"]
     for row in found.to_dict("records"):
         place = row["dimension"] * 1.02 ** (row["replica"] - (network["replicas"] - 1) / 2)
-        if row["censored"]:
-            ax.plot(place, row["samples"], marker="^", markersize=5, markerfacecolor="w", color=style.INK, zorder=3)
+        if row["censored"] or row["left_censored"]:
+            style.censored_onset(ax, place, {**row, "step": row["samples"]}, style.INK)
             continue
         ends = np.nan_to_num([row["ci_low"], row["ci_high"]], posinf=1e12) * network["batch_size"]
         ax.plot([place] * 2, ends, color=style.INK, linewidth=1, zorder=2)
         ax.plot(place, row["samples"], marker="o", markersize=3, color=style.INK, zorder=3)
     fit = tables["network_exponents"].iloc[0].to_dict()
-    seen = found[~found["censored"]]
-    if np.isfinite(fit["exponent"]) and len(seen):
-        pivot, height = (float(np.exp(np.log(seen[name]).mean())) for name in ("dimension", "samples"))
+    known = seen(found)
+    if np.isfinite(fit["exponent"]) and len(known):
+        pivot, height = (float(np.exp(np.log(known[name]).mean())) for name in ("dimension", "samples"))
         reach = np.geomspace(found["dimension"].min(), found["dimension"].max(), 20)
         ax.plot(reach, height * (reach / pivot) ** fit["exponent"], color=style.INK, linewidth=1, zorder=1)
     dimensions, shown = list(network["dimensions"]), list(found["samples"])

@@ -12,24 +12,28 @@ Array = NDArray[np.float64]
 _STEEPEST = 50.0  # a slope that looks vertical
 
 
-def location(
-    term: pd.Series[float], step: pd.Series[float], censored: pd.Series[bool], slope: float, pivot: float
-) -> float:
-    """Onset at ``pivot`` on the line of this slope: the mean of log-normal, right-censored onsets.
+def location(onsets: pd.DataFrame, term: str, slope: float, pivot: float) -> float:
+    """Onset at ``pivot`` on the line of this slope: the mean of log-normal, censored onsets.
 
     Args:
-        term: the swept value of each run, positive.
-        step: onset of each run, or its last step where censored; positive.
-        censored: not all of them.
+        onsets: columns ``step``, positive, ``censored`` and ``left_censored``, as of the table ``onsets``, not all
+            of them censored; and the swept value of each run, positive.
+        term: name of the column of swept values.
         slope: exponent of the power law.
         pivot: value of the term.
     """
-    residuals = step.map(np.log) - slope * (term / pivot).map(np.log)
-    seen = residuals[~censored]
-    if censored.any() and seen.nunique() > 1:
-        mean, _ = norm.fit(CensoredData.right_censored(residuals, censored.to_numpy(dtype=bool)))
+    residuals = (onsets["step"].map(np.log) - slope * (onsets[term] / pivot).map(np.log)).to_numpy(float)
+    later, earlier = (onsets[side].to_numpy(bool) for side in ("censored", "left_censored"))
+    seen = residuals[~later & ~earlier]
+    if len(seen) < len(residuals) and np.unique(seen).size > 1:
+        mean, _ = norm.fit(CensoredData(uncensored=seen, right=residuals[later], left=residuals[earlier]))
         return float(np.exp(mean))
     return float(np.exp(seen.mean()))
+
+
+def seen(onsets: pd.DataFrame) -> pd.DataFrame:
+    """The onsets that are not censored on either side."""
+    return onsets[~onsets["censored"].astype(bool) & ~onsets["left_censored"].astype(bool)]
 
 
 def band(ratio: Array, height: float, ends: ArrayLike) -> tuple[Array, Array]:

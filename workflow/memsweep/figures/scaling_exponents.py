@@ -116,7 +116,7 @@ def _interval(
 
 def _numbers(fit: Mapping[Hashable, Any]) -> tuple[str, str, str]:
     """The exponent, its interval, and the runs behind it."""
-    runs = f"{int(fit['runs'])} ({int(fit['censored_runs'])})"
+    runs = f"{int(fit['runs'])} ({style.censored_count(fit)})"
     if not np.isfinite(fit["exponent"]):
         return "", "not estimable", runs
     exponent, low, high = (style.exponent_label(float(fit[key])) for key in ("exponent", "ci_low", "ci_high"))

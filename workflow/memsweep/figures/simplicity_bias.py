@@ -143,8 +143,9 @@ def _departures(
         elif row["definition"] in SURROGATES:
             colour = colours[SURROGATES[row["definition"]]]
             ends = np.clip([row["ci_low"], row["ci_high"]], 1 / _BEYOND, _BEYOND)
-            shape: dict[str, Any] = {"marker": ">", "markerfacecolor": "w"} if row["censored"] else {"marker": "o"}
-            if not row["censored"]:
+            side = ">" if row["censored"] else "<" if row["left_censored"] else ""
+            shape: dict[str, Any] = {"marker": side, "markerfacecolor": "w"} if side else {"marker": "o"}
+            if not side:
                 ax.plot(ends, [threshold] * 2, color=colour, linewidth=1.6, zorder=3)
             ax.plot(row["step"], threshold, color=colour, markersize=4.5, zorder=4, **shape)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +15,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
@@ -339,6 +340,34 @@ def logarithmic(ax: Axes, which: Literal["x", "y"]) -> None:
 
 def _formatter(label: Callable[[float], str]) -> FuncFormatter:
     return FuncFormatter(lambda value, _: label(value))
+
+
+# How an onset is drawn of which only one side is known: the run ended before it, or began to be evaluated after it.
+_CENSORED: dict[str, tuple[str, str]] = {
+    "censored": ("^", "run ended, or memorised, before it"),
+    "left_censored": ("v", "at or before the first evaluation"),
+}
+
+
+def censored_onset(ax: Axes, place: float, row: Mapping[Hashable, Any], colour: Colour | str) -> None:
+    """A hollow triangle that points to where the onset of a row of the table ``onsets`` lies."""
+    marker = next(marker for side, (marker, _) in _CENSORED.items() if row[side])
+    ax.plot(place, row["step"], marker=marker, markersize=5, markerfacecolor="w", color=colour, zorder=3)
+
+
+def censored_handles(onsets: pd.DataFrame) -> list[Line2D]:
+    """Legend entries of the censored onsets that there are."""
+    look: dict[str, Any] = {"color": INK, "linestyle": "", "markerfacecolor": "w"}
+    return [
+        Line2D([], [], marker=marker, label=label, **look)
+        for side, (marker, label) in _CENSORED.items()
+        if onsets[side].any()
+    ]
+
+
+def censored_count(fit: Mapping[Hashable, Any]) -> int:
+    """Runs of a row of the table ``scaling`` that are censored on either side."""
+    return int(fit["censored_runs"]) + int(fit["left_censored_runs"])
 
 
 def published_marks(ax: Axes, marks: Sequence[tuple[float, float, str]]) -> None:

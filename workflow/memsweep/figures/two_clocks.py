@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 
 from ..tables import read_table
 from . import style
-from .power_law import band, location
+from .power_law import band, location, seen
 from .swept_axis import coordinate, places_of, show_values
 
 SOURCES = ("runs", "onsets", "scaling")
@@ -68,7 +68,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         _steps(panels[: len(swept)], onsets[onsets["definition"].isin(clocks)])
         for ax in panels[: len(swept) : columns]:
             ax.set_ylabel("step")
-        _legend(figure, clocks, settings["thresholds"])
+        _legend(figure, clocks, settings["thresholds"], onsets)
     return figure
 
 
@@ -88,8 +88,8 @@ def _fit(scaling: pd.DataFrame, definition: str, term: str) -> Fit:
 def _points(ax: Axes, rows: pd.DataFrame, colour: style.Colour | str, marker: str) -> None:
     """Steps with their intervals; those of censored runs hollow."""
     for row in rows.to_dict("records"):
-        if row["censored"]:
-            ax.plot(row["place"], row["step"], marker="^", markersize=5, markerfacecolor="w", color=colour, zorder=3)
+        if row["censored"] or row["left_censored"]:
+            style.censored_onset(ax, row["place"], row, colour)
             continue
         ends = np.clip([row["ci_low"], row["ci_high"]], 1 / _BEYOND, _BEYOND)
         ax.plot([row["place"]] * 2, ends, color=colour, linewidth=1, zorder=2)
@@ -98,11 +98,11 @@ def _points(ax: Axes, rows: pd.DataFrame, colour: style.Colour | str, marker: st
 
 def _line(ax: Axes, rows: pd.DataFrame, fit: Fit, colour: style.Colour | str) -> None:
     """The fitted power law with the band of its exponent."""
-    seen = rows.loc[~rows["censored"].astype(bool), "value"]
-    if not len(seen) or not np.isfinite(fit["exponent"]):
+    values = seen(rows)["value"]
+    if not len(values) or not np.isfinite(fit["exponent"]):
         return
-    pivot = float(np.exp(np.log(seen.to_numpy(float)).mean()))
-    height = location(rows["value"], rows["step"], rows["censored"].astype(bool), float(fit["exponent"]), pivot)
+    pivot = float(np.exp(np.log(values.to_numpy(float)).mean()))
+    height = location(rows, "value", float(fit["exponent"]), pivot)
     ratio = np.geomspace(rows["value"].min() / 1.1, rows["value"].max() * 1.1, 50) / pivot
     ax.plot(ratio * pivot, height * ratio ** float(fit["exponent"]), color=colour, linewidth=1.1, zorder=1)
     if np.isfinite([fit["ci_low"], fit["ci_high"]]).all():
@@ -161,13 +161,15 @@ def _steps(panels: Sequence[Axes], onsets: pd.DataFrame) -> None:
 
 
 def _legend(
-    figure: Figure, clocks: Mapping[str, tuple[style.Colour | str, str]], thresholds: Mapping[str, float]
+    figure: Figure,
+    clocks: Mapping[str, tuple[style.Colour | str, str]],
+    thresholds: Mapping[str, float],
+    onsets: pd.DataFrame,
 ) -> None:
     look: dict[str, Any] = {"markersize": 3.5, "linewidth": 1}
     handles = [
         Line2D([], [], color=colour, marker=marker, label=style.definition_label(name, thresholds), **look)
         for name, (colour, marker) in clocks.items()
     ]
-    label = "ended, or memorised, before it"
-    handles.append(Line2D([], [], color=style.INK, marker="^", linestyle="", markerfacecolor="w", label=label))
+    handles += style.censored_handles(onsets[onsets["definition"].isin(clocks)])
     figure.legend(handles=handles, loc="outside lower center", ncols=4)

@@ -76,5 +76,6 @@ def _replica(
 
 def _exponent(found: pd.DataFrame, confidence: float) -> dict[str, Any]:
     """The exponent of the samples to departure in d."""
-    fit = exponent(found["dimension"], found["samples"], found["censored"], np.zeros(len(found)), confidence)
+    sides = found["censored"], found["left_censored"]
+    fit = exponent(found["dimension"], found["samples"], *sides, np.zeros(len(found)), confidence)
     return {**vars(fit), "replicas": len(found), "censored_replicas": int(found["censored"].sum())}

@@ -91,8 +91,8 @@ def lognormal_law(recoveries: pd.DataFrame, confidence: float) -> Exponent:
         recoveries: columns ``dimension``, ``samples`` and ``censored``, one spike of one experiment.
         confidence: level of the interval, between 0 and 1.
     """
-    group = np.zeros(len(recoveries))
-    return exponent(recoveries["dimension"], recoveries["samples"], recoveries["censored"], group, confidence)
+    none = np.zeros(len(recoveries), bool)
+    return exponent(recoveries["dimension"], recoveries["samples"], recoveries["censored"], none, none, confidence)
 
 
 def median_law(recoveries: pd.DataFrame, logarithm: bool, key: str, resamples: int, confidence: float) -> Exponent:

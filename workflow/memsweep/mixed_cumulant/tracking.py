@@ -3,7 +3,8 @@
 A replica has recovered a spike at the first step from which on its overlap stays above a threshold,
 in absolute value, for at least ``hold`` times as long as it took to get there. An overlap that
 crosses the threshold by fluctuation and falls back has recovered nothing. A replica whose run ended
-before that is censored at the last step at which its overlap was still below.
+before that is censored at the last step at which a recovery could still have been told, T / (1 + hold)
+for T steps, the same for all: where it was last below depends on the path, and later recoveries are never seen.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ class Tracker:
 
     Attributes:
         recovered: step of the recovery, infinite where there is none yet, shape (...).
-        below: last step at which the overlap was below the threshold, at least 1, shape (...).
+        below: last step at which the overlap was below the threshold, 0 where it never was, shape (...).
+        step: how many steps were followed.
     """
 
     def __init__(self, shape: Sequence[int], threshold: float, hold: float) -> None:
@@ -33,6 +35,7 @@ class Tracker:
         self.threshold, self.hold = threshold, hold
         self.recovered = torch.full(tuple(shape), math.inf, dtype=torch.float64)
         self.below = torch.zeros(tuple(shape), dtype=torch.int64)
+        self.step = 0
 
     def follow(self, overlaps: Tensor, step: int) -> None:
         """Take in the steps after ``step``; overlaps: shape (steps, ...)."""
@@ -47,17 +50,18 @@ class Tracker:
         new = held.any(0) & self.recovered.isinf()
         self.recovered = torch.where(new, since, self.recovered)
         self.below = last[-1]
+        self.step = step + len(overlaps)
 
     def table(self) -> pd.DataFrame:
         """One row for each spike and replica of overlaps of shape (2, replicas): the table ``unit_recoveries``."""
-        recovered, below = self.recovered.numpy(), self.below.clamp(min=1).numpy()
+        recovered, last = self.recovered.numpy(), max(1.0, self.step / (1 + self.hold))
         censored = np.isinf(recovered)
         parts = [
             pd.DataFrame(
                 {
                     "spike": spike,
                     "replica": np.arange(recovered.shape[1]),
-                    "samples": np.where(censored[row], below[row], recovered[row]),
+                    "samples": np.where(censored[row], last, recovered[row]),
                     "censored": censored[row],
                 }
             )
