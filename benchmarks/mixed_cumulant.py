@@ -70,7 +70,7 @@ def contenders(arguments: argparse.Namespace) -> dict[str, Callable[[], int]]:
 
 
 def time_all(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """Replica steps a second of each contender, and ratios to the plain loop of the same repeat."""
+    """Replica steps per second of each contender, and ratios to the plain loop of the same repeat."""
     names = contenders(arguments)
     elapsed: dict[str, list[float]] = {name: [] for name in names}
     processor: dict[str, list[float]] = {name: [] for name in names}

@@ -5,7 +5,7 @@
 
 Training is left out: a stub in place of each stage touches the files that the stage would write,
 so that what is measured is Snakemake and the study's own code. The tables that are collected
-are real ones, of fabricated numbers. Two layouts: 20 runs a pack, as the default packs
+are real ones, of fabricated numbers. Two layouts: 20 runs per pack, as the default packs
 (4 learning rates, 5 seeds), and one run a pack, the worst case.
 
 Elapsed time is that of a machine that may do other things; processor time, which the figure shows,
@@ -40,7 +40,7 @@ from memsweep.study import open_study
 from memsweep.tables import write_table
 
 ROOT = Path(__file__).parents[1]
-LAYOUTS = {"20 runs a pack": ["learning_rate", "seed"], "one run a pack": []}
+LAYOUTS = {"20 runs per pack": ["learning_rate", "seed"], "one run a pack": []}
 FIGURE = "results/scale/figures/peaks.pdf"
 
 # Stands where the rules look for `python`: it writes the names of a stage's files, and nothing in them.
@@ -216,7 +216,7 @@ def collect_metrics(folder: Path, config: dict[str, Any], evaluations: int) -> d
 
 
 def trajectory_seconds(evaluations: int, images: int = 5120, runs: int = 4) -> float:
-    """Processor seconds a run that its trajectory takes to collect at the default number of evaluated images."""
+    """Processor seconds per run that its trajectory takes to collect at the default number of evaluated images."""
     source = np.random.default_rng(0)
     frames = [
         pd.DataFrame(
@@ -302,7 +302,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, nargs="+", default=[100, 1000, 10_000], help="multiples of 20")
     parser.add_argument("--layouts", nargs="+", choices=list(LAYOUTS), default=list(LAYOUTS))
     parser.add_argument("--execute-at-most", type=int, default=10**9, help="jobs; a larger study is only planned")
-    parser.add_argument("--evaluations", type=int, default=25, help="evaluations a run")
+    parser.add_argument("--evaluations", type=int, default=25, help="evaluations per run")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "scale.json")
     parser.add_argument("--gather", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from memsweep import __version__
 
 
 def memsweep(*arguments: str, settings: str = "{}") -> subprocess.CompletedProcess[str]:
@@ -36,6 +37,8 @@ def test_help_names_every_stage() -> None:
     [
         (["prepare", "--output", "{tmp}/a"], "not json", "memsweep prepare: settings on standard input: not JSON"),
         (["prepare", "--output", "{tmp}/a"], "[1]", "memsweep prepare: settings on standard input: found list"),
+        (["prepare", "--output", "{tmp}/a"], "{}", "memsweep prepare: settings on standard input: missing 'name'"),
+        (["figure", "--source", "runs=a", "--output", "{tmp}/a.pdf"], "{}", "memsweep figure: settings on standard"),
         (["classifier", "--images", "{tmp}/no.parquet", "--output", "{tmp}/a"], "{}", "no.parquet: no such file"),
         (["classifier", "--images", "{tmp}/bad.parquet", "--output", "{tmp}/a"], "{}", "not a whole Parquet file"),
         (
@@ -67,6 +70,10 @@ def test_a_failure_is_one_sentence(tmp_path: Path, arguments: list[str], setting
     assert expected.format(tmp=tmp_path) in result.stderr
     assert len(result.stderr.splitlines()) == 1
     assert {path.name for path in tmp_path.iterdir()} == {"bad.parquet"}
+
+
+def test_the_version() -> None:
+    assert memsweep("--version").stdout == f"memsweep {__version__}\n"
 
 
 def test_a_disk_that_takes_no_more_is_a_sentence_and_leaves_nothing_half_written(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def product(**axes: list[Any]) -> dict[str, Any]:
         ("dataset.test_path", "x", "dataset.test_path: found 'x'; accepted is no such key unless name is image_folder"),
         ("dataset.order", "random", "dataset.order: found 'random'; accepted is one of permuted, stored"),
         ("dataset.size", 0, "dataset.size: found 0; accepted is at least 1"),
-        ("dataset.size", 7, "network.channel_multipliers: found 2 levels; accepted is as many as 7x7 images"),
+        ("dataset.size", 7, "network.channel_multipliers: found 2 levels; accepted is at most 1, as 7x7 images"),
         ("dataset.mode", "RGB", "dataset.mode: found 'RGB'; accepted is one of grey, rgb"),
         ("dataset", {"name": "image_folder"}, "dataset: missing 'path', 'size', 'mode'"),
         ("dataset", {"name": "cifar10", "test_images": 10_001}, "accepted is at most 10000, as cifar10 has 10000 test"),
@@ -65,7 +65,11 @@ def product(**axes: list[Any]) -> dict[str, Any]:
         ("figures.panels", ["sscd_score"], "figures.panels: found sscd_score; accepted is what is measured"),
         ("evaluation.surrogates", ["normal"], "evaluation.surrogates[0]: found 'normal'; accepted is one of gaussian"),
         ("evaluation.surrogates", "gaussian", "evaluation.surrogates: found 'gaussian'; accepted is a list"),
-        ("dataset.size", 66, "found ['gaussian', 'gaussian_mixture'] for images of 4356 values; accepted is [] beyond"),
+        (
+            "dataset.size",
+            66,
+            "['gaussian', 'gaussian_mixture'] (the default) for images of 4356 values; accepted is []",
+        ),
         ("onset.departure", 0, "onset.departure: found 0; accepted is greater than 0"),
         ("grid.products", [], "grid.products: found []; accepted is a list of at least 1 value(s)"),
         ("grid", product(train_size=[]), "grid.products[0].train_size: found []; accepted is a list of at least 1"),
@@ -83,7 +87,7 @@ def product(**axes: list[Any]) -> dict[str, Any]:
         ),
         ("grid", product(learning_rate=[-1]), "found -1; accepted is greater than 0"),
         ("grid", {"products": [{"train_size": [16]}]}, "grid.products[0]: no value for base_channels, batch_size"),
-        ("network.channel_multipliers", [1, 2, 2, 2, 2], "found 5 levels; accepted is as many as 8x8 images"),
+        ("network.channel_multipliers", [1, 2, 2, 2, 2], "found 5 levels; accepted is at most 4, as 8x8 images"),
         ("network.attention_levels", [2], "network.attention_levels: found [2]; accepted are levels 0 to 1"),
         ("formulation.name", "edm", "formulation.name: found 'edm'; accepted is one of rectified_flow, ddpm"),
         ("formulation.sampling_steps", 0, "formulation.sampling_steps: found 0; accepted is at least 1"),
@@ -103,11 +107,14 @@ def product(**axes: list[Any]) -> dict[str, Any]:
         ),
         ("formulation", {"guidance": 2, "label_dropout": 1}, "this one never is trained with them"),
         ("evaluation.first", 10_000, "evaluation.first: found 10000; accepted is at most the budget"),
-        (
-            "metrics.spaces",
-            ["pixels"],
-            "figures.distance: found 'classifier'; accepted is one of metrics.spaces, pixels",
-        ),
+        ("figures.distance", "sscd", "figures.distance: found 'sscd'; accepted is one of metrics.spaces, pixels"),
+        ("training.budget", {"epochs": 1}, "evaluation.first: found 2; accepted is at most the budget, 1 epochs"),
+        ("evaluation", {}, "evaluation.first: found 1000 (the default); accepted is at most the budget, 600 epochs"),
+        ("evaluation.sample_every", 1000, "evaluation.sample_every: found 1000; accepted is less: no evaluation"),
+        ("training.stop_memorised", 0.05, "found 0.05; accepted is 0, or more than onset.f_mem, which is 0.1"),
+        ("training.deterministic", "yes please", "training.deterministic: found 'yes please'; accepted is true or"),
+        ("network.channel_multipliers", [1] * 5, "found 5 levels; accepted is at most 4, as 8x8 images are halved"),
+        ("metrics.distances", ["frechet"], "metrics.distances: found ['frechet']; accepted is a list with sliced"),
         ("pack", ["seed", "seed"], "pack: found ['seed', 'seed']; accepted is a list without repeated values"),
         ("grid", 3, "grid: found 3; accepted is a mapping of keys to values"),
     ],
@@ -145,7 +152,7 @@ def test_the_studies_of_feature_learning_are_accepted(name: str) -> None:
         ),
         (
             {"planted": {"train_sizes": [16]}},
-            "planted.batch_size: found 32 with a training size of 16; accepted is",
+            "planted.batch_size: found 32 (the default) with a training size of 16; accepted is",
         ),
         ({"planted": {"agreements": [0.2]}}, "planted.agreements[0]: found 0.2; accepted is at least 0.5"),
         (
@@ -154,7 +161,7 @@ def test_the_studies_of_feature_learning_are_accepted(name: str) -> None:
         ),
         (
             {"planted": {"network": {"channel_multipliers": [1, 2, 4, 8]}}},
-            "planted.network.channel_multipliers: found 4 levels; accepted is as many as 12x12 framed images",
+            "planted.network.channel_multipliers: found 4 levels; accepted is at most 3, as 12x12 framed images",
         ),
         (
             {"planted": {"network": {"attention_levels": [2]}}},
@@ -327,11 +334,30 @@ def test_a_choice_on_the_command_line_is_text() -> None:
     assert config["only"] == {"train_size": [32], "learning_rate": [0.0015, 0.003]}
 
 
+def test_figures_show_by_default_what_is_measured() -> None:
+    metrics = {"spaces": ["pixels"], "distances": ["sliced_wasserstein", "kid"]}
+    figures = resolve(changed("metrics", metrics))["figures"]
+    assert figures["panels"] == ["loss", "f_mem", "sliced_wasserstein"]
+    assert figures["distance"] == "pixels"
+
+
+@pytest.mark.parametrize("content", ["", "[]", "digits"])
+def test_a_file_that_holds_no_study_is_named(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(content)
+    with pytest.raises(UserError, match=rf"{path}: found .*; accepted is a study, a mapping of keys to values"):
+        resolve(yaml.safe_load(content), [path])
+
+
 def test_two_studies_of_one_folder_need_two_names(tmp_path: Path) -> None:
     first = write(tmp_path / "first.yaml", DEFAULT)
     second = write(tmp_path / "second.yaml", DEFAULT)
     with pytest.raises(UserError, match=rf"study: the name 'digits' of {first} is also the name of {second}"):
         resolve(DEFAULT, [first])
+    third = write(tmp_path / "third.yaml", DEFAULT)
+    with pytest.raises(UserError, match=rf"is also the name of {second}, {third}; accepted is a name of its own"):
+        resolve(DEFAULT, [first])
+    third.unlink()
     write(second, {**DEFAULT, "study": "other"})
     assert resolve(DEFAULT, [first])["study"] == "digits"
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from memsweep.errors import UserError
 from memsweep.feature_learning import bridge, noisy_digits
 from memsweep.feature_learning.analysis import summarise
 from memsweep.feature_learning.checks import FRAME
@@ -229,6 +230,12 @@ def test_denoised_patches_are_what_the_predicted_noise_leaves(digits: Path) -> N
     # The convolutional one keeps the patches apart: its output's shape and order are those of its input
     shown = noisy_digits.convolutional("diffusion", train, 0, {**NOISY, "time": 1e-9}, False).shown(train.patches)
     torch.testing.assert_close(shown, train.patches, atol=1e-3, rtol=0)
+
+
+def test_classes_without_images_are_named(digits: Path) -> None:
+    data = read_images(digits)
+    with pytest.raises(UserError, match=r"classes: found \[0, 11\], and none of .* to test on is of class 11"):
+        noisy_digits.digits(data.test, (0, 11), 4, 1.0, 0, "test")
 
 
 def test_training_a_quadratic_classifier_separates_its_images(digits: Path) -> None:

@@ -348,7 +348,7 @@ def test_dynamics_has_a_line_for_each_value_and_split(axis: str, tables: Tables,
 def test_panels_are_those_asked_for(tables: Tables, tmp_path: Path) -> None:
     figure = drawn("dynamics", tables, tmp_path, panels=["f_mem", "loss", "frechet"], distance="inception")
     assert len(figure.axes) == 3
-    assert [ax.get_ylabel() for ax in figure.axes] == [r"$f_\mathrm{mem}$", "squared error a pixel", "FID"]
+    assert [ax.get_ylabel() for ax in figure.axes] == [r"$f_\mathrm{mem}$", "squared error per pixel", "FID"]
     assert [len(ax.lines) for ax in figure.axes[:2]] == [2 * len(SIZES) + 1, 2 * len(SIZES)]
     assert not figure.axes[2].lines  # nothing of that kind was measured
     assert all(ax.get_xlabel() for ax in figure.axes[1:])

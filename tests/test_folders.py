@@ -88,7 +88,7 @@ def test_images_without_class_folders_are_one_class(tmp_path: Path) -> None:
         (["a/1.png", "b/"], "whose class folder b holds no images; fill it or remove it"),
         (["a/1.png", "b/notes.txt", "c/"], "whose class folder b holds no images (nor do 1 others)"),
         (["a/1.txt"], "it holds no images (files ending in .bmp"),
-        (["a/1.png", "1.png"], "where 1.png lies beside class folders such as a; accepted is one folder a class"),
+        (["a/1.png", "1.png"], "where 1.png lies beside class folders such as a; accepted is one folder per class"),
     ],
 )
 def test_what_is_no_image_folder_is_answered_by_a_sentence(

@@ -255,7 +255,7 @@ def test_features_are_computed_once_for_all_studies(weights: dict[str, str], dig
     small = mock.Mock(side_effect=lambda images: images.reshape(len(images), -1)[:, :5].astype(np.float32))
     with mock.patch.dict(features.SPACES, {"sscd": lambda _: small}):
         write_features(settings, digits, tmp_path / "none.pt", cache, first)
-        assert small.call_count == 2  # one a split
+        assert small.call_count == 2  # one per split
         write_features(settings, digits, tmp_path / "none.pt", cache, second)
         assert small.call_count == 2
         assert first.read_bytes() == second.read_bytes()

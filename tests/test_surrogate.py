@@ -43,7 +43,7 @@ def draws(gaussian, count: int) -> np.ndarray:
     return gaussian.sample(normal).numpy()
 
 
-# More images than a piece of the sum, fewer than dimensions, colours, one image, one value a pixel
+# More images than a piece of the sum, fewer than dimensions, colours, one image, one value per pixel
 @pytest.mark.parametrize(("count", "shape"), [(5000, (4, 4, 1)), (20, (6, 5, 3)), (300, (3, 4, 3)), (1, (4, 4, 1))])
 def test_the_moments_are_those_of_the_images(count: int, shape: tuple[int, int, int]) -> None:
     pixels = images(count, shape)

@@ -1,4 +1,4 @@
-"""The command line: ``python -m memsweep <stage>``, one command a stage.
+"""The command line: ``python -m memsweep <stage>``, one command per stage.
 
 Files are arguments. What the stage needs of the configuration comes as JSON on standard
 input, where no length limit cuts off the runs of a large pack.
@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from . import __version__
 from .errors import UserError
 from .interruption import Interrupted
 
@@ -212,11 +213,11 @@ STAGES: dict[str, tuple[Callable[[Settings, Arguments], None], str, Sequence[str
         "the departures of networks from pair-wise statistics",
         ["learnt", "output"],
     ),
-    "two-patch-dynamics": (two_patch_dynamics, "alignments of one objective, step by step", ["output"]),
-    "two-patch-phase": (two_patch_phase, "alignments of one objective and training size, at the end", ["output"]),
-    "noisy-digits": (noisy_digits, "probes and maps of networks trained on noisy digits", ["images", "output"]),
-    "planted-features": (planted_features, "what features hold of one planted training set", ["images", "output"]),
-    "feature-analysis": (feature_analysis, "the tables of a study of feature learning", ["study", "output"]),
+    "two_patch_dynamics": (two_patch_dynamics, "alignments of one objective, step by step", ["output"]),
+    "two_patch_phase": (two_patch_phase, "alignments of one objective and training size, at the end", ["output"]),
+    "noisy_digits": (noisy_digits, "probes and maps of networks trained on noisy digits", ["images", "output"]),
+    "planted_features": (planted_features, "what features hold of one planted training set", ["images", "output"]),
+    "feature_analysis": (feature_analysis, "the tables of a study of feature learning", ["study", "output"]),
     "figure": (figure, "one figure", []),
     "pages": (pages, "the study's tables as pages to read", ["tables", "output"]),
 }
@@ -243,11 +244,13 @@ def parse(arguments: Sequence[str] | None) -> Arguments:
         description="One stage of a memsweep study, or the estimate of its cost. "
         "A stage's settings are read from standard input, as JSON.",
     )
+    parser.add_argument("--version", action="version", version=f"memsweep {__version__}")
     stages = parser.add_subparsers(dest="stage", required=True)
     purpose = "what a study will cost: operations, memory, disk and hours"
     cost = stages.add_parser("estimate", help=purpose, description=f"Says {purpose}.")
     cost.add_argument("study", type=Path, help="the study's YAML file")
-    cost.add_argument("--tflops", type=float, default=1.0, help="10^12 operations a second that the device sustains")
+    tflops = "10^12 operations per second that the device sustains; by default, what the study says in requests"
+    cost.add_argument("--tflops", type=float, help=tflops)
     purpose = "what training jobs asked for, beside what they used"
     used = stages.add_parser("usage", help=purpose, description=f"Says {purpose}.")
     used.add_argument("study", type=Path, help="the study's YAML file")

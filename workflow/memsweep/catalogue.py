@@ -41,6 +41,11 @@ class DatasetFacts:
         Raises:
             UserError: the dataset has fewer than ``held_out`` images to hold out.
         """
+        if self.train + self.test < 4:
+            raise UserError(
+                f"dataset: {name} has {self.train + self.test} image(s); accepted are at least 4, two to train on and "
+                f"two to hold out"
+            )
         most = self.test or max(0, self.train - 2)
         if held_out > most:
             has = f"{self.test} test images" if self.test else f"{self.train} images"

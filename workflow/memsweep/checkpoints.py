@@ -1,6 +1,6 @@
 """What a run leaves on disk while it trains, so that nothing is lost and nothing trained twice.
 
-One folder a run id, outside of Snakemake's declared outputs, which it deletes when a job
+One folder per run id, outside of Snakemake's declared outputs, which it deletes when a job
 fails. Every file in it is written whole or not at all.
 """
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 
 def network_problems(key: str, network: Mapping[str, Any], height: int, width: int, images: str) -> Iterator[str]:
-    """A U-Net against the size of its images, one sentence a problem.
+    """A U-Net against the size of its images, one sentence per problem.
 
     Args:
         key: where the network stands in the config, such as ``network``.
@@ -16,10 +17,12 @@ def network_problems(key: str, network: Mapping[str, Any], height: int, width: i
         images: what they are called in a sentence.
     """
     levels = len(network["channel_multipliers"])
-    if height % 2 ** (levels - 1) or width % 2 ** (levels - 1):
+    divisor = math.gcd(height, width)
+    most = (divisor & -divisor).bit_length()  # halvings until one of the sides is odd, and the level before them
+    if levels > most:
         yield (
-            f"{key}.channel_multipliers: found {levels} levels; accepted is as many as {height}x{width} "
-            f"{images} can be halved between"
+            f"{key}.channel_multipliers: found {levels} levels; accepted is at most {most}, as {height}x{width} "
+            f"{images} are halved from level to level"
         )
     if any(level >= levels for level in network["attention_levels"]):
         yield (

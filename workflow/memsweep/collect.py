@@ -21,7 +21,7 @@ def collect(settings: Mapping[str, Any], train: Path, measured: Path, output: Pa
 
     Args:
         settings: ``jobs``, the packs' job paths; ``noise_levels``; ``confidence``.
-        train: folder of the packs' training results, one folder a job path.
+        train: folder of the packs' training results, one folder per job path.
         measured: likewise, of their metrics.
         output: folder that receives the tables.
     """

@@ -49,7 +49,7 @@ class Failures:
         self._say(f"{self._sentences[-1]}; the other runs go on")
 
     def raise_if_any(self) -> None:
-        """Raise a `UserError` of one sentence a run that failed."""
+        """Raise a `UserError` of one sentence per run that failed."""
         if self._sentences:
             raise UserError("\n".join(self._sentences))
 

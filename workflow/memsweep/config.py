@@ -20,7 +20,7 @@ from .errors import UserError
 from .feature_learning.checks import feature_learning_problems
 from .grid import chosen, expand
 from .run import AXES
-from .schedule import evaluation_steps
+from .schedule import evaluation_steps, sampled_steps
 
 Config = dict[str, Any]
 
@@ -59,7 +59,7 @@ def resolve(config: Mapping[str, Any], files: list[Path] | None = None) -> Confi
             the other studies in the same folder, for study names used twice.
 
     Raises:
-        UserError: one sentence a problem, each naming the key, the value found and what
+        UserError: one sentence per problem, each naming the key, the value found and what
             is accepted.
     """
     if not isinstance(config, Mapping):
@@ -79,10 +79,42 @@ def resolve(config: Mapping[str, Any], files: list[Path] | None = None) -> Confi
     problems += _not_finite(config)
     if not problems:
         resolved = _with_defaults(config, schema(kind))
-        problems += _PROBLEMS[kind](resolved)
+        if kind == "sweep":
+            _follow_what_is_measured(resolved, config)
+        problems += (_marked_as_default(problem, config) for problem in _PROBLEMS[kind](resolved))
     if problems:
         raise UserError("\n".join(f"config error: {problem}" for problem in dict.fromkeys(problems)))
     return resolved
+
+
+def _follow_what_is_measured(resolved: Config, config: Mapping[str, Any]) -> None:
+    """Defaults of figures that depend on the metrics: of what is not measured, nothing is drawn."""
+    given, figures, metrics = config.get("figures", {}), resolved["figures"], resolved["metrics"]
+    if "panels" not in given:
+        figures["panels"] = [panel for panel in figures["panels"] if panel in _measured(metrics)]
+    if "distance" not in given and figures["distance"] not in metrics["spaces"]:
+        figures["distance"] = metrics["spaces"][0]
+
+
+def _measured(metrics: Mapping[str, Any]) -> set[str]:
+    """What the dynamics can show."""
+    scores = {"sscd_score"} if "sscd" in metrics["spaces"] else set()
+    return {"loss", "loss_gap", "f_mem", *metrics["distances"], *scores}
+
+
+def _marked_as_default(problem: str, config: Mapping[str, Any]) -> str:
+    """A problem, saying so where the value that it names was not written by the user."""
+    parts = re.match(r"([\w.]+): found (\[.*?\]|'.*?'|\S+?)(?=[ ;])", problem)
+    part: Any = config
+    if not parts:
+        return problem
+    for name in parts[1].split("."):
+        if not isinstance(part, Mapping):
+            break
+        if name not in part:
+            return f"{parts[0]} (the default){problem[len(parts[0]) :]}"
+        part = part[name]
+    return problem
 
 
 def _with_texts_read(value: Any, read: Callable[[str], Any]) -> Any:
@@ -199,6 +231,7 @@ _TYPES = {
     "string": "text",
     "array": "a list",
     "object": "a mapping of keys to values",
+    "boolean": "true or false",
 }
 
 
@@ -244,9 +277,10 @@ def _grid_problems(config: Config) -> Iterator[str]:
         if not evaluation_steps(
             config["training"]["budget"], config["evaluation"], point["train_size"], point["batch_size"]
         ):
+            (unit, length), *_ = config["training"]["budget"].items()
             yield (
-                f"evaluation.first: found {config['evaluation']['first']:g}; accepted is at most the budget of "
-                f"{config['training']['budget']}"
+                f"evaluation.first: found {config['evaluation']['first']:g}; accepted is at most the budget, "
+                f"{length:g} {unit}, in the same unit"
             )
     yield from network_problems("network", config["network"], facts.height, facts.width, "images")
     values = facts.channels * facts.height * facts.width
@@ -257,6 +291,25 @@ def _grid_problems(config: Config) -> Iterator[str]:
         )
     yield from _metrics_problems(config["metrics"])
     yield from _figures_problems(config)
+    yield from _stopping_problems(config)
+
+
+def _stopping_problems(config: Config) -> Iterator[str]:
+    """A run that ends before its onset, and samples that are never drawn."""
+    share, onset = config["training"]["stop_memorised"], config["onset"]["f_mem"]
+    if 0 < share <= onset:
+        yield (
+            f"training.stop_memorised: found {share:g}; accepted is 0, or more than onset.f_mem, which is {onset:g}: "
+            f"runs would end before that onset"
+        )
+    for point in expand(config["grid"]):
+        schedule = config["training"]["budget"], config["evaluation"], point["train_size"], point["batch_size"]
+        if evaluation_steps(*schedule) and not sampled_steps(*schedule):
+            yield (
+                f"evaluation.sample_every: found {config['evaluation']['sample_every']}; accepted is less: no "
+                f"evaluation within the budget would have samples"
+            )
+            return
 
 
 def _figures_problems(config: Config) -> Iterator[str]:
@@ -266,10 +319,8 @@ def _figures_problems(config: Config) -> Iterator[str]:
             f"figures.distance: found {config['figures']['distance']!r}; accepted is one of metrics.spaces, "
             f"{', '.join(config['metrics']['spaces'])}"
         )
-    measured = {"loss", "loss_gap", "f_mem", *config["metrics"]["distances"]}
-    measured |= {"sscd_score"} & {f"{space}_score" for space in config["metrics"]["spaces"]}
     for panel in config["figures"]["panels"]:
-        if panel not in measured:
+        if panel not in _measured(config["metrics"]):
             needed = "metrics.spaces with sscd" if panel == "sscd_score" else f"metrics.distances with {panel}"
             yield f"figures.panels: found {panel}; accepted is what is measured, and this needs {needed}"
 
@@ -385,15 +436,19 @@ def _file_problems(files: list[Path]) -> Iterator[str]:
             yield str(error)
             continue
         name = study.get("study") if isinstance(study, Mapping) else None
-        for other in sorted(path.parent.glob("*.y*ml")):
-            if other.resolve() in {file.resolve() for file in files}:
-                continue
-            try:
-                other_study = read_yaml(other)
-            except UserError:
-                continue  # another study's file is not this study's problem
-            if isinstance(other_study, Mapping) and name is not None and other_study.get("study") == name:
-                yield (
-                    f"study: the name '{name}' of {path} is also the name of {other}; accepted is a name of its own, "
-                    f"as results go to results/{name}/"
-                )
+        others = [other for other in sorted(path.parent.glob("*.y*ml")) if not any(map(other.samefile, files))]
+        same = [str(other) for other in others if name is not None and _name_of(other) == name]
+        if same:
+            yield (
+                f"study: the name '{name}' of {path} is also the name of {', '.join(same)}; accepted is a name of its "
+                f"own, as results go to results/{name}/"
+            )
+
+
+def _name_of(path: Path) -> Any:
+    """The name of the study in a file, if it is one."""
+    try:
+        study = read_yaml(path)
+    except UserError:
+        return None  # another study's file is not this study's problem
+    return study.get("study") if isinstance(study, Mapping) else None

@@ -62,7 +62,7 @@ class Cost:
     loss_bytes: float
 
     def hours(self, tflops: float) -> float:
-        """Hours of one device that sustains ``tflops`` 10^12 operations a second."""
+        """Hours of one device that sustains ``tflops`` 10^12 operations per second."""
         return (self.training_flops + self.evaluation_flops) / (tflops * 1e12) / 3600
 
 

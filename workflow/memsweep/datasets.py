@@ -93,7 +93,7 @@ def _how_to_fill(source: Any, root: Path) -> str:
 
 
 def load_image_folder(settings: Settings) -> Dataset:
-    """A folder, or a zip file, with one folder of images a class; see `folders.find_images`.
+    """A folder, or a zip file, with one folder of images per class; see `folders.find_images`.
 
     Raises:
         UserError: as `folders.find_images` and `conversion.read_pictures`.

@@ -30,7 +30,7 @@ def scales(device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 def step_of(time: Tensor) -> Tensor:
-    """Times in [0, 1] as steps t = 1 ... STEPS of the chain, int64: equal intervals of time, one a step.
+    """Times in [0, 1] as steps t = 1 ... STEPS of the chain, int64: equal intervals of time, one per step.
 
     A uniform time is a uniform step; the network is given t / STEPS, the end of the interval.
     """
@@ -50,7 +50,7 @@ class DDPM:
     sampling_steps: int
 
     def loss(self, network: Denoiser, clean: Tensor, noise: Tensor, time: Tensor, label: Tensor) -> Tensor:
-        """Mean squared error a pixel of the predicted noise (L_simple of Ho et al.); see `formulation.Process.loss`."""
+        """Mean squared error per pixel of the noise (L_simple of Ho et al.); see `formulation.Process.loss`."""
         step = step_of(time)
         signal, sigma = (scale[step][:, None, None, None] for scale in scales(clean.device))
         error = network(signal * clean + sigma * noise, step / STEPS, label) - self.field(clean, noise)

@@ -76,7 +76,7 @@ def excess(steps: Array, test: Array, surrogate: Array, *, confidence: float) ->
         steps, test, surrogate, confidence: as in `departure`.
 
     Returns:
-        Columns ``step``, ``excess``, ``ci_low`` and ``ci_high``, one row an evaluation.
+        Columns ``step``, ``excess``, ``ci_low`` and ``ci_high``, one row per evaluation.
     """
     curves = surrogate / test - 1
     tail = (1 - confidence) / 2

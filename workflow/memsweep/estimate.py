@@ -14,21 +14,24 @@ from .errors import UserError
 from .grid import runs
 
 
-def print_estimate(file: Path, tflops: float) -> None:
+def print_estimate(file: Path, tflops: float | None = None) -> None:
     """Print the cost of a study, by model size and in all.
 
     Args:
         file: the study's YAML file.
-        tflops: 10^12 floating-point operations a second that the device sustains.
+        tflops: 10^12 floating-point operations per second that the device sustains; by default the
+            study's ``requests.tflops``.
 
     Raises:
         UserError: the file or the throughput is wrong.
     """
-    if tflops <= 0:
+    if tflops is not None and tflops <= 0:
         raise UserError(f"--tflops: found {tflops:g}; accepted is greater than 0")
     config = resolve(read_yaml(file), [file])
     if config["kind"] != "sweep":
         raise UserError(f"{file}: found kind {config['kind']!r}; accepted is sweep, the one whose cost is known")
+    if tflops is None:
+        tflops = float(config["requests"]["tflops"])
     facts = describe(config["dataset"])
     shape = (facts.channels, facts.height, facts.width)
     costs = study_cost(config, runs(config), shape, facts.classes)
@@ -45,7 +48,8 @@ def print_estimate(file: Path, tflops: float) -> None:
     console.print(
         "Training and evaluation are floating-point operations. Memory is that of the largest run in float32, "
         "without the device's own overhead; disk is checkpoints, samples before compression and losses. "
-        "Hours are those of one device that sustains the given rate all the time.",
+        "Hours are those of one device that sustains the given rate all the time. What measuring the samples "
+        "takes is not among them; published networks look at every sample once in each of their spaces.",
         highlight=False,
     )
 

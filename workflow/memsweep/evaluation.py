@@ -46,7 +46,7 @@ class Evaluation:
     """What one evaluation found.
 
     Attributes:
-        losses: by split, squared error a pixel of each item, (n,) float32.
+        losses: by split, squared error per pixel of each item, (n,) float32.
         samples: generated images, (n, H, W, C) uint8; none where images were not generated.
     """
 

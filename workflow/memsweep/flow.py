@@ -25,7 +25,7 @@ class RectifiedFlow:
     sampling_steps: int
 
     def loss(self, network: Denoiser, clean: Tensor, noise: Tensor, time: Tensor, label: Tensor) -> Tensor:
-        """Mean squared error a pixel of the predicted velocity; see `formulation.Process.loss`."""
+        """Mean squared error per pixel of the predicted velocity; see `formulation.Process.loss`."""
         noisy = torch.lerp(clean, noise, time[:, None, None, None])
         error = network(noisy, time, label) - self.field(clean, noise)
         return error.square().flatten(1).mean(dim=1)

@@ -1,6 +1,6 @@
-"""Which files an image folder, or a zip file of one, holds: names only, no image is opened.
+"""Which files per image folder, or a zip file of one, holds: names only, no image is opened.
 
-The layout is that of torchvision's ``ImageFolder``: one folder a class, images anywhere below it.
+The layout is that of torchvision's ``ImageFolder``: one folder per class, images anywhere below it.
 A folder of images without class folders is one class.
 """
 
@@ -86,7 +86,7 @@ def find_images(path: str, key: str) -> ImageFiles:
     if loose and by_class:
         raise UserError(
             f"{key}: found {path!r}, where {loose[0]} lies beside class folders such as {min(by_class)}; "
-            f"accepted is one folder a class, or images without any folder"
+            f"accepted is one folder per class, or images without any folder"
         )
     if loose:
         by_class = {UNLABELLED: loose}

@@ -24,7 +24,7 @@ class Process(Protocol):
     """A way from images to noise, the field that a network learns of it, and the way back."""
 
     def loss(self, network: Denoiser, clean: Tensor, noise: Tensor, time: Tensor, label: Tensor) -> Tensor:
-        """Mean squared error a pixel of the network's prediction.
+        """Mean squared error per pixel of the network's prediction.
 
         Args:
             network: the denoiser.
@@ -34,7 +34,7 @@ class Process(Protocol):
             label: classes, (B,), int64.
 
         Returns:
-            One loss an image, (B,).
+            One loss per image, (B,).
         """
         ...
 
@@ -105,7 +105,7 @@ class Formulation:
         return label.masked_fill(chance < self.label_dropout, self.null_label)
 
     def loss(self, network: Denoiser, clean: Tensor, noise: Tensor, time: Tensor, label: Tensor) -> Tensor:
-        """Squared error a pixel of each image, (B,); as `Process.loss`."""
+        """Squared error per pixel of each image, (B,); as `Process.loss`."""
         return self.process.loss(network, clean, noise, time, self._shown(label))
 
     @torch.no_grad()

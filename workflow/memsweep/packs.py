@@ -45,7 +45,7 @@ def train_pack(
         settings: ``runs`` (fields of `run.Run`), and the config's ``dataset``, ``network``,
             ``formulation``, ``training`` and ``evaluation``.
         images: the prepared image table.
-        checkpoints: folder with one checkpoint a run id.
+        checkpoints: folder with one checkpoint per run id.
         output: folder that receives ``runs``, ``losses`` and ``samples``, as Parquet, and what they come from.
         way: how the runs are trained.
         surrogates: the table of those that ``evaluation`` names; not needed where it names none.

@@ -3,7 +3,7 @@
 - **Peak fidelity**: the smallest sliced Wasserstein distance to the held-out images at any
   evaluation up to the onset τ_mem (Marion & Wu 2026, arXiv 2605.06077). The smaller, the better.
 - **Memorisation rate**: the slope of the share of copies after τ_mem (ibid.), against the axis
-  on which that paper draws it, log10(step): copies a sample, a decade of steps. A slope
+  on which that paper draws it, log10(step): copies per sample and decade of steps. A slope
   against log step is the same against the normalised step, which only shifts that axis, so
   runs of different N, B and η are compared as they stand. A slope a step would not be: it
   falls as 1/τ_mem when the same curve is merely later, and says again what the onset says.
@@ -39,7 +39,7 @@ class Peak:
     """A peak fidelity or a memorisation rate; NaN where the run does not tell.
 
     Attributes:
-        value: distance in the unit of its space, or share of copies a decade of steps.
+        value: distance in the unit of its space, or share of copies per decade of steps.
         ci_low, ci_high: ends of its confidence interval.
         step: the evaluation of the smallest distance; none for a rate, which is of several.
     """

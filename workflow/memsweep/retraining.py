@@ -70,7 +70,7 @@ def retraining(
         runs: its runs.
         records: of the packs that are about to be trained.
         code_version: fingerprint of the training code.
-        checkpoints: folder with one checkpoint a run id.
+        checkpoints: folder with one checkpoint per run id.
     """
     current = {_point(vars(run)): run for run in runs}
     parameters = _flat(trajectory_parameters(config))

@@ -16,7 +16,7 @@ class Run:
             is not one of them, so a longer run continues a shorter one.
         train_size: training images N.
         base_channels: channels of the first level, the model size axis.
-        batch_size: images a step B.
+        batch_size: images per step B.
         learning_rate: step size of Adam.
         seed: seed of the initialisation and of the training noise.
         max_steps: the step at which the run ends, that of its last evaluation.

@@ -26,7 +26,7 @@ def evaluation_steps(
         budget: one entry, ``{"epochs": ...}`` or ``{"steps": ...}``.
         evaluation: ``first`` (in the budget's unit) and ``per_decade``.
         train_size: training images N.
-        batch_size: images a step B.
+        batch_size: images per step B.
 
     Returns:
         Increasing steps, each at least 1; empty when ``first`` exceeds the budget.

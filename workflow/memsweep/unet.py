@@ -161,7 +161,7 @@ class UNet(nn.Module):
         classes: number of labels.
         base_channels: channels of the first level, the paper's model size axis.
         channel_multipliers: channels of each level, in units of ``base_channels``.
-        blocks: residual blocks a level on the way down (one more on the way up).
+        blocks: residual blocks per level on the way down (one more on the way up).
         attention_levels: indices of the levels with attention; the middle has attention
             when the last level has.
         head_channels: channels of one attention head.

@@ -25,8 +25,9 @@ RESULTS = f"results/{STUDY.name}"
 SHOWN = f"results/{STUDY.place}"
 
 
-def figure_files(name, caption, **labels):
-    """The files of a figure: the PDF to publish, the PNG for the report."""
+def figure_files(name, caption="", **labels):
+    """The files of a figure: the PDF to publish, the PNG for the report, with the caption of that name."""
+    caption = caption or name
     path = f"{SHOWN}/figures/{name}"
     png = report(f"{path}.png", category="Figures", caption=f"../report/{caption}.rst", labels=labels)
     return [f"{path}.pdf", png]

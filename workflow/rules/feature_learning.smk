@@ -11,7 +11,7 @@ NOISY = lineage(PREPARED, fingerprint("feature_learning.noisy_digits"))
 PLANTED = lineage(PREPARED, fingerprint("feature_learning.bridge"))
 
 # What the tables of a study rest on: every job, and what is made of it
-FEATURES = lineage(
+LEARNT = lineage(
     TWO_PATCH,
     NOISY,
     PLANTED,
@@ -33,7 +33,7 @@ rule two_patch_dynamics:
         settings=lambda wildcards: STUDY.dynamics(wildcards.job),
         code=f"two-patch code {TWO_PATCH}",
     shell:
-        "python -m memsweep two-patch-dynamics --output {output} <<< {params.settings:q} 2> {log}"
+        "python -m memsweep two_patch_dynamics --output {output} <<< {params.settings:q} 2> {log}"
 
 
 rule two_patch_phase:
@@ -45,7 +45,7 @@ rule two_patch_phase:
         settings=lambda wildcards: STUDY.phase(wildcards.job),
         code=f"two-patch code {TWO_PATCH}",
     shell:
-        "python -m memsweep two-patch-phase --output {output} <<< {params.settings:q} 2> {log}"
+        "python -m memsweep two_patch_phase --output {output} <<< {params.settings:q} 2> {log}"
 
 
 rule noisy_digits:
@@ -62,7 +62,7 @@ rule noisy_digits:
         upstream=f"data {PREPARED}",
         folder=subpath(output.probes, parent=True),
     shell:
-        "python -m memsweep noisy-digits --images {input.images} --output {params.folder}"
+        "python -m memsweep noisy_digits --images {input.images} --output {params.folder}"
         " <<< {params.settings:q} 2> {log}"
 
 
@@ -78,7 +78,7 @@ rule planted_features:
         code=f"planted features code {fingerprint('feature_learning.bridge')}",
         upstream=f"data {PREPARED}",
     shell:
-        "python -m memsweep planted-features --images {input.images} --output {output}"
+        "python -m memsweep planted_features --images {input.images} --output {output}"
         " <<< {params.settings:q} 2> {log}"
 
 
@@ -102,11 +102,11 @@ rule feature_analysis:
     params:
         settings=STUDY.analysis(),
         code=f"analysis code {fingerprint('feature_learning.analysis')}",
-        upstream=f"jobs {FEATURES}",
+        upstream=f"jobs {LEARNT}",
         study=subpath(output.growth, ancestor=2),
         folder=subpath(output.growth, parent=True),
     shell:
-        "python -m memsweep feature-analysis --study {params.study} --output {params.folder}"
+        "python -m memsweep feature_analysis --study {params.study} --output {params.folder}"
         " <<< {params.settings:q} 2> {log}"
 
 
@@ -114,7 +114,18 @@ rule tables:
     input:
         rules.feature_analysis.output,
     params:
-        upstream=f"tables {FEATURES}",
+        upstream=f"tables {LEARNT}",
+
+
+# Each figure is a rule of its own, drawn where Snakemake itself runs, as each takes seconds.
+
+
+localrules:
+    feature_alignment,
+    feature_phase_diagram,
+    noisy_digit_maps,
+    feature_probes,
+    figures,
 
 
 rule feature_alignment:
@@ -122,12 +133,12 @@ rule feature_alignment:
         alignments=rules.feature_analysis.output.alignments,
         growth=rules.feature_analysis.output.growth,
     output:
-        figure_files("feature_alignment", "feature_alignment", figure="alignments", axis="iteration"),
+        figure_files("feature_alignment", figure="alignments", axis="iteration"),
     log:
         f"{RESULTS}/logs/figures/feature_alignment.log",
     params:
         settings=STUDY.figure("feature_alignment", **STUDY.shown()),
-        upstream=f"tables {FEATURES}",
+        upstream=f"tables {LEARNT}",
         code=figure_code("feature_alignment"),
     shell:
         "python -m memsweep figure --source alignments={input.alignments} growth={input.growth}"
@@ -139,12 +150,12 @@ rule feature_phase_diagram:
         phase=rules.feature_analysis.output.phase,
         fits=rules.feature_analysis.output.phase_fits,
     output:
-        figure_files("feature_phase_diagram", "feature_phase_diagram", figure="phase diagram", axis="n, SNR"),
+        figure_files("feature_phase_diagram", figure="phase diagram", axis="n, SNR"),
     log:
         f"{RESULTS}/logs/figures/feature_phase_diagram.log",
     params:
         settings=STUDY.figure("feature_phase_diagram", **STUDY.shown()),
-        upstream=f"tables {FEATURES}",
+        upstream=f"tables {LEARNT}",
         code=figure_code("feature_phase_diagram"),
     shell:
         "python -m memsweep figure --source phase={input.phase} phase_fits={input.fits}"
@@ -155,12 +166,12 @@ rule noisy_digit_maps:
     input:
         expand(rules.noisy_digits.output.maps, job=STUDY.jobs["noisy_digits"]),
     output:
-        figure_files("noisy_digit_maps", "noisy_digit_maps", figure="noisy digits", axis="SNR"),
+        figure_files("noisy_digit_maps", figure="noisy digits", axis="SNR"),
     log:
         f"{RESULTS}/logs/figures/noisy_digit_maps.log",
     params:
         settings=STUDY.figure("noisy_digit_maps", jobs=STUDY.noisy_maps()),
-        upstream=f"maps {FEATURES}",
+        upstream=f"maps {LEARNT}",
         code=figure_code("noisy_digit_maps"),
         folder=f"{RESULTS}/noisy_digits",
     shell:
@@ -174,12 +185,12 @@ rule feature_probes:
         probes=rules.feature_analysis.output.planted_probes,
         balance=rules.feature_analysis.output.feature_balance,
     output:
-        figure_files("feature_probes", "feature_probes", figure="probes", axis="all"),
+        figure_files("feature_probes", figure="probes", axis="all"),
     log:
         f"{RESULTS}/logs/figures/feature_probes.log",
     params:
         settings=STUDY.figure("feature_probes", dataset=STUDY.config["dataset"]["name"]),
-        upstream=f"tables {FEATURES}",
+        upstream=f"tables {LEARNT}",
         code=figure_code("feature_probes"),
     shell:
         "python -m memsweep figure --source noisy_probes={input.noisy} planted_probes={input.probes}"

@@ -1,5 +1,17 @@
 # Each figure is a rule of its own: `snakemake results/<study>/figures/<name>.pdf` brings just
-# that one up to date.
+# that one up to date. On a cluster they are drawn where Snakemake itself runs, as each takes seconds.
+
+
+localrules:
+    dynamics,
+    memorisation_time,
+    scaling_exponents,
+    simplicity_bias,
+    two_clocks,
+    peaks,
+    novelty_fidelity,
+    sample_sheet,
+    figures,
 
 
 rule dynamics:
@@ -35,7 +47,7 @@ rule memorisation_time:
         onsets=rules.analyse.output.onsets,
         scaling=rules.analyse.output.scaling,
     output:
-        figure_files("memorisation_time", "memorisation_time", figure="memorisation time", axis="train_size"),
+        figure_files("memorisation_time", figure="memorisation time", axis="train_size"),
     log:
         f"{SHOWN}/logs/figures/memorisation_time.log",
     params:
@@ -51,7 +63,7 @@ rule scaling_exponents:
     input:
         scaling=rules.analyse.output.scaling,
     output:
-        figure_files("scaling_exponents", "scaling_exponents", figure="scaling exponents", axis="all"),
+        figure_files("scaling_exponents", figure="scaling exponents", axis="all"),
     log:
         f"{SHOWN}/logs/figures/scaling_exponents.log",
     params:
@@ -71,7 +83,7 @@ rule simplicity_bias:
         onsets=rules.analyse.output.onsets,
         baselines=rules.baselines.output[0],
     output:
-        figure_files("simplicity_bias", "simplicity_bias", figure="simplicity bias", axis="train_size"),
+        figure_files("simplicity_bias", figure="simplicity bias", axis="train_size"),
     log:
         f"{SHOWN}/logs/figures/simplicity_bias.log",
     params:
@@ -90,7 +102,7 @@ rule two_clocks:
         onsets=rules.analyse.output.onsets,
         scaling=rules.analyse.output.scaling,
     output:
-        figure_files("two_clocks", "two_clocks", figure="two clocks", axis="all"),
+        figure_files("two_clocks", figure="two clocks", axis="all"),
     log:
         f"{SHOWN}/logs/figures/two_clocks.log",
     params:
@@ -124,7 +136,7 @@ rule novelty_fidelity:
         runs=rules.collect.output.runs,
         metrics=rules.collect.output.metrics,
     output:
-        figure_files("novelty_fidelity", "novelty_fidelity", figure="novelty and fidelity", axis="all"),
+        figure_files("novelty_fidelity", figure="novelty and fidelity", axis="all"),
     log:
         f"{SHOWN}/logs/figures/novelty_fidelity.log",
     params:
@@ -143,7 +155,7 @@ rule sample_sheet:
         samples=expand(f"{TRAIN}/samples.parquet", job=STUDY.sheet_run()[0]),
         neighbours=expand(f"{MEASURE}/neighbours.parquet", job=STUDY.sheet_run()[0]),
     output:
-        figure_files("sample_sheet", "sample_sheet", figure="sample sheet", axis="none"),
+        figure_files("sample_sheet", figure="sample sheet", axis="none"),
     log:
         f"{SHOWN}/logs/figures/sample_sheet.log",
     params:

@@ -1,5 +1,5 @@
 # The mixed cumulant model: theory, single units and networks that learn, and what they show.
-# One job an experiment and dimension, so that a new dimension computes nothing else.
+# One job per experiment and dimension, so that a new dimension computes nothing else.
 
 
 wildcard_constraints:
@@ -124,14 +124,22 @@ rule tables:
 
 
 # Each figure is a rule of its own: `snakemake results/<study>/figures/<name>.pdf` brings just
-# that one up to date.
+# that one up to date. On a cluster they are drawn where Snakemake itself runs, as each takes seconds.
+
+
+localrules:
+    mixed_cumulant_overlaps,
+    mixed_cumulant_scaling,
+    mixed_cumulant_loss,
+    mixed_cumulant_network,
+    figures,
 
 
 rule mixed_cumulant_overlaps:
     input:
         overlaps=rules.unit_recovery.output.overlaps,
     output:
-        figure_files("mixed_cumulant_overlaps", "mixed_cumulant_overlaps", figure="overlaps"),
+        figure_files("mixed_cumulant_overlaps", figure="overlaps"),
     log:
         f"{RESULTS}/logs/figures/mixed_cumulant_overlaps.log",
     params:
@@ -149,7 +157,7 @@ rule mixed_cumulant_scaling:
         times=rules.unit_recovery.output.times,
         exponents=rules.unit_recovery.output.exponents,
     output:
-        figure_files("mixed_cumulant_scaling", "mixed_cumulant_scaling", figure="sample complexity"),
+        figure_files("mixed_cumulant_scaling", figure="sample complexity"),
     log:
         f"{RESULTS}/logs/figures/mixed_cumulant_scaling.log",
     params:
@@ -166,7 +174,7 @@ rule mixed_cumulant_loss:
         terms=rules.unit_theory.output.terms,
         orders=rules.unit_theory.output.orders,
     output:
-        figure_files("mixed_cumulant_loss", "mixed_cumulant_loss", figure="population loss"),
+        figure_files("mixed_cumulant_loss", figure="population loss"),
     log:
         f"{RESULTS}/logs/figures/mixed_cumulant_loss.log",
     params:
@@ -185,7 +193,7 @@ rule mixed_cumulant_network:
         exponents=rules.network_departure.output.exponents,
         times=rules.unit_recovery.output.times,
     output:
-        figure_files("mixed_cumulant_network", "mixed_cumulant_network", figure="network"),
+        figure_files("mixed_cumulant_network", figure="network"),
     log:
         f"{RESULTS}/logs/figures/mixed_cumulant_network.log",
     params:

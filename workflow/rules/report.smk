@@ -1,10 +1,15 @@
-# `snakemake --report report.html`: every figure and table on one page, with captions.
+# `snakemake --report report.html`: every figure and table on one page, with captions. Each kind of study has the rule
+# `tables`, whose inputs are its tables and whose parameter `upstream` says what they rest on, and the rule `figures`.
 
 
 report: f"../report/{'workflow' if STUDY.kind == 'sweep' else STUDY.kind}.rst"
 
 
 TABLES = [Path(str(table)).stem for table in rules.tables.input]
+
+
+localrules:
+    table_pages,
 
 
 rule table_pages:

@@ -99,7 +99,7 @@ FEATURE_LEARNING: dict[str, pa.Schema] = {
                 "largest exponent within a factor 4 of n SNR^2; crossing: n SNR^2 at which the ratio crosses 1; "
                 "prefactor: geometric mean of ratio / (n SNR^2)",
             ),
-            column("value", pa.float64(), "value over all cells; NaN where they do not say"),
+            column("value", pa.float64(), "value over all cells; null where they do not say"),
             *interval("value"),
             column("predicted", pa.float64(), "prediction for diffusion; null where there is none"),
             column("cells", pa.int64(), "cells of n and SNR behind the fit"),
@@ -160,7 +160,7 @@ FEATURE_LEARNING: dict[str, pa.Schema] = {
                 "balance: accuracy above chance on the hard feature over that on the easy one; easy_gain, hard_gain, "
                 "class_gain: accuracy less that of the classifier's features on the same images",
             ),
-            column("value", pa.float64(), "over all seeds and images; NaN where the easy feature is not found at all"),
+            column("value", pa.float64(), "over all seeds and images; null where the easy feature is not found at all"),
             *interval("value"),
         ]
     ),

@@ -33,7 +33,7 @@ SWEEP: dict[str, pa.Schema] = {
             RUN,
             column("train_size", pa.int64(), "training images N", "images"),
             column("base_channels", pa.int64(), "channels of the U-Net's first level", "channels"),
-            column("batch_size", pa.int64(), "images a step B", "images"),
+            column("batch_size", pa.int64(), "images per step B", "images"),
             column("learning_rate", pa.float64(), "step size of Adam"),
             column("seed", pa.int64(), "seed of the initialisation and of the training noise"),
             column("dataset", pa.string(), "name of the dataset"),
@@ -56,7 +56,7 @@ SWEEP: dict[str, pa.Schema] = {
             column("item", pa.int64(), "which noisy image; the same image, time and noise at every step"),
             column("index", pa.int64(), "position of the clean image in its split"),
             column("time", pa.float32(), "noise level: 0 is the clean image, 1 is pure noise"),
-            column("loss", pa.float32(), "squared error a pixel of the averaged network"),
+            column("loss", pa.float32(), "squared error per pixel of the averaged network"),
         ]
     ),
     "samples": pa.schema(
@@ -100,7 +100,7 @@ SWEEP: dict[str, pa.Schema] = {
         ]
     ),
     "trajectories": pa.schema(
-        [RUN, STEP, SPLIT, column("loss", pa.float64(), "mean squared error a pixel"), *interval("loss")]
+        [RUN, STEP, SPLIT, column("loss", pa.float64(), "mean squared error per pixel"), *interval("loss")]
     ),
     "noise_levels": pa.schema(
         [
@@ -108,7 +108,7 @@ SWEEP: dict[str, pa.Schema] = {
             STEP,
             SPLIT,
             column("noise_level", pa.float64(), "middle of the bin of times; 0 is clean, 1 is pure noise"),
-            column("loss", pa.float64(), "mean squared error a pixel within the bin"),
+            column("loss", pa.float64(), "mean squared error per pixel within the bin"),
             *interval("loss"),
         ]
     ),
@@ -125,7 +125,7 @@ SWEEP: dict[str, pa.Schema] = {
             ),
             SPLIT,
             column("noise_level", pa.float64(), "middle of the bin of times; null where over all times"),
-            column("loss", pa.float64(), "mean squared error a pixel, on the noisy images that runs are evaluated on"),
+            column("loss", pa.float64(), "mean squared error per pixel, on the noisy images of the evaluations"),
             *interval("loss"),
         ]
     ),
@@ -189,7 +189,7 @@ SWEEP: dict[str, pa.Schema] = {
             column("metric", pa.string(), "the distance or share, as in the table metrics"),
             column("space", pa.string(), "feature space of the metric"),
             column("step", pa.int64(), "where the smallest distance lies; null for a rate", "steps"),
-            column("value", pa.float64(), "the distance, or share of copies a factor of ten in steps; NaN if unknown"),
+            column("value", pa.float64(), "the distance, or share of copies per factor of ten in steps, if known"),
             *interval("value"),
             column("censored", pa.bool_(), "the run ended before the onset: no rate, and the best of the whole run"),
         ]

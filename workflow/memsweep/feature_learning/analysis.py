@@ -22,7 +22,7 @@ def analyse_features(settings: Mapping[str, Any], results: Path, output: Path) -
     Args:
         settings: ``jobs``, by stage; ``two_patch``, the model, with ``learning_rates`` and
             ``growth_factor``; ``bootstrap`` and ``confidence``.
-        results: folder of the study, with one folder a stage.
+        results: folder of the study, with one folder per stage.
         output: folder that receives ``alignments``, ``growth``, ``stationary``, ``phase``,
             ``phase_fits``, ``noisy_probes``, ``planted_probes`` and ``feature_balance``.
 

@@ -76,7 +76,7 @@ def train_planted(settings: Mapping[str, Any], images: Path, output: Path) -> No
         train = plant(_first(data.train, settings["train_size"]), data.classes, settings["agreement"], seed, "train")
         for objective in OBJECTIVES:
             begun = time.monotonic()
-            trunk, noise_level = _trained(objective, train, data, seed, settings)
+            trunk, noise_level = _trained(objective, train, seed, settings)
             features = features_of(trunk, held_out, noise_level, _formulation(settings))
             rows += _outcomes(features, held_out, {"objective": objective, "seed": seed})
             print(f"{objective}, seed {seed}: {time.monotonic() - begun:.1f} s", file=sys.stderr)
@@ -89,9 +89,7 @@ def _first(split: Split, count: int) -> Split:
     return Split(split.images[:count], split.labels[:count])
 
 
-def _trained(
-    objective: str, train: Planted, data: ImageSet, seed: int, settings: Mapping[str, Any]
-) -> tuple[Trunk, float]:
+def _trained(objective: str, train: Planted, seed: int, settings: Mapping[str, Any]) -> tuple[Trunk, float]:
     """The trunk of one objective, and the noise level that its images have."""
     # One label: the denoiser never learns of classes
     framed = ImageSet(Split(train.images, np.zeros_like(train.label)), Split(train.images, train.label), "", 1)
@@ -129,18 +127,20 @@ def train_denoiser(data: ImageSet, run: Run, settings: Mapping[str, Any], formul
 def train_classifier(trunk: Trunk, train: Planted, run: Run) -> nn.Linear:
     """Train trunk and a linear layer on the hard feature, with the denoiser's batches and optimiser."""
     images, targets = to_network(train.images), torch.from_numpy(train.hard)
-    with torch.random.fork_rng(devices=[]):
+    order = BatchOrder(run.seed, run.train_size, run.batch_size)
+    with torch.random.fork_rng(devices=[]):  # of the linear layer, and of dropout where there is any
         torch.manual_seed(generator(run.seed, "linear layer").initial_seed())
         width = trunk(images[:1], torch.zeros(1)).shape[1]
         head = nn.Linear(width, 2)
-    order = BatchOrder(run.seed, run.train_size, run.batch_size)
-    optimiser = torch.optim.Adam([*trunk.parameters(), *head.parameters()], lr=run.learning_rate, fused=True)
-    for step in range(run.max_steps):
-        index = order(step)
-        loss = F.cross_entropy(head(trunk(images[index], torch.zeros(len(index)))), targets[index])
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
+        optimiser = torch.optim.Adam([*trunk.parameters(), *head.parameters()], lr=run.learning_rate, fused=True)
+        trunk.train()
+        for step in range(run.max_steps):
+            index = order(step)
+            loss = F.cross_entropy(head(trunk(images[index], torch.zeros(len(index)))), targets[index])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+    trunk.eval()
     return head
 
 

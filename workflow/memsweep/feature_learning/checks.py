@@ -14,7 +14,7 @@ FRAME = 2
 
 
 def feature_learning_problems(config: Mapping[str, Any]) -> Iterator[str]:
-    """One sentence a problem of a resolved config."""
+    """One sentence per problem of a resolved config."""
     dataset = config["dataset"]
     try:
         facts = describe(dataset)

@@ -51,7 +51,7 @@ def expected_loss(weights: Tensor, problem: Problem, time: float) -> Tensor:
         time: diffusion time t.
 
     Returns:
-        One loss a problem, (problems,): L - d, with d the dimension of a patch.
+        One loss per problem, (problems,): L - d, with d the dimension of a patch.
     """
     alpha, beta = noise_levels(time)
     neurons, shares = weights.shape[-2], problem.shares

@@ -11,7 +11,7 @@ from torch import Tensor
 from .two_patch import Problem
 
 Objective = Callable[[Tensor, Problem], Tensor]
-"""A loss: weights (problems, rows, coordinates) and the problems to one number a problem."""
+"""A loss: weights (problems, rows, coordinates) and the problems to one number per problem."""
 
 Recorder = Callable[[int, Tensor, Tensor, Tensor], None]
 """What is told of an iteration: its number, the weights, the losses and the steps."""

@@ -31,6 +31,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..errors import UserError
 from ..images import Split, read_images
 from ..novelty import share
 from ..randomness import BatchOrder, generator
@@ -92,7 +93,16 @@ def digits(split: Split, classes: tuple[int, int], images: int, scale: float, se
         images: of each class, at most; fewer where there are fewer.
         scale: factor on pixels in [0, 1], as `scale_for` gives it.
         seed, purpose: of the noise patches.
+
+    Raises:
+        UserError: the split has no image of one of the classes.
     """
+    for label in classes:
+        if label not in split.labels:
+            raise UserError(
+                f"noisy_digits.classes: found {list(classes)}, and none of the {len(split)} images to {purpose} on is "
+                f"of class {label}; accepted are classes of them"
+            )
     chosen = np.sort(np.concatenate([np.flatnonzero(split.labels == label)[:images] for label in classes]))
     pixels = torch.from_numpy(split.images[chosen]).double().mean(dim=-1) / 255
     noise = torch.randn(

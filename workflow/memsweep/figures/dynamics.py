@@ -107,7 +107,7 @@ def _loss(ax: Axes, curves: _Curves) -> tuple[str, str]:
     curves.draw(ax, curves.split("test"), _TEST)
     _mark_diverged(ax, curves)
     _logarithmic(ax)
-    return "loss", "squared error a pixel"
+    return "loss", "squared error per pixel"
 
 
 def _loss_gap(ax: Axes, curves: _Curves) -> tuple[str, str]:

@@ -63,7 +63,7 @@ def _heading(cells: pd.DataFrame, model: Mapping[str, Any]) -> str:
     return (
         f"$d$ = {model['dimension']},  $m$ = {model['neurons']},  "
         rf"$\sigma$ = {model['noise']:g},  $\sigma_0$ = {style.number_label(model['initialisation'])},  "
-        f"up to {cells['seeds'].max()} seeds a cell"
+        f"up to {cells['seeds'].max()} seeds per cell"
     )
 
 
@@ -112,7 +112,7 @@ def _against(ax: Axes, cells: pd.DataFrame, fits: pd.DataFrame, cases: list[Any]
         ax.plot(rows["n_snr2"][whole], rows["ratio"][whole], marker, color=colour, markersize=3)
         ax.plot(rows["n_snr2"][~whole], rows["ratio"][~whole], marker, color=colour, markersize=3, markerfacecolor="w")
         if rows["balanced"].notna().any():
-            # One value a cell, not one curve: n and SNR also count apart
+            # One value per cell, not one curve: n and SNR also count apart
             ax.plot(rows["n_snr2"], rows["balanced"], "_", color=colour, markersize=6, markeredgewidth=0.9)
         label = f"{objective_label(objective, time)}: {_laws(_of(fits, objective, time))}"
         handles.append(Line2D([], [], color=colour, marker=marker, linestyle="", markersize=4, label=label))

@@ -23,7 +23,7 @@ _DASHED: Any = (0, (3.5, 1.8))
 
 
 def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
-    """Draw loss over linear loss, the excess and the departures, a row a network.
+    """Draw loss over linear loss, the excess and the departures, a row per network.
 
     Args:
         sources: the tables of `SOURCES`.

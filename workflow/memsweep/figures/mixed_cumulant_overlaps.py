@@ -21,7 +21,7 @@ _POWERS = (1, 3)
 
 
 def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
-    """Draw the median overlap with its bands, a row an experiment, a column a power of d.
+    """Draw the median overlap with its bands, a row per experiment, a column a power of d.
 
     Args:
         sources: the tables of `SOURCES`.

@@ -69,7 +69,7 @@ def _paths(metrics: pd.DataFrame, space: str) -> pd.DataFrame:
 
 
 def _trajectories(ax: Axes, rows: pd.DataFrame, axis: str, colours: Mapping[float, style.Colour]) -> None:
-    """A line a run, markers growing with the logarithm of the step, the end of the run ringed."""
+    """A line per run, markers growing with the logarithm of the step, the end of the run ringed."""
     if rows.empty:
         style.note(ax, "no values")
         return

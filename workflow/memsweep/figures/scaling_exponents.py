@@ -76,7 +76,7 @@ def _group(
     limits: tuple[float, float],
     settings: Mapping[str, Any],
 ) -> None:
-    """One axis of the grid: a row a definition, and where the normalised step would put it."""
+    """One axis of the grid: a row per definition, and where the normalised step would put it."""
     palette = sns.color_palette("colorblind", len(_MARKERS))
     fits = {fit["definition"]: fit for fit in rows.to_dict("records")}
     ax.axvline(0, color="0.8", linewidth=0.6, zorder=0)

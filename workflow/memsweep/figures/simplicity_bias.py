@@ -73,7 +73,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             if not top.lines:
                 style.note(top, "no values")
         _scales(panels, losses["time"])
-        panels[0, 0].set_ylabel("loss (squared error a pixel)")
+        panels[0, 0].set_ylabel("loss (squared error per pixel)")
         panels[1, 0].set_ylabel(f"excess: surrogate / test loss {style.MINUS} 1")
         _legend(figure, settings["surrogates"], colours)
     return figure

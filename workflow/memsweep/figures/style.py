@@ -156,7 +156,7 @@ def held_fixed(runs: pd.DataFrame, axis: str | None) -> str:
         "learning_rate": rf"$\eta$ = {number_label(run['learning_rate'])}",
     }
     seeds = sorted(runs["seed"].unique())
-    named = f"seed {seeds[0]}" if len(seeds) == 1 else f"up to {len(seeds)} seeds a value"
+    named = f"seed {seeds[0]}" if len(seeds) == 1 else f"up to {len(seeds)} seeds per value"
     return ",  ".join([*(text for name, text in values.items() if name != axis), named])
 
 

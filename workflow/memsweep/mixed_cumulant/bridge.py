@@ -31,7 +31,7 @@ def network_departure(settings: Mapping[str, Any], learnt: Path, output: Path) -
     Args:
         settings: ``networks``, each with ``name``, ``model``, ``noise_level``, ``batch_size`` and ``jobs``,
             dimension to job path; ``threshold``, ``bootstrap`` and ``confidence``.
-        learnt: folder of what `learn_network` wrote, one folder a job path.
+        learnt: folder of what `learn_network` wrote, one folder per job path.
         output: folder that receives the tables.
     """
     curves, found, fits = [], [], []

@@ -98,7 +98,7 @@ class Learner:
             model: where the patterns come from.
             unit: what learns.
             dimensions: values of d, each at least `FEWEST_DIMENSIONS`.
-            replicas: replicas a dimension.
+            replicas: replicas per dimension.
             seed: of everything that is drawn.
             device: where to compute; random numbers are always drawn on the CPU.
         """

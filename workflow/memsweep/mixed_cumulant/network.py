@@ -83,7 +83,7 @@ class Networks:
         return noisy + torch.baddbmm(second_bias, hidden, second)
 
     def losses(self, clean: Tensor, noise: Tensor) -> Tensor:
-        """Squared error a coordinate of each pattern, shape (replicas, patterns)."""
+        """Squared error per coordinate of each pattern, shape (replicas, patterns)."""
         denoised = self(self.signal * clean + self.noise_level * noise)
         return (denoised - clean).square().mean(-1)
 
@@ -121,7 +121,7 @@ class Networks:
 
 
 def linear_loss(model: MixedCumulantModel, dimension: int, noise_level: float) -> float:
-    """Loss of the best linear denoiser: tr(Σ - r² Σ (r² Σ + s² I)⁻¹ Σ) / d, squared error a coordinate.
+    """Loss of the best linear denoiser: tr(Σ - r² Σ (r² Σ + s² I)⁻¹ Σ) / d, squared error per coordinate.
 
     Every eigenvalue ρ of Σ adds s² ρ / (r² ρ + s²); all but two of them are 1.
     """

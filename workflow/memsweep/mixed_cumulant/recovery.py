@@ -195,7 +195,7 @@ def unit_recovery(settings: Mapping[str, Any], learnt: Path, output: Path) -> No
     Args:
         settings: ``experiments``, each with ``name``, ``model``, ``unit`` and ``jobs``, dimension to job
             path; ``bootstrap`` and ``confidence``.
-        learnt: folder of what `learn_unit` wrote, one folder a job path.
+        learnt: folder of what `learn_unit` wrote, one folder per job path.
         output: folder that receives the tables.
     """
     overlaps, recoveries = [], []
