@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,9 @@ from . import style
 
 SOURCES = ("runs", "trajectories", "metrics")
 
-_Dashes = tuple[float, Sequence[float]]
 
-_TRAIN: _Dashes = (0, ())
-_TEST: _Dashes = (0, (3.5, 1.8))
-_CONTROL: _Dashes = (0, (1, 1.5))
-_THRESHOLD: _Dashes = (0, (6, 1.5, 1, 1.5))
+_TRAIN: style.Dashes = (0, ())
+_TEST: style.Dashes = (0, (3.5, 1.8))
 
 _CROSS: dict[str, Any] = {"marker": "X", "markersize": 7, "markeredgecolor": "w", "markeredgewidth": 0.7}
 
@@ -48,7 +45,7 @@ class _Curves:
     def split(self, name: str) -> pd.DataFrame:
         return self.losses[self.losses["split"] == name]
 
-    def draw(self, ax: Axes, rows: pd.DataFrame, dashes: _Dashes, width: float = 1.2, band: bool = True) -> None:
+    def draw(self, ax: Axes, rows: pd.DataFrame, dashes: style.Dashes, width: float = 1.2, band: bool = True) -> None:
         """The mean over seeds as a line, its band behind it, for each value of the axis."""
         for value, curve in style.over_seeds(rows, self.axis).groupby(self.axis):
             colour = self.colours[float(str(value))]
@@ -90,7 +87,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         axes = axes[: len(panels)]
         for ax, name, letter in zip(axes, panels, string.ascii_lowercase, strict=False):
             title, label = PANELS[name](ax, curves)
-            ax.set_title(rf"$\bf{{{letter}}}$  {title}")
+            style.lettered(ax, letter, title)
             ax.set_ylabel(label)
             if not ax.lines:
                 style.note(ax, "no values")
@@ -144,7 +141,7 @@ def _published_scores(curves: _Curves) -> list[tuple[float, float]]:
 
 
 def _shares(ax: Axes, curves: _Curves, metric: str, space: str) -> None:
-    curves.draw(ax, curves.metric(metric, "control", space), _CONTROL, width=0.9, band=False)
+    curves.draw(ax, curves.metric(metric, "control", space), style.DOTS, width=0.9, band=False)
     curves.draw(ax, curves.metric(metric, "train", space), _TRAIN)
     _linear(ax)
 
@@ -206,7 +203,7 @@ def _mark_diverged(ax: Axes, curves: _Curves) -> None:
 
 
 def _threshold(ax: Axes, level: float) -> None:
-    ax.axhline(level, color="0.45", linestyle=_THRESHOLD, linewidth=0.8, zorder=1)
+    ax.axhline(level, color="0.45", linestyle=style.DASH_DOTS, linewidth=0.8, zorder=1)
 
 
 def _logarithmic(ax: Axes) -> None:
@@ -226,9 +223,9 @@ def _legends(figure: Figure, curves: _Curves) -> None:
     styles = [("train", _TRAIN), ("test", _TEST)]
     shares = {"f_mem": "pixels", "sscd_score": "sscd"}
     if any(len(curves.metric(name, "control", space)) for name, space in shares.items() if name in panels):
-        styles.append(("control", _CONTROL))
+        styles.append(("control", style.DOTS))
     if {"f_mem", "loss_gap"} & set(panels):
-        styles.append(("onset threshold", _THRESHOLD))
+        styles.append(("onset threshold", style.DASH_DOTS))
     lines = [Line2D([], [], color=style.INK, linestyle=dashes, label=name) for name, dashes in styles]
     if "sscd_score" in panels and _published_scores(curves):
         lines.append(Line2D([], [], label=published.LABEL, **style.PUBLISHED))

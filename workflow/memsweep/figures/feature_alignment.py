@@ -43,7 +43,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
                     _curves(ax, chosen, feature)
                 letter = "abcdefghijklmnopqrstuvwxyz"[row * len(cases) + column]
                 title = f"{objective_label(objective, time)},  $n$·SNR² = {strength:.3g}"
-                ax.set_title(rf"$\bf{{{letter}}}$  {title}", pad=15)
+                style.lettered(ax, letter, title, pad=15)
                 _growth(ax, _case(rates, objective, time, strength))
         for ax in panels[-1]:
             ax.set_xlabel("iteration + 1")

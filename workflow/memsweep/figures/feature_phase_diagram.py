@@ -48,13 +48,13 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         norm = LogNorm(1 / _DECADES, _DECADES)
         for ax, letter, (objective, time) in zip(panels, "abcdefgh", cases, strict=False):
             _map(ax, _of(cells, objective, time), norm)
-            ax.set_title(rf"$\bf{{{letter}}}$  {objective_label(objective, time)}")
+            style.lettered(ax, letter, objective_label(objective, time))
             ax.set_xlabel("training samples $n$")
         panels[0].set_ylabel(r"SNR = $\|\mu\| / \sigma\sqrt{d}$")
         bar = above.colorbar(ScalarMappable(norm, _MAP), ax=panels.tolist(), extend="both", pad=0.01)
         bar.set_label("signal / noise")
         ax = below.subplots()
-        ax.set_title(rf"$\bf{{{'abcdefgh'[len(cases)]}}}$  the same cells against $n$·SNR²")
+        style.lettered(ax, "abcdefgh"[len(cases)], "the same cells against $n$·SNR²")
         _against(ax, cells, fits, cases)
     return figure
 
@@ -80,7 +80,7 @@ def _map(ax: Axes, cells: pd.DataFrame, norm: LogNorm) -> None:
     ax.plot(unfinished["train_size"], unfinished["snr"], "x", color=style.INK, markersize=3, markeredgewidth=0.6)
     (left, right), (bottom, top) = (_edges(values)[[0, -1]] for values in (sizes, ratios))
     n = np.geomspace(left, right, 50)
-    for strength, dashes in ((1.0, (0, (4, 2))), (10.0, (0, (1, 1.5)))):
+    for strength, dashes in ((1.0, style.DASHES), (10.0, style.DOTS)):
         halo = [withStroke(linewidth=2, foreground="w", alpha=0.6)]
         ax.plot(n, np.sqrt(strength / n), color=style.INK, linewidth=0.9, linestyle=dashes, path_effects=halo)
         end = np.sqrt(strength / right)
@@ -116,7 +116,7 @@ def _against(ax: Axes, cells: pd.DataFrame, fits: pd.DataFrame, cases: list[Any]
             ax.plot(rows["n_snr2"], rows["balanced"], "_", color=colour, markersize=6, markeredgewidth=0.9)
         label = f"{objective_label(objective, time)}: {_laws(_of(fits, objective, time))}"
         handles.append(Line2D([], [], color=colour, marker=marker, linestyle="", markersize=4, label=label))
-    ax.plot(strengths, strengths / 2, color="0.5", linewidth=0.9, linestyle=(0, (4, 2)), zorder=1)
+    ax.plot(strengths, strengths / 2, color="0.5", linewidth=0.9, linestyle=style.DASHES, zorder=1)
     ax.axhline(1, color="0.8", linewidth=0.6, zorder=0)
     ax.set(xlabel=r"$n\cdot$SNR²", ylabel="signal / noise", yscale="log")
     ax.set_xlim(strengths[0] / 1.2, strengths[-1] * 1.2)
@@ -127,7 +127,7 @@ def _against(ax: Axes, cells: pd.DataFrame, fits: pd.DataFrame, cases: list[Any]
         Line2D(
             [], [], color=style.INK, marker="_", linestyle="", label="prediction for neurons that agree on the data"
         ),
-        Line2D([], [], color="0.5", linewidth=0.9, linestyle=(0, (4, 2)), label=r"$n\cdot$SNR² / 2"),
+        Line2D([], [], color="0.5", linewidth=0.9, linestyle=style.DASHES, label=r"$n\cdot$SNR² / 2"),
     ]
     ax.legend(handles=handles, loc="upper left", fontsize=6.3, labelspacing=0.35)
 

@@ -64,7 +64,7 @@ def _against_size(ax: Axes, rows: pd.DataFrame) -> None:
     """One line an objective over training images, with intervals; chance dotted."""
     if "chance" in rows:
         chance = rows.groupby("train_size")["chance"].first()
-        ax.plot(chance.index, chance, color="0.5", linewidth=0.8, linestyle=(0, (1, 1.5)), zorder=0)
+        ax.plot(chance.index, chance, color="0.5", linewidth=0.8, linestyle=style.DOTS, zorder=0)
     for place, (objective, (colour, marker)) in enumerate(OBJECTIVES.items()):
         mine = rows[rows["objective"] == objective].sort_values("train_size")
         x = mine["train_size"] * 1.06 ** (place - 1)
@@ -98,7 +98,7 @@ def _noisy(figure: Any, probes: pd.DataFrame) -> None:
                     shade = colour if trained else "0.75"
                     ax.vlines(x, row["ci_low"], row["ci_high"], color=shade, linewidth=0.9, zorder=2 + trained)
                     ax.plot(x, row["accuracy"], marker, color=shade, markersize=3, zorder=2 + trained)
-        ax.axhline(0.5, color="0.5", linewidth=0.8, linestyle=(0, (1, 1.5)), zorder=0)
+        ax.axhline(0.5, color="0.5", linewidth=0.8, linestyle=style.DOTS, zorder=0)
         ax.set_xticks(range(len(snrs)), [f"{snr:g}" for snr in snrs])
         ax.set_xlim(-0.5, len(snrs) - 0.5)
         ax.set(xlabel="SNR", title=f"noisy digits, {network}:\n{task}", ylim=(0.38, 1.04))
@@ -110,5 +110,5 @@ def _legend(figure: Figure) -> None:
         Line2D([], [], color=colour, marker=marker, markersize=4, linewidth=0.9, label=name)
         for name, (colour, marker) in OBJECTIVES.items()
     ]
-    chance = Line2D([], [], color="0.5", linewidth=0.8, linestyle=(0, (1, 1.5)), label="chance")
+    chance = Line2D([], [], color="0.5", linewidth=0.8, linestyle=style.DOTS, label="chance")
     figure.legend(handles=[*handles, chance], loc="outside lower center", ncols=4)

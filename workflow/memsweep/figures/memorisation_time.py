@@ -19,7 +19,6 @@ from .power_law import band, location, seen
 
 SOURCES = ("runs", "onsets", "scaling")
 
-_BEYOND = 1e12  # steps; further than any run, and its inverse shorter
 _DODGE = 1.035  # factor in N between neighbouring seeds
 
 
@@ -47,7 +46,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         marked: list[float] = []
         for ax, letter, definition in zip(panels, "abcd", style.DEFINITIONS, strict=True):
             rows = onsets[onsets["definition"] == definition]
-            ax.set_title(rf"$\bf{{{letter}}}$  {style.definition_label(definition, settings['thresholds'])}", pad=16)
+            style.lettered(ax, letter, style.definition_label(definition, settings["thresholds"]), pad=16)
             _points(ax, rows, colours)
             _power_law(ax, rows, fits.get(definition))
             threshold = settings["thresholds"].get(definition)
@@ -79,8 +78,7 @@ def _points(ax: Axes, rows: pd.DataFrame, colours: Mapping[float, style.Colour])
             style.censored_onset(ax, place, row, colour)
             continue
         # Where the run does not bound the onset, the interval leaves the panel.
-        ends = np.nan_to_num(np.array([row["ci_low"], row["ci_high"]], float), nan=step, posinf=_BEYOND)
-        ax.plot([place, place], np.maximum(ends, 1 / _BEYOND), color=colour, linewidth=1, zorder=2)
+        ax.plot([place, place], style.ends(row), color=colour, linewidth=1, zorder=2)
         ax.plot(place, step, marker="o", color=colour, markersize=3.5, zorder=3)
 
 
@@ -97,7 +95,7 @@ def _power_law(ax: Axes, rows: pd.DataFrame, fit: Mapping[Hashable, Any] | None)
     pivot = float(np.exp(np.log(seen(rows)["train_size"]).mean()))
     height = location(rows, "train_size", slope, pivot)
     sizes = np.geomspace(rows["train_size"].min() / 1.15, rows["train_size"].max() * 1.15, 50)
-    ax.plot(sizes, height * sizes / pivot, color="0.6", linewidth=0.8, linestyle=(0, (1, 1.5)), zorder=1)
+    ax.plot(sizes, height * sizes / pivot, color="0.6", linewidth=0.8, linestyle=style.DOTS, zorder=1)
     if fit is None or not np.isfinite(exponent):
         _say(ax, "exponent not estimable")
         return
@@ -130,7 +128,7 @@ def _legend(figure: Figure, onsets: pd.DataFrame, marked: bool) -> None:
     shapes = [
         Line2D([], [], color=style.INK, marker="o", markersize=3.5, linewidth=1, label="onset and its interval"),
         Line2D([], [], color=style.INK, linewidth=1.1, label="fitted power law"),
-        Line2D([], [], color="0.6", linewidth=0.8, linestyle=(0, (1, 1.5)), label=r"$\tau \propto N$"),
+        Line2D([], [], color="0.6", linewidth=0.8, linestyle=style.DOTS, label=r"$\tau \propto N$"),
     ]
     shapes[1:1] = style.censored_handles(onsets)
     if marked:

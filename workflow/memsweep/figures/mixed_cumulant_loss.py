@@ -38,7 +38,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             mine = terms[terms["experiment"] == experiment["name"]].drop(columns="experiment")
             found = [Term(**{str(name): value for name, value in row.items()}) for row in mine.to_dict("records")]
             letter = "abcdefghijklmnopqrstuvwxyz"[number % 26]
-            ax.set_title(rf"$\bf{{{letter}}}$  {words.latents_label(experiment)}")
+            style.lettered(ax, letter, words.latents_label(experiment))
             _falls(ax, found, orders[orders["experiment"] == experiment["name"]].to_dict("records"))
             ax.set_xlabel("overlap")
         panels[0].set_ylabel("fall of the population loss")

@@ -42,11 +42,11 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             }
             letters = "abcdefghijklmnopqrstuvwxyz"[3 * number : 3 * number + 3]
             _losses(row[0], mine["network_curves"], colours)
-            row[0].set_title(rf"$\bf{{{letters[0]}}}$  {words.latents_label(network)}")
+            style.lettered(row[0], letters[0], words.latents_label(network))
             _excess(row[1], mine["network_curves"], colours, settings["departure"])
-            row[1].set_title(rf"$\bf{{{letters[1]}}}$  $d$ (surrogate / test {style.MINUS} 1)")
+            style.lettered(row[1], letters[1], f"$d$ (surrogate / test {style.MINUS} 1)")
             _departures(row[2], mine, tables["recovery_times"], network, settings)
-            row[2].set_title(rf"$\bf{{{letters[2]}}}$  departure", pad=16)
+            style.lettered(row[2], letters[2], "departure", pad=16)
         _legend(figure, networks[0], colours)
     return figure
 
@@ -59,7 +59,7 @@ def _losses(ax: Axes, curves: pd.DataFrame, colours: Mapping[float, style.Colour
             loss, low, high = (rows[f"{split}_{column}"] / best for column in ("loss", "ci_low", "ci_high"))
             ax.fill_between(rows["samples"], low, high, color=colour, alpha=0.08, linewidth=0)
             ax.plot(rows["samples"], loss, color=colour, linestyle=dashes, linewidth=1)
-    ax.axhline(1, color="0.45", linewidth=0.8, linestyle=(0, (1, 1.5)), zorder=1)
+    ax.axhline(1, color="0.45", linewidth=0.8, linestyle=style.DOTS, zorder=1)
     ax.set_ylim(top=1.06)
     ax.set_ylabel("loss / best linear loss")
     ax.set_xlabel("samples")
@@ -74,7 +74,7 @@ def _excess(ax: Axes, curves: pd.DataFrame, colours: Mapping[float, style.Colour
             rows["samples"], size * rows["ci_low"], size * rows["ci_high"], color=colours[size], alpha=0.1, linewidth=0
         )
         ax.plot(rows["samples"], size * rows["excess"], color=colours[size], linewidth=0.8)
-    ax.axhline(threshold, color="0.45", linewidth=0.8, linestyle=(0, (6, 1.5, 1, 1.5)), zorder=1)
+    ax.axhline(threshold, color="0.45", linewidth=0.8, linestyle=style.DASH_DOTS, zorder=1)
     ax.set_xlabel("samples")
     style.logarithmic(ax, "x")
 
@@ -93,7 +93,7 @@ def _departures(
         if row["censored"] or row["left_censored"]:
             style.censored_onset(ax, place, {**row, "step": row["samples"]}, style.INK)
             continue
-        ends = np.nan_to_num([row["ci_low"], row["ci_high"]], posinf=1e12) * network["batch_size"]
+        ends = style.ends(row) * network["batch_size"]
         ax.plot([place] * 2, ends, color=style.INK, linewidth=1, zorder=2)
         ax.plot(place, row["samples"], marker="o", markersize=3, color=style.INK, zorder=3)
     fit = tables["network_exponents"].iloc[0].to_dict()
@@ -131,7 +131,7 @@ def _legend(figure: Figure, network: Mapping[str, Any], colours: Mapping[float, 
     lines = [
         Line2D([], [], color=style.INK, label="test loss"),
         Line2D([], [], color=style.INK, linestyle=_DASHED, label="surrogate loss"),
-        Line2D([], [], color="0.45", linewidth=0.8, linestyle=(0, (6, 1.5, 1, 1.5)), label="threshold of departure"),
+        Line2D([], [], color="0.45", linewidth=0.8, linestyle=style.DASH_DOTS, label="threshold of departure"),
         Line2D(
             [], [], color=style.INK, marker="o", markersize=3, linewidth=1, label="network: departure, its interval"
         ),

@@ -37,14 +37,12 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             colours = words.dimension_colours(experiment["dimensions"], settings["palette"])
             for ax, power in zip(row, _POWERS, strict=True):
                 _curves(ax, mine, power, colours)
-                ax.axhline(
-                    experiment["threshold"], color="0.45", linewidth=0.8, linestyle=(0, (6, 1.5, 1, 1.5)), zorder=1
-                )
+                ax.axhline(experiment["threshold"], color="0.45", linewidth=0.8, linestyle=style.DASH_DOTS, zorder=1)
                 ax.set_ylim(-0.02, 1.02)
                 style.logarithmic(ax, "x")
                 ax.set_xlabel(f"samples / {'$d$' if power == 1 else f'$d^{power}$'}")
             letter = "abcdefghijklmnopqrstuvwxyz"[number % 26]
-            row[0].set_title(rf"$\bf{{{letter}}}$  {words.latents_label(experiment)}")
+            style.lettered(row[0], letter, words.latents_label(experiment))
             row[1].set_title(words.unit_label(experiment), size=6.5, color="0.35", loc="right")
             row[0].set_ylabel("|overlap|")
             _dimensions(row[1], colours)
@@ -72,6 +70,6 @@ def _legend(figure: Figure) -> None:
         Line2D([], [], color=style.INK, linestyle=words.DASHES[spike], label=f"|{label}|")
         for spike, label in words.SPIKE_LABELS.items()
     ]
-    dashes = (0, (6, 1.5, 1, 1.5))
+    dashes = style.DASH_DOTS
     handles.append(Line2D([], [], color="0.45", linewidth=0.8, linestyle=dashes, label="threshold of recovery"))
     figure.legend(handles=handles, loc="outside lower center", ncols=3, handlelength=2.8)

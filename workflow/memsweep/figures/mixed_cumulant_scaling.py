@@ -25,7 +25,6 @@ _LAWS = {
     "power_log": ("s", r"$d^{\,k}(\log d + c)$"),
     "lognormal": ("D", r"$d^{\,k}$, log-normal"),
 }
-_BEYOND = 1e15  # samples; more than any run
 
 
 def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
@@ -55,7 +54,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         for number, ((experiment, spike), ax) in enumerate(zip(pairs, panels, strict=False)):
             mine = {name: _rows(table, experiment["name"], spike) for name, table in tables.items()}
             letter = "abcdefghijklmnopqrstuvwxyz"[number % 26]
-            ax.set_title(rf"$\bf{{{letter}}}$  {words.spike_label(experiment, spike)}", pad=16)
+            style.lettered(ax, letter, words.spike_label(experiment, spike), pad=16)
             _times(ax, mine, words.COLOURS[spike], experiment)
         for ax in panels[len(pairs) :]:
             ax.axis("off")
@@ -81,7 +80,7 @@ def _times(ax: Axes, tables: Mapping[str, pd.DataFrame], colour: style.Colour, e
         ended = np.where(replicas["censored"], replicas["samples"].max(), replicas["samples"])
         spread = np.quantile(ended, [0.1, 0.9], method="lower")
         ax.plot([place] * 2, spread, color=colour, linewidth=4, alpha=0.25, solid_capstyle="butt", zorder=2)
-        ends = np.nan_to_num([row["ci_low"], row["ci_high"]], posinf=_BEYOND)
+        ends = style.ends(row)
         ax.plot([place] * 2, ends, color=colour, linewidth=1.2, zorder=3)
         ax.plot(place, middle, marker="o", markersize=3.5, color=colour, zorder=4)
     seen = times[np.isfinite(times["median"])]
@@ -110,7 +109,7 @@ def _laws(ax: Axes, seen: pd.DataFrame, fits: pd.DataFrame) -> None:
     dimensions = np.geomspace(seen["dimension"].min() / 1.15, seen["dimension"].max() * 1.15, 50)
     pivot, height = (float(np.exp(np.log(seen[name]).mean())) for name in ("dimension", "median"))
     fit = fits[fits["law"] == "power"].iloc[0]
-    predicted: dict[str, Any] = {"color": "0.55", "linewidth": 0.9, "linestyle": (0, (1, 1.5))}
+    predicted: dict[str, Any] = {"color": "0.55", "linewidth": 0.9, "linestyle": style.DOTS}
     fitted: dict[str, Any] = {"color": style.INK, "linewidth": 1.0}
     for exponent, look in ((fit["exponent"], fitted), (fit["predicted"], predicted)):
         if np.isfinite(exponent):
@@ -151,7 +150,7 @@ def _legend(figure: FigureBase) -> None:
             [], [], color=style.INK, marker="^", linestyle="", markerfacecolor="w", label="fewer than half recovered"
         ),
         Line2D([], [], color=style.INK, linewidth=1, label="fitted power law"),
-        Line2D([], [], color="0.55", linewidth=0.9, linestyle=(0, (1, 1.5)), label="predicted slope"),
+        Line2D([], [], color="0.55", linewidth=0.9, linestyle=style.DOTS, label="predicted slope"),
         Line2D([], [], color="0.3", marker="|", markersize=8, linestyle="", label="predicted exponent"),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3)

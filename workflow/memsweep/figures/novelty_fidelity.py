@@ -41,7 +41,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         for ax, letter, axis in zip(panels, "abcd", swept, strict=False):
             shown = groups[axis]
             colours = style.colours(shown[axis].tolist(), settings["palette"])
-            ax.set_title(rf"$\bf{{{letter}}}$  {style.AXIS_LABELS[axis]}", pad=16)
+            style.lettered(ax, letter, style.AXIS_LABELS[axis], pad=16)
             fixed = style.held_fixed(shown, axis)
             ax.text(0, 1.02, fixed, transform=ax.transAxes, fontsize="small", color="0.35", va="bottom")
             _trajectories(ax, style.timed(paths, shown, "step"), axis, colours)

@@ -65,7 +65,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         _from_zero(panels[1, 0])
         titles = ["peak fidelity", *[""] * (len(swept) - 1), "memorisation rate", *[""] * (len(swept) - 1)]
         for ax, letter, title in zip(panels.ravel(), "abcdefgh", titles, strict=False):
-            ax.set_title(rf"$\bf{{{letter}}}$  {title}".rstrip())
+            style.lettered(ax, letter, title)
             if not ax.lines:
                 style.note(ax, "no values")
         panels[0, 0].set_ylabel(f"sliced Wasserstein to test\n({settings['distance']} space)")

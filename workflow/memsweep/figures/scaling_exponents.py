@@ -82,7 +82,7 @@ def _group(
     ax.axvline(0, color="0.8", linewidth=0.6, zorder=0)
     if term in _EXPECTED:
         exponent, law = _EXPECTED[term]
-        ax.axvline(exponent, color="0.45", linewidth=0.9, linestyle=(0, (4, 2)), zorder=0)
+        ax.axvline(exponent, color="0.45", linewidth=0.9, linestyle=style.DASHES, zorder=0)
         ax.set_title(f"dashed: onset {law}", loc="right", size=7, color="0.35", pad=2)
     for place, definition in enumerate(definitions):
         if definition not in fits:

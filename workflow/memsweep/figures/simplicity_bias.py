@@ -29,10 +29,6 @@ _SURROGATES = {"gaussian": "Gaussian surrogate", "gaussian_mixture": "mixture su
 _SPLITS = {"train": "training images", "test": "test images", **_SURROGATES}
 _OPTIMA = {"gaussian": "test", "gaussian_mixture": "test", "empirical": "train"}
 """The baselines that are drawn, and the split on which."""
-_DASHES = (0, (4, 2))
-_DOTS = (0, (1, 1.5))
-_THRESHOLD = (0, (6, 1.5, 1, 1.5))
-_BEYOND = 1e12  # steps; further than any run, and its inverse shorter
 
 
 def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
@@ -67,8 +63,8 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             _excess(bottom, excess[excess[axis] == value], axis, colours)
             _departures(bottom, onsets[onsets[axis] == value], settings, colours)
             name = style.AXIS_LABELS[axis].split()[-1]
-            top.set_title(rf"$\bf{{{'abcd'[column]}}}$  {name} = {labels[value]}")
-            bottom.set_title(rf"$\bf{{{'efgh'[column]}}}$")
+            style.lettered(top, "abcd"[column], f"{name} = {labels[value]}")
+            style.lettered(bottom, "efgh"[column])
             bottom.set_xlabel("step")
             if not top.lines:
                 style.note(top, "no values")
@@ -118,7 +114,7 @@ def _baselines(ax: Axes, baselines: pd.DataFrame, train_size: int, colours: Mapp
         rows = rows[rows["train_size"].isna() | (rows["train_size"] == train_size)]
         for row in rows.to_dict("records"):
             colour, ends = colours[estimator], [row["ci_low"], row["ci_high"]]
-            ax.axhline(row["loss"], color=colour, linestyle=_DASHES, linewidth=0.9, zorder=1)
+            ax.axhline(row["loss"], color=colour, linestyle=style.DASHES, linewidth=0.9, zorder=1)
             edge = 0.97 - 0.03 * place
             ax.plot([edge] * 2, ends, transform=ax.get_yaxis_transform(), color=colour, linewidth=1.6)
 
@@ -136,13 +132,13 @@ def _departures(
 ) -> None:
     """Departures with their intervals at the height of the threshold, and where the test loss is lowest."""
     threshold = settings["thresholds"]["departure"]
-    ax.axhline(threshold, color="0.45", linestyle=_THRESHOLD, linewidth=0.8, zorder=1)
+    ax.axhline(threshold, color="0.45", linestyle=style.DASH_DOTS, linewidth=0.8, zorder=1)
     for row in onsets[onsets["step"] > 0].to_dict("records"):
         if row["definition"] == "test_loss_minimum" and not row["censored"]:
-            ax.axvline(row["step"], color="0.45", linewidth=0.8, linestyle=_DOTS, zorder=1)
+            ax.axvline(row["step"], color="0.45", linewidth=0.8, linestyle=style.DOTS, zorder=1)
         elif row["definition"] in SURROGATES:
             colour = colours[SURROGATES[row["definition"]]]
-            ends = np.clip([row["ci_low"], row["ci_high"]], 1 / _BEYOND, _BEYOND)
+            ends = style.ends(row)
             side = ">" if row["censored"] else "<" if row["left_censored"] else ""
             shape: dict[str, Any] = {"marker": side, "markerfacecolor": "w"} if side else {"marker": "o"}
             if not side:
@@ -168,13 +164,13 @@ def _legend(figure: Figure, surrogates: Sequence[str], colours: Mapping[str, sty
     optima = {"gaussian": "Wiener filter, on test", "gaussian_mixture": "Wiener filter by class, on test"}
     optima = {name: label for name, label in optima.items() if name in surrogates}
     optima["empirical"] = "posterior mean of the training images, on train"
-    best = [Line2D([], [], color=colours[name], linestyle=_DASHES, label=label) for name, label in optima.items()]
+    best = [Line2D([], [], color=colours[name], linestyle=style.DASHES, label=label) for name, label in optima.items()]
     ink: dict[str, Any] = {"color": style.INK, "markersize": 4.5}
     marks = [
         Line2D([], [], marker="o", linewidth=1.6, label="departure and its interval", **ink),
         Line2D([], [], marker=">", markerfacecolor="w", linestyle="", label="none by the lowest test loss", **ink),
-        Line2D([], [], color="0.45", linestyle=_DOTS, linewidth=0.8, label="lowest test loss"),
-        Line2D([], [], color="0.45", linestyle=_THRESHOLD, linewidth=0.8, label="threshold of the departure"),
+        Line2D([], [], color="0.45", linestyle=style.DOTS, linewidth=0.8, label="lowest test loss"),
+        Line2D([], [], color="0.45", linestyle=style.DASH_DOTS, linewidth=0.8, label="threshold of the departure"),
     ]
     look: dict[str, Any] = {"alignment": "left", "handlelength": 2.2}
     figure.legend(handles=curves, loc="outside lower left", title="networks", **look)

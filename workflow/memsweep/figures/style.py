@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
+from numpy.typing import NDArray
 
 from ..errors import UserError
 from ..files import replacing
@@ -52,6 +53,13 @@ TIME_LABELS = {"normalised_step": "normalised step $T$", "step": "step"}
 
 MINUS = "\N{MINUS SIGN}"
 
+Dashes = tuple[float, tuple[float, ...]]
+
+DOTS: Dashes = (0, (1, 1.5))
+DASHES: Dashes = (0, (4, 2))
+DASH_DOTS: Dashes = (0, (6, 1.5, 1, 1.5))
+"""Styles of lines that are no data: references, expectations, and thresholds."""
+
 PUBLISHED: dict[str, Any] = {
     "marker": "D",
     "markersize": 4.5,
@@ -62,6 +70,7 @@ PUBLISHED: dict[str, Any] = {
 }
 """How a published number is marked."""
 
+_BEYOND = 1e15  # more steps, or samples, than any run has
 _LIGHTEST = 0.62  # luminance above which a line on white paper is hard to see
 _PIXELS = {"pdf": 600}  # an inch; in a PDF this concerns nothing but images
 
@@ -126,6 +135,16 @@ def save(figure: Figure, paths: Sequence[Path]) -> None:
         kind = path.suffix.lstrip(".")
         with styled(), replacing(path) as temporary:
             figure.savefig(temporary, format=kind, dpi=_PIXELS.get(kind, 200), metadata=stamps.get(kind, {}))
+
+
+def lettered(ax: Axes, letter: str, text: str = "", **look: Any) -> None:
+    """Give a panel its letter and title; ``look`` as of ``set_title``."""
+    ax.set_title(rf"$\bf{{{letter}}}$  {text}".rstrip(), **look)
+
+
+def ends(row: Mapping[Hashable, Any]) -> NDArray[np.float64]:
+    """Both ends of an interval, (2,); one that is not bounded leaves a logarithmic panel."""
+    return np.clip(np.array([row["ci_low"], row["ci_high"]], float), 1 / _BEYOND, _BEYOND)
 
 
 def along(runs: pd.DataFrame, axis: str) -> pd.DataFrame:

@@ -21,7 +21,6 @@ from .swept_axis import coordinate, places_of, show_values
 
 SOURCES = ("runs", "onsets", "scaling")
 
-_BEYOND = 1e12  # steps; further than any run, and its inverse shorter
 _LINE = 9.5  # points from line to line of text
 _SYMBOLS = {"train_size": "N", "base_channels": "P", "batch_size": "B", "learning_rate": r"\eta"}
 
@@ -60,9 +59,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
                 _points(ax, here, colour, marker)
                 _line(ax, here, fit, colour)
                 texts.append(_exponent(fit, here))
-            ax.set_title(
-                rf"$\bf{{{letter}}}$  {style.held_fixed(shown, axis)}", size=7, pad=4 + _LINE * (len(texts) + 1)
-            )
+            style.lettered(ax, letter, style.held_fixed(shown, axis), size=7, pad=4 + _LINE * (len(texts) + 1))
             _say(ax, axis, texts, _difference(scaling, list(clocks), coordinate(axis)), [c for c, _ in clocks.values()])
             show_values(ax, shown, axis)
         _steps(panels[: len(swept)], onsets[onsets["definition"].isin(clocks)])
@@ -91,8 +88,7 @@ def _points(ax: Axes, rows: pd.DataFrame, colour: style.Colour | str, marker: st
         if row["censored"] or row["left_censored"]:
             style.censored_onset(ax, row["place"], row, colour)
             continue
-        ends = np.clip([row["ci_low"], row["ci_high"]], 1 / _BEYOND, _BEYOND)
-        ax.plot([row["place"]] * 2, ends, color=colour, linewidth=1, zorder=2)
+        ax.plot([row["place"]] * 2, style.ends(row), color=colour, linewidth=1, zorder=2)
         ax.plot(row["place"], row["step"], marker=marker, color=colour, markersize=3.5, zorder=3)
 
 
