@@ -27,12 +27,15 @@ from memsweep.neighbours import cosine_similarity
 from memsweep.novelty import share
 from memsweep.packs import train_pack
 from memsweep.pretrained import SOURCES, file_hash, find_weights, open_network
+from memsweep.sweep import OWN_SPACES
 from memsweep.tables import read_arrow, read_table, write_table
 from PIL import Image
 from test_config import changed
 from torch import nn
 from torch_fidelity import feature_extractor_inceptionv3 as library
 from torchvision.transforms import functional as vision
+
+CPU = torch.device("cpu")
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
 SCHEMA = schema()["properties"]
@@ -120,7 +123,7 @@ def expected_dinov2(path: str) -> np.ndarray:
 def test_a_file_in_the_published_format_gives_the_features_of_its_network(
     name: str, dimension: int, expected: Callable[[str], np.ndarray], weights: dict[str, str]
 ) -> None:
-    network = open_network(name, Path(weights[name]))
+    network = open_network(name, Path(weights[name]), CPU)
     found = network(IMAGES)
     reference = expected(weights[name])
     assert found.shape == (2, dimension)
@@ -135,9 +138,9 @@ def test_grey_images_are_shown_as_rgb_and_batches_are_joined(
     weights: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     grey = IMAGES[..., :1]
-    whole = open_network("sscd", Path(weights["sscd"]))(grey.repeat(3, axis=3))
+    whole = open_network("sscd", Path(weights["sscd"]), CPU)(grey.repeat(3, axis=3))
     monkeypatch.setattr(pretrained, "BATCH", 2)
-    np.testing.assert_allclose(open_network("sscd", Path(weights["sscd"]))(grey), whole, atol=1e-6)
+    np.testing.assert_allclose(open_network("sscd", Path(weights["sscd"]), CPU)(grey), whole, atol=1e-6)
 
 
 def test_an_image_that_is_not_square_keeps_its_shape_for_sscd() -> None:
@@ -152,6 +155,7 @@ def test_an_image_that_is_not_square_keeps_its_shape_for_sscd() -> None:
 def test_every_space_and_distance_is_in_the_schema() -> None:
     metrics = SCHEMA["metrics"]["properties"]
     assert metrics["spaces"]["items"]["enum"] == list(SPACES)
+    assert {*OWN_SPACES, *SOURCES} == set(SPACES)
     assert SCHEMA["figures"]["properties"]["distance"]["enum"] == list(SPACES)
     assert list(metrics["weights"]["properties"]) == list(SOURCES)
     assert metrics["distances"]["items"]["enum"] == list(DISTANCES)
@@ -163,21 +167,21 @@ def test_a_file_that_is_no_such_network_is_named(name: str, content: bytes | str
     path = tmp_path / "weights.pt"
     torch.save({"a": torch.zeros(2)}, path) if isinstance(content, str) else path.write_bytes(content)
     with pytest.raises(UserError, match=rf"weights\.pt: not the weights of {name}") as error:
-        open_network(name, path)
+        open_network(name, path, CPU)
     assert len(str(error.value).splitlines()) == 1
 
 
 def test_one_network_is_not_taken_for_another(weights: dict[str, str]) -> None:
     for name, other in [("inception", "sscd"), ("dinov2", "sscd"), ("inception", "dinov2"), ("dinov2", "inception")]:
         with pytest.raises(UserError, match=f"not the weights of {name}"):
-            open_network(name, Path(weights[other]))
+            open_network(name, Path(weights[other]), CPU)
 
 
 @pytest.mark.parametrize(("name", "module"), [("inception", "torch_fidelity"), ("dinov2", "timm")])
 def test_a_missing_library_is_said_with_how_to_install_it(name: str, module: str, weights: dict[str, str]) -> None:
     hidden = {module: None, "torch_fidelity.feature_extractor_inceptionv3": None}
     with mock.patch.dict("sys.modules", hidden), pytest.raises(UserError, match=r"pip install 'memsweep\[features\]'"):
-        open_network(name, Path(weights[name]))
+        open_network(name, Path(weights[name]), CPU)
 
 
 @pytest.fixture
@@ -253,7 +257,7 @@ def test_features_are_computed_once_for_all_studies(weights: dict[str, str], dig
     settings = {"space": "sscd", "weights": {"sscd": weights["sscd"]}}
     cache, first, second = tmp_path / "cache", tmp_path / "first" / "sscd.parquet", tmp_path / "second" / "sscd.parquet"
     small = mock.Mock(side_effect=lambda images: images.reshape(len(images), -1)[:, :5].astype(np.float32))
-    with mock.patch.dict(features.SPACES, {"sscd": lambda _: small}):
+    with mock.patch.dict(features.SPACES, {"sscd": lambda _weights, _device: small}):
         write_features(settings, digits, tmp_path / "none.pt", cache, first)
         assert small.call_count == 2  # one per split
         write_features(settings, digits, tmp_path / "none.pt", cache, second)
@@ -352,7 +356,7 @@ def test_the_share_of_copies_by_sscd_is_its_definition(
     measured: Path, few_digits: Path, weights: dict[str, str]
 ) -> None:
     images = read_images(few_digits)
-    to_features = open_network("sscd", Path(weights["sscd"]))
+    to_features = open_network("sscd", Path(weights["sscd"]), CPU)
     metrics = read_table(measured / "metrics.parquet", "metrics")
     found = metrics[metrics["metric"] == "sscd_score_held_out"].iloc[0]
     cosines = to_features(images.test.images) @ to_features(images.train.images[:8]).T
@@ -369,7 +373,7 @@ def test_copies_are_found_by_their_direction_and_controls_are_other_images() -> 
     samples = np.concatenate([3 * split["train"][:10], split["train"][20:30], split["test"]])
     values = {row["reference"]: (row["value"], row["generated"]) for row in meter.measure(samples)}
     assert values == {"train": (10 / 25, 25), "control": (15 / 25, 25), "test": (5 / 25, 25)}
-    assert meter.held_out()[0]["value"] == 0
+    assert meter.held_out()["value"] == 0
 
 
 def test_the_cosine_similarity_is_that_of_the_most_similar_reference() -> None:
@@ -381,3 +385,6 @@ def test_the_cosine_similarity_is_that_of_the_most_similar_reference() -> None:
     samples[0] = 0
     assert cosine_similarity(samples, references)[0] == 0
     assert cosine_similarity(references, references) == pytest.approx(1)
+    # A reference without direction is similar to nothing, and so more similar than one opposite
+    assert cosine_similarity(-references[:1], np.stack([references[0], samples[0]]))[0] == 0
+    assert cosine_similarity(references, samples[:1]) == pytest.approx(0)

@@ -16,7 +16,7 @@ import pandas as pd
 import psutil
 import pyarrow.parquet as pq
 import pytest
-from conftest import TINY, Project  # type: ignore[attr-defined]
+from conftest import TINY, Project, new_project  # type: ignore[attr-defined]
 
 FIGURES = ("dynamics_train_size", "dynamics_learning_rate", "memorisation_time", "scaling_exponents", "peaks")
 ALL_FIGURES = (*FIGURES, "simplicity_bias", "two_clocks", "novelty_fidelity", "sample_sheet")
@@ -215,6 +215,14 @@ def test_a_figure_needs_only_what_it_shows(finished_once: Project, tmp_path: Pat
     once = dict.fromkeys(["prepare", "surrogates", "classifier", "train", "measure", "sample_sheet"], 1)
     assert jobs == {**once, "features": 2}
     assert "Nothing to be done" in finished_once.snakemake("results/tiny/figures/memorisation_time.pdf").stdout
+
+
+def test_what_all_packs_need_is_a_target_and_no_more_than_that(tmp_path: Path) -> None:
+    project = new_project(tmp_path / "project")
+    project.configure()
+    assert project.jobs("data") == {"prepare": 1, "surrogates": 1, "classifier": 1, "features": 2, "data": 1}
+    project.configure(metrics={**TINY["metrics"], "spaces": ["pixels"]})
+    assert project.jobs("packs") == {"prepare": 1, "surrogates": 1, "features": 1, "train": 2, "measure": 2, "packs": 1}
 
 
 def test_a_killed_workflow_continues_where_it_was(finished_once: Project, tmp_path: Path) -> None:
