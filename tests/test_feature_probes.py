@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from memsweep.errors import UserError
-from memsweep.feature_learning import bridge, noisy_digits
+from memsweep.feature_learning import noisy_digits, planted_networks
 from memsweep.feature_learning.analysis import summarise
 from memsweep.feature_learning.checks import FRAME
 from memsweep.feature_learning.planted import plant
@@ -91,8 +91,8 @@ def outcomes(**shares: float) -> pd.DataFrame:
             agreement=1.0,
             chance=0.5 if task != "class" else 0.1,
         )
-        for objective in bridge.OBJECTIVES
-        for task in bridge.TASKS
+        for objective in planted_networks.OBJECTIVES
+        for task in planted_networks.TASKS
         for share in [1.0 if task == "easy" else shares[objective]]
         for seed in (0, 1)
     ]
@@ -148,22 +148,22 @@ def test_easy_and_hard_agree_as_often_as_asked(agreement: float) -> None:
 
 def test_both_objectives_are_trained_and_probed_on_the_same_images(digits: Path, tmp_path: Path) -> None:
     path = tmp_path / "outcomes.parquet"
-    bridge.train_planted(PLANTED, digits, path)
+    planted_networks.train_planted(PLANTED, digits, path)
     table = read_table(path, "probe_outcomes")
     assert len(table) == 2 * 3 * 3 * 250
     assert set(table["item"]) == set(range(250, 500))
     easy = table[table["task"] == "easy"].groupby("objective")["correct"].mean()
     assert (easy > 0.9).all(), "a bright frame is seen by any features"
     again = tmp_path / "again.parquet"
-    bridge.train_planted(PLANTED, digits, again)
+    planted_networks.train_planted(PLANTED, digits, again)
     assert path.read_bytes() == again.read_bytes()
 
 
 def test_features_are_the_pooled_middle_of_the_network(digits: Path) -> None:
     data = read_images(digits)
-    planted = plant(bridge._first(data.test, 5), 10, 0.5, 0, "test")
-    trunk, _ = bridge._trained("untrained", planted, data, 0, PLANTED)
-    found = bridge.features_of(trunk, planted, 0.0, bridge._formulation(PLANTED))
+    planted = plant(planted_networks._first(data.test, 5), 10, 0.5, 0, "test")
+    trunk, _ = planted_networks._trained("untrained", planted, data, 0, PLANTED)
+    found = planted_networks.features_of(trunk, planted, 0.0, planted_networks._formulation(PLANTED))
     assert found.shape == (5, 8 * 2 * 2)
     seen: list[torch.Tensor] = []
     trunk.network.middle_out.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
@@ -177,10 +177,10 @@ def test_features_are_the_pooled_middle_of_the_network(digits: Path) -> None:
 def test_the_classifier_learns_a_frame_that_decides(digits: Path) -> None:
     data = read_images(digits)
     settings = {**PLANTED, "steps": 60, "learning_rate": 5e-3}
-    planted = plant(bridge._first(data.train, 32), 10, 1.0, 0, "train")
-    trunk, _ = bridge._trained("untrained", planted, data, 0, settings)
-    run = bridge.Run("planted", 32, 4, 8, 5e-3, 0, 60)
-    head = bridge.train_classifier(trunk, planted, run)
+    planted = plant(planted_networks._first(data.train, 32), 10, 1.0, 0, "train")
+    trunk, _ = planted_networks._trained("untrained", planted, data, 0, settings)
+    run = planted_networks.Run("planted", 32, 4, 8, 5e-3, 0, 60)
+    head = planted_networks.train_classifier(trunk, planted, run)
     x = torch.from_numpy(planted.images).permute(0, 3, 1, 2).float() / 127.5 - 1
     with torch.no_grad():
         predicted = head(trunk(x, torch.zeros(32))).argmax(dim=1)

@@ -22,9 +22,9 @@ from memsweep.figures import (
     mixed_cumulant_scaling,
     style,
 )
-from memsweep.mixed_cumulant.bridge import network_departure
 from memsweep.mixed_cumulant.model import MixedCumulantModel
 from memsweep.mixed_cumulant.network import ITEMS, Networks, learn_network, linear_loss
+from memsweep.mixed_cumulant.network_departure import network_departure
 from memsweep.mixed_cumulant.recovery import unit_recovery
 from memsweep.mixed_cumulant.study import MixedCumulant
 from memsweep.mixed_cumulant.theory import unit_theory

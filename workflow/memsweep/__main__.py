@@ -127,7 +127,7 @@ def learn_network(settings: Settings, files: Arguments) -> None:
 
 
 def network_departure(settings: Settings, files: Arguments) -> None:
-    from .mixed_cumulant.bridge import network_departure
+    from .mixed_cumulant.network_departure import network_departure
 
     network_departure(settings, files.learnt, files.output)
 
@@ -164,7 +164,7 @@ def noisy_digits(settings: Settings, files: Arguments) -> None:
 
 
 def planted_features(settings: Settings, files: Arguments) -> None:
-    from .feature_learning.bridge import train_planted
+    from .feature_learning.planted_networks import train_planted
 
     train_planted(settings, files.images, files.output)
 

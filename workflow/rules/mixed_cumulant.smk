@@ -19,7 +19,7 @@ UNITS = lineage(*map(learnt_unit, STUDY.unit_jobs))
 NETWORKS = lineage(*map(learnt_network, STUDY.network_jobs))
 THEORY = lineage(STUDY.unit_theory(), fingerprint("mixed_cumulant.theory"))
 RECOVERED = lineage(UNITS, STUDY.unit_recovery(), fingerprint("mixed_cumulant.recovery"))
-DEPARTED = lineage(NETWORKS, STUDY.network_departure(), fingerprint("mixed_cumulant.bridge"))
+DEPARTED = lineage(NETWORKS, STUDY.network_departure(), fingerprint("mixed_cumulant.network_departure"))
 
 
 rule learn_unit:
@@ -106,7 +106,7 @@ rule network_departure:
     params:
         settings=STUDY.network_departure(),
         upstream=f"networks {NETWORKS}",
-        code=f"departure code {fingerprint('mixed_cumulant.bridge')}",
+        code=f"departure code {fingerprint('mixed_cumulant.network_departure')}",
         folder=subpath(output.curves, parent=True),
         study=subpath(output.curves, ancestor=2),
     shell:

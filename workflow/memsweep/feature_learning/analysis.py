@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from ..tables import read_table, write_table
-from .bridge import OBJECTIVES, TASKS
 from .growth import growth
 from .phase import phase, phase_fits
+from .planted_networks import OBJECTIVES, TASKS
 from .probes import accuracy_replicates, percentile_interval
 
 
