@@ -69,7 +69,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             if not ax.lines:
                 style.note(ax, "no values")
         panels[0, 0].set_ylabel(f"sliced Wasserstein to test\n({settings['distance']} space)")
-        panels[1, 0].set_ylabel(f"rise of {_SHARE_LABELS[share]}\na decade of steps")
+        panels[1, 0].set_ylabel(f"rise of {_SHARE_LABELS[share]}\nper decade of steps")
         figure.align_xlabels(panels[1])
         label = style.definition_label(definition, settings["thresholds"])
         _legend(figure, label, [fidelity, rates], marked, narrow=len(swept) < 2)

@@ -27,6 +27,8 @@ SOURCES = ("runs", "trajectories", "excess", "onsets", "baselines")
 _MOST_PANELS = 4
 _SURROGATES = {"gaussian": "Gaussian surrogate", "gaussian_mixture": "mixture surrogate"}
 _SPLITS = {"train": "training images", "test": "test images", **_SURROGATES}
+_DEEPEST = 30  # how far below the networks' lowest loss one is still drawn where it is
+_ROUNDING = 1e-12
 _OPTIMA = {"gaussian": "test", "gaussian_mixture": "test", "empirical": "train"}
 """The baselines that are drawn, and the split on which."""
 
@@ -46,6 +48,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     onsets = read_table(sources["onsets"], "onsets").merge(runs[["run_id", axis]], on="run_id")
     baselines = read_table(sources["baselines"], "baselines")
     baselines = baselines[baselines["noise_level"].isna()]
+    floor = float(losses["value"].min()) / _DEEPEST if len(losses) else 0.0
     labels = style.value_labels(axis, runs)
     values = _spread(sorted(labels), _MOST_PANELS)
     colours = _colours()
@@ -59,7 +62,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             top, bottom = panels[:, column]
             here = runs[runs[axis] == value]
             _losses(top, losses[losses[axis] == value], axis, colours)
-            _baselines(top, baselines, int(here["train_size"].iloc[0]), colours)
+            _baselines(top, baselines, int(here["train_size"].iloc[0]), floor, colours)
             _excess(bottom, excess[excess[axis] == value], axis, colours)
             _departures(bottom, onsets[onsets[axis] == value], settings, colours)
             name = style.AXIS_LABELS[axis].split()[-1]
@@ -69,9 +72,9 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             if not top.lines:
                 style.note(top, "no values")
         _scales(panels, losses["time"])
-        panels[0, 0].set_ylabel("loss (squared error per pixel)")
-        panels[1, 0].set_ylabel(f"excess: surrogate / test loss {style.MINUS} 1")
-        _legend(figure, settings["surrogates"], colours)
+        panels[0, 0].set_ylabel("loss (per pixel)")
+        panels[1, 0].set_ylabel(f"excess: surrogate / test {style.MINUS} 1")
+        _legend(figure, settings["surrogates"], colours, onsets)
     return figure
 
 
@@ -107,15 +110,30 @@ def _losses(ax: Axes, losses: pd.DataFrame, axis: str, colours: Mapping[str, sty
             _curve(ax, rows, axis, colours[split])
 
 
-def _baselines(ax: Axes, baselines: pd.DataFrame, train_size: int, colours: Mapping[str, style.Colour | str]) -> None:
-    """The losses of the best denoisers as dashed lines, their intervals at the right edge."""
+def _baselines(
+    ax: Axes, baselines: pd.DataFrame, train_size: int, floor: float, colours: Mapping[str, style.Colour | str]
+) -> None:
+    """The losses of the best denoisers as dashed lines, their intervals at the right edge.
+
+    One below the floor, as where each class has one image and nothing is left to guess, is an arrow at the foot.
+    """
     for place, (estimator, split) in enumerate(_OPTIMA.items()):
         rows = baselines[(baselines["estimator"] == estimator) & (baselines["split"] == split)]
         rows = rows[rows["train_size"].isna() | (rows["train_size"] == train_size)]
         for row in rows.to_dict("records"):
-            colour, ends = colours[estimator], [row["ci_low"], row["ci_high"]]
+            colour, edge = colours[estimator], 0.97 - 0.03 * place
+            if row["loss"] < floor:
+                label, low, foot = (
+                    style.power_label(row["loss"]) if row["loss"] > _ROUNDING else "0",
+                    (edge, 0.02),
+                    (edge, 0.16),
+                )
+                arrow = {"arrowstyle": "->", "color": colour, "shrinkA": 0, "shrinkB": 0}
+                ax.annotate("", low, foot, xycoords="axes fraction", textcoords="axes fraction", arrowprops=arrow)
+                ax.text(edge - 0.03, 0.03, label, transform=ax.transAxes, color=colour, ha="right", va="bottom", size=7)
+                continue
             ax.axhline(row["loss"], color=colour, linestyle=style.DASHES, linewidth=0.9, zorder=1)
-            edge = 0.97 - 0.03 * place
+            ends = [max(row["ci_low"], floor), row["ci_high"]]
             ax.plot([edge] * 2, ends, transform=ax.get_yaxis_transform(), color=colour, linewidth=1.6)
 
 
@@ -156,7 +174,9 @@ def _scales(panels: Any, steps: pd.Series[float]) -> None:
     panels[1, 0].yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
 
 
-def _legend(figure: Figure, surrogates: Sequence[str], colours: Mapping[str, style.Colour | str]) -> None:
+def _legend(
+    figure: Figure, surrogates: Sequence[str], colours: Mapping[str, style.Colour | str], onsets: pd.DataFrame
+) -> None:
     """Losses on the left, then the baselines, then the marks."""
     splits = [name for name in _SPLITS if name in ("train", "test", *surrogates)]
     curves: list[Any] = [Line2D([], [], color=colours[name], label=_SPLITS[name]) for name in splits]
@@ -169,9 +189,12 @@ def _legend(figure: Figure, surrogates: Sequence[str], colours: Mapping[str, sty
     marks = [
         Line2D([], [], marker="o", linewidth=1.6, label="departure and its interval", **ink),
         Line2D([], [], marker=">", markerfacecolor="w", linestyle="", label="none by the lowest test loss", **ink),
+        Line2D([], [], marker="<", markerfacecolor="w", linestyle="", label="at or before the first step shown", **ink),
         Line2D([], [], color="0.45", linestyle=style.DOTS, linewidth=0.8, label="lowest test loss"),
         Line2D([], [], color="0.45", linestyle=style.DASH_DOTS, linewidth=0.8, label="threshold of the departure"),
     ]
+    if not onsets.loc[onsets["definition"].isin(SURROGATES), "left_censored"].any():
+        del marks[2]
     look: dict[str, Any] = {"alignment": "left", "handlelength": 2.2}
     figure.legend(handles=curves, loc="outside lower left", title="networks", **look)
     figure.legend(handles=best, loc="outside lower center", title="best denoisers, untrained", **look)

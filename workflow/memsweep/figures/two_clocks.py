@@ -110,23 +110,23 @@ def _exponent(fit: Fit, rows: pd.DataFrame) -> str:
     """An exponent with its interval in words."""
     if not np.isfinite(fit["exponent"]):
         all_ended = len(rows) and rows["censored"].all()
-        return "ended before it" if all_ended else "not estimable"
+        return "every run ended before it" if all_ended else "not estimable"
     exponent, low, high = (style.exponent_label(float(fit[key])) for key in ("exponent", "ci_low", "ci_high"))
-    return f"{exponent} [{low}, {high}]"
+    return f"$k$ = {exponent} [{low}, {high}]"
 
 
 def _difference(scaling: pd.DataFrame, clocks: Sequence[str], term: str) -> str:
-    """How much faster memorisation recedes than the last departure, its interval as in Zou & Donner 2008.
+    """How much faster memorisation recedes than the last departure, with its interval; empty where one is unknown.
 
-    The two exponents rest on the same runs and are taken as independent, so where they rise and
-    fall together the interval is a wide one.
+    The interval is that of Zou & Donner 2008. The two exponents rest on the same runs and are taken as
+    independent, so where they rise and fall together the interval is a wide one.
     """
     if len(clocks) < 2:
         return ""
     early, late = (_fit(scaling, definition, term) for definition in (clocks[-2], clocks[-1]))
     gap = late["exponent"] - early["exponent"]
     if not np.isfinite(gap):
-        return "?"
+        return ""
     low = gap - np.hypot(late["exponent"] - late["ci_low"], early["ci_high"] - early["exponent"])
     high = gap + np.hypot(late["ci_high"] - late["exponent"], early["exponent"] - early["ci_low"])
     numbers = [style.exponent_label(float(number)) for number in (gap, low, high)]
@@ -136,8 +136,7 @@ def _difference(scaling: pd.DataFrame, clocks: Sequence[str], term: str) -> str:
 def _say(ax: Axes, axis: str, texts: Sequence[str], gap: str, colours: Sequence[style.Colour | str]) -> None:
     """The exponents above a panel, each in its colour, and the difference of the last two."""
     lines: list[tuple[str, style.Colour | str]] = [
-        (rf"step $\propto {_SYMBOLS[axis]}^k$,  $k$ = {text}", colour)
-        for text, colour in zip(texts, colours, strict=True)
+        (rf"step $\propto {_SYMBOLS[axis]}^k$,  {text}", colour) for text, colour in zip(texts, colours, strict=True)
     ]
     lines += [(f"difference of the last two {gap}", style.INK)] if gap else []
     above: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "size": 7}
