@@ -70,6 +70,10 @@ def test_a_study_costs_what_its_runs_cost() -> None:
     evaluations = 20
     assert costs[8].evaluation_flops == pytest.approx(forward * evaluations * (4 * 384 + 100 * 16))
     assert costs[8].sample_bytes == 2 * evaluations * 100 * 64
+    # Where labels are dropped the network knows one more, and has an embedding of it
+    config["formulation"]["label_dropout"] = 0.1
+    with_null = study_cost(config, everything, (1, 8, 8), 10)[8]
+    assert with_null.parameters - network.parameters == config["network"]["embedding"]
     total = together(costs.values())
     assert total.hours(1e-3) == pytest.approx((total.training_flops + total.evaluation_flops) / 1e9 / 3600)
 

@@ -217,6 +217,11 @@ def training_memory(network: NetworkCost, images: int) -> float:
     return COPIES_IN_MEMORY * FLOAT * network.parameters + network.saved_bytes * images
 
 
+def labels_known(config: Mapping[str, Any], classes: int) -> int:
+    """How many labels the networks of a resolved config know, as `formulation.Formulation.labels`."""
+    return classes + (config["formulation"]["label_dropout"] > 0)
+
+
 def study_cost(
     config: Mapping[str, Any], runs: Iterable[Run], image_shape: tuple[int, int, int], classes: int
 ) -> dict[int, Cost]:
@@ -226,7 +231,7 @@ def study_cost(
         config: resolved configuration.
         runs: its runs.
         image_shape: (channels, height, width).
-        classes: number of labels.
+        classes: number of labels of the images.
 
     Returns:
         Base channels to the cost of the runs that have them.
@@ -237,7 +242,7 @@ def study_cost(
     for run in runs:
         size = run.base_channels
         if size not in networks:
-            networks[size] = network_cost(image_shape, classes, size, config["network"])
+            networks[size] = network_cost(image_shape, labels_known(config, classes), size, config["network"])
         one = run_cost(config, run, networks[size], channels * height * width)
         costs[size] = together([costs[size], one]) if size in costs else one
     return costs

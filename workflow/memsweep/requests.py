@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .catalogue import describe
-from .cost import Cost, NetworkCost, network_cost, run_cost
+from .cost import Cost, NetworkCost, labels_known, network_cost, run_cost
 from .run import Run
 
 # Bytes of a row of the table of losses, and how often a sample is held, while tables are written
@@ -42,7 +42,7 @@ class Requests:
         facts = describe(config["dataset"])
         self.images = facts.train + facts.test
         self.shape = (facts.channels, facts.height, facts.width)
-        self.labels = facts.classes
+        self.labels = labels_known(config, facts.classes)
         self._networks: dict[int, NetworkCost] = {}
         self._runs: dict[tuple[int, ...], Cost] = {}
 
