@@ -154,10 +154,11 @@ def metrics_of(run_id: str, metric: str, space: str, reference: str, values: lis
 def small_study() -> tuple[pd.DataFrame, pd.DataFrame]:
     onsets = pd.DataFrame(
         {
-            "run_id": ["a", "a", "b"],
-            "definition": ["test_loss_minimum", "f_mem", "f_mem"],
-            "step": [20.0, 80.0, 320.0],
-            "censored": [False, False, True],
+            "run_id": ["a", "a", "a", "b"],
+            "definition": ["test_loss_minimum", "loss_gap_absolute", "f_mem", "f_mem"],
+            "step": [20.0, 10.0, 80.0, 320.0],
+            "censored": [False, False, False, True],
+            "left_censored": [False, True, False, False],
         }
     )
     parts = [
@@ -177,9 +178,11 @@ def test_the_table_by_hand(tmp_path: Any) -> None:
     table = peaks(*small_study(), 0.95)
     write_table(tmp_path / "peaks.parquet", "peaks", table)
     table = read_table(tmp_path / "peaks.parquet", "peaks")
-    assert len(table) == 3 * 3  # a distance and two shares, for each run and definition
+    assert len(table) == 4 * 3  # a distance and two shares, for each run and definition
 
     fidelity = table[table["quantity"] == "peak_fidelity"].set_index(["run_id", "definition"])
+    assert fidelity["value"].isna().tolist() == [False, True, False, False]  # the onset is before any evaluation
+    fidelity = fidelity.dropna(subset=["value"])
     assert fidelity["value"].tolist() == [5.0, 3.0, 5.0]
     assert fidelity["step"].tolist() == [20, 80, 20]
     assert fidelity["censored"].tolist() == [False, False, True]

@@ -57,7 +57,8 @@ def peaks(onsets: pd.DataFrame, metrics: pd.DataFrame, confidence: float) -> pd.
     """Peak fidelity and memorisation rate of every run under every definition of the onset.
 
     A run that ended before its onset has no rate yet, and its peak fidelity is the best of the
-    whole run, which a longer run could better: both are flagged as censored.
+    whole run, which a longer run could better: both are flagged as censored. Nothing is known of the
+    fidelity before an onset that the first evaluation was too late for.
 
     Args:
         onsets: table ``onsets``.
@@ -77,7 +78,8 @@ def peaks(onsets: pd.DataFrame, metrics: pd.DataFrame, confidence: float) -> pd.
         run_id, censored = onset["run_id"], onset["censored"]
         head = {"run_id": run_id, "definition": onset["definition"], "censored": censored}
         for (metric, space), runs in distances.items():
-            peak = peak_fidelity(runs.get(run_id, none), math.inf if censored else onset["step"])
+            until = math.inf if censored else 0.0 if onset["left_censored"] else onset["step"]
+            peak = peak_fidelity(runs.get(run_id, none), until)
             rows.append({**head, "quantity": "peak_fidelity", "metric": metric, "space": space, **asdict(peak)})
         for (metric, space), runs in shares.items():
             rate = memorisation_rate(runs.get(run_id, none), math.inf if censored else onset["step"], confidence)
