@@ -162,7 +162,7 @@ def test_both_objectives_are_trained_and_probed_on_the_same_images(digits: Path,
 def test_features_are_the_pooled_middle_of_the_network(digits: Path) -> None:
     data = read_images(digits)
     planted = plant(planted_networks._first(data.test, 5), 10, 0.5, 0, "test")
-    trunk, _ = planted_networks._trained("untrained", planted, data, 0, PLANTED)
+    trunk, _ = planted_networks._trained("untrained", planted, 0, PLANTED)
     found = planted_networks.features_of(trunk, planted, 0.0, planted_networks._formulation(PLANTED))
     assert found.shape == (5, 8 * 2 * 2)
     seen: list[torch.Tensor] = []
@@ -178,13 +178,26 @@ def test_the_classifier_learns_a_frame_that_decides(digits: Path) -> None:
     data = read_images(digits)
     settings = {**PLANTED, "steps": 60, "learning_rate": 5e-3}
     planted = plant(planted_networks._first(data.train, 32), 10, 1.0, 0, "train")
-    trunk, _ = planted_networks._trained("untrained", planted, data, 0, settings)
+    trunk, _ = planted_networks._trained("untrained", planted, 0, settings)
     run = planted_networks.Run("planted", 32, 4, 8, 5e-3, 0, 60)
     head = planted_networks.train_classifier(trunk, planted, run)
     x = torch.from_numpy(planted.images).permute(0, 3, 1, 2).float() / 127.5 - 1
     with torch.no_grad():
         predicted = head(trunk(x, torch.zeros(32))).argmax(dim=1)
     assert (predicted.numpy() == planted.hard).mean() > 0.95
+
+
+def test_dropout_acts_on_the_classifier_too_and_only_while_it_learns(digits: Path) -> None:
+    data = read_images(digits)
+    planted = plant(planted_networks._first(data.train, 16), 10, 1.0, 0, "train")
+
+    def learnt(dropout: float) -> np.ndarray:
+        settings = {**PLANTED, "network": {**PLANTED["network"], "dropout": dropout}}
+        trunk, _ = planted_networks._trained("classification", planted, 0, settings)
+        return planted_networks.features_of(trunk, planted, 0.0, planted_networks._formulation(settings))
+
+    assert np.array_equal(learnt(0.5), learnt(0.5))
+    assert not np.allclose(learnt(0.5), learnt(0.0))
 
 
 # --- noisy digits ---------------------------------------------------------------------
