@@ -45,8 +45,8 @@ def test_changed_parameters_are_named_with_what_they_would_cost(results: Path) -
     said = refused(study(network=network, training={**CONFIG["training"], "ema_decay": 0.9}), results)
     assert "retrain_at_most: 14 finished runs would be trained again" in said
     assert "ema_decay was 0.99, is 0.9; network.blocks was 1, is 2" in said
-    assert "hours of a device at 1 TFLOP/s" in said
-    assert "accepted is at most 10. To go on: snakemake --config retrain_at_most=14." in said
+    assert "hours of a device at 0.05 TFLOP/s" in said
+    assert "accepted is at most 10. To go on: the same command with --config retrain_at_most=14." in said
     assert "give the study another name" in said
 
 

@@ -7,7 +7,6 @@ input, where no length limit cuts off the runs of a large pack.
 from __future__ import annotations
 
 import argparse
-import json
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import Any
 from . import __version__
 from .errors import UserError
 from .interruption import Interrupted
+from .settings import read_settings
 
 Settings = Mapping[str, Any]
 Arguments = argparse.Namespace
@@ -223,13 +223,6 @@ STAGES: dict[str, tuple[Callable[[Settings, Arguments], None], str, Sequence[str
 }
 
 
-class GivenSettings(dict[str, Any]):
-    """Settings in which a key that a stage asks for and does not find is a sentence."""
-
-    def __missing__(self, key: str) -> Any:
-        raise UserError(f"settings on standard input: missing {key!r}")
-
-
 def named_path(text: str) -> tuple[str, Path]:
     """``runs=tables/runs.parquet`` as a name and a path."""
     name, separator, path = text.partition("=")
@@ -290,23 +283,6 @@ def _add_way(stage: argparse.ArgumentParser) -> None:
     stage.add_argument(
         "--deterministic", action="store_true", help="use only GPU kernels that give the same bits every time"
     )
-
-
-def read_settings() -> Settings:
-    """The stage's settings from standard input.
-
-    Raises:
-        UserError: they are missing or are not a JSON object.
-    """
-    if sys.stdin.isatty():
-        raise UserError("settings are read from standard input, as a JSON object; found a terminal")
-    try:
-        settings = json.load(sys.stdin, object_hook=GivenSettings)
-    except ValueError as error:
-        raise UserError(f"settings on standard input: not JSON ({error})") from None
-    if not isinstance(settings, dict):
-        raise UserError(f"settings on standard input: found {type(settings).__name__}; accepted is a JSON object")
-    return settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
