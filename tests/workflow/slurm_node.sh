@@ -125,17 +125,25 @@ CONF
   sacctmgr -i add user root Account=default >/dev/null || true
 }
 
+stop() {  # stop PIDFILE: end a daemon, and wait until it has
+  if [ ! -f "$1" ]; then return; fi
+  local pid left=100
+  pid=$(cat "$1")
+  kill "$pid" 2>/dev/null || true
+  while kill -0 "$pid" 2>/dev/null && [ "$left" -gt 0 ]; do
+    left=$((left - 1))
+    sleep 0.2
+  done
+}
+
 down() {
   scancel --state=RUNNING --state=PENDING --user=root 2>/dev/null || true
   local name
-  for name in slurmd slurmctld slurmdbd; do
-    if [ -f $pids/$name.pid ]; then kill "$(cat $pids/$name.pid)" 2>/dev/null || true; fi
-  done
-  if [ -f /run/mysqld/slurm-test.pid ]; then kill "$(cat /run/mysqld/slurm-test.pid)" 2>/dev/null || true; fi
-  if [ -f $pids/munged ]; then kill "$(cat /run/munge/munged.pid)" 2>/dev/null || true; fi
+  for name in slurmd slurmctld slurmdbd; do stop $pids/$name.pid; done
+  stop /run/mysqld/slurm-test.pid
+  if [ -f $pids/munged ]; then stop /run/munge/munged.pid; fi
   # A slurm.conf whose controller is down holds up every call of Slurm's commands
   rm -f $etc/slurm.conf $etc/gres.conf $etc/slurmdbd.conf
-  sleep 1
   rm -rf $pids $spool
 }
 
