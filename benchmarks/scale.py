@@ -35,13 +35,15 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import yaml
-from memsweep.collect import by_noise_level, gather, mean_losses
+from memsweep.collect import KEYS, by_noise_level, gather, mean_losses
 from memsweep.study import open_study
 from memsweep.tables import write_table
 
 ROOT = Path(__file__).parents[1]
 LAYOUTS = {"20 runs per pack": ["learning_rate", "seed"], "one run a pack": []}
 FIGURE = "results/scale/figures/peaks.pdf"
+
+TABLES = ("runs", "trajectories", "noise_levels", "metrics", "onsets", "scaling", "peaks", "excess", "baselines")
 
 # Stands where the rules look for `python`: it writes the names of a stage's files, and nothing in them.
 STUB = """#!/bin/bash
@@ -59,10 +61,10 @@ case $stage in
   train) files="runs losses samples" ;;
   measure) files="metrics neighbours" ;;
   collect) files="runs trajectories noise_levels metrics" ;;
-  analyse) files="onsets scaling peaks" ;;
+  analyse) files="onsets scaling peaks excess" ;;
 esac
 if [ "$stage" = pages ]; then
-  for table in runs trajectories noise_levels metrics onsets scaling peaks; do
+  for table in TABLES; do
     echo > "$outputs/$table.html"
   done
 elif [ -n "$files" ]; then
@@ -114,7 +116,7 @@ class Project:
         self.python.unlink()
         self.python.symlink_to(Path(sys.executable).resolve())
         stub.unlink()
-        stub.write_text(STUB)
+        stub.write_text(STUB.replace("TABLES", " ".join(TABLES)))
         stub.chmod(0o755)
 
     def configure(self, config: dict[str, Any]) -> None:
@@ -122,7 +124,7 @@ class Project:
 
     def pretend_tables(self) -> None:
         """The files from which figures are drawn."""
-        for table in ("runs", "trajectories", "noise_levels", "metrics", "onsets", "scaling", "peaks"):
+        for table in TABLES:
             path = self.folder / "results" / "scale" / "tables" / f"{table}.parquet"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
@@ -236,8 +238,8 @@ def trajectory_seconds(evaluations: int, images: int = 5120, runs: int = 4) -> f
     ]
     losses = pd.concat(frames, ignore_index=True)
     start = time.process_time()
-    mean_losses(losses, [], 0.95)
-    mean_losses(by_noise_level(losses, 8), ["noise_level"], 0.95)
+    mean_losses(losses, KEYS, 0.95)
+    mean_losses(by_noise_level(losses, 8), [*KEYS, "noise_level"], 0.95)
     return (time.process_time() - start) / runs
 
 
