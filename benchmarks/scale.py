@@ -1,6 +1,6 @@
 """How the workflow itself grows with the number of runs: dry runs, jobs, figures, tables.
 
-    python benchmarks/scale.py              # some half an hour on two cores
+    python benchmarks/scale.py              # some quarter of an hour on two cores
     python benchmarks/scale.py --execute-at-most 5000    # the largest study is planned, its jobs are not run
 
 Training is left out: a stub in place of each stage touches the files that the stage would write,
@@ -40,7 +40,7 @@ from memsweep.study import open_study
 from memsweep.tables import write_table
 
 ROOT = Path(__file__).parents[1]
-LAYOUTS = {"20 runs per pack": ["learning_rate", "seed"], "one run a pack": []}
+LAYOUTS = {"20 runs per pack": ["learning_rate", "seed"], "one run per pack": []}
 FIGURE = "results/scale/figures/peaks.pdf"
 
 TABLES = ("runs", "trajectories", "noise_levels", "metrics", "onsets", "scaling", "peaks", "excess", "baselines")
@@ -250,7 +250,7 @@ def summary(found: dict[str, Any]) -> str:
         if name in found
     ]
     if "seconds_a_job" in found:
-        parts.insert(0, "{seconds_a_job:.4f} s a job ({processor_seconds_a_job:.4f})".format(**found))
+        parts.insert(0, "{seconds_a_job:.4f} s per job ({processor_seconds_a_job:.4f})".format(**found))
     return "; ".join(parts)
 
 
