@@ -274,13 +274,17 @@ def _grid_problems(config: Config) -> Iterator[str]:
                 f"grid: batch_size {point['batch_size']} is larger than train_size {point['train_size']}; "
                 f"accepted is a batch of at most the training set"
             )
-        if not evaluation_steps(
-            config["training"]["budget"], config["evaluation"], point["train_size"], point["batch_size"]
-        ):
+        schedule = config["training"]["budget"], config["evaluation"], point["train_size"], point["batch_size"]
+        if not evaluation_steps(*schedule):
             (unit, length), *_ = config["training"]["budget"].items()
             yield (
                 f"evaluation.first: found {config['evaluation']['first']:g}; accepted is at most the budget, "
                 f"{length:g} {unit}, in the same unit"
+            )
+        elif not sampled_steps(*schedule):
+            yield (
+                f"evaluation.sample_every: found {config['evaluation']['sample_every']}; accepted is less: no "
+                f"evaluation within the budget would have samples"
             )
     yield from network_problems("network", config["network"], facts.height, facts.width, "images")
     values = facts.channels * facts.height * facts.width
@@ -295,21 +299,13 @@ def _grid_problems(config: Config) -> Iterator[str]:
 
 
 def _stopping_problems(config: Config) -> Iterator[str]:
-    """A run that ends before its onset, and samples that are never drawn."""
+    """A run that ends before its onset."""
     share, onset = config["training"]["stop_memorised"], config["onset"]["f_mem"]
     if 0 < share <= onset:
         yield (
             f"training.stop_memorised: found {share:g}; accepted is 0, or more than onset.f_mem, which is {onset:g}: "
             f"runs would end before that onset"
         )
-    for point in expand(config["grid"]):
-        schedule = config["training"]["budget"], config["evaluation"], point["train_size"], point["batch_size"]
-        if evaluation_steps(*schedule) and not sampled_steps(*schedule):
-            yield (
-                f"evaluation.sample_every: found {config['evaluation']['sample_every']}; accepted is less: no "
-                f"evaluation within the budget would have samples"
-            )
-            return
 
 
 def _figures_problems(config: Config) -> Iterator[str]:

@@ -12,6 +12,12 @@ DIMENSION = column("dimension", pa.int64(), "coordinates d of a pattern")
 REPLICA = column("replica", pa.int64(), "which replica; each has its own start and its own patterns")
 SPIKE = column("spike", pa.string(), "u, of the covariance; v, of the fourth cumulant")
 SEEN = column("samples", pa.int64(), "patterns learnt from n, each seen once", "patterns")
+RECOVERED = column(
+    "samples",
+    pa.float64(),
+    "patterns until the overlap stays above the threshold; where censored, the last that could be told",
+    "patterns",
+)
 CENSORED = column("censored", pa.bool_(), "the run ended before")
 COUNTS = (
     column("replicas", pa.int64(), "replicas behind the number"),
@@ -31,12 +37,7 @@ MIXED_CUMULANT: dict[str, pa.Schema] = {
         [
             SPIKE,
             REPLICA,
-            column(
-                "samples",
-                pa.float64(),
-                "patterns until the overlap stays above the threshold; where censored, the last that could be told",
-                "patterns",
-            ),
+            RECOVERED,
             CENSORED,
         ]
     ),
@@ -58,12 +59,7 @@ MIXED_CUMULANT: dict[str, pa.Schema] = {
             DIMENSION,
             SPIKE,
             REPLICA,
-            column(
-                "samples",
-                pa.float64(),
-                "patterns until the overlap stays above the threshold; where censored, the last that could be told",
-                "patterns",
-            ),
+            RECOVERED,
             CENSORED,
         ]
     ),
