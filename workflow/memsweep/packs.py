@@ -27,7 +27,7 @@ from .provenance import training_code
 from .retraining import record_pack
 from .run import Run
 from .tables import write_table
-from .training import build_network
+from .training import TrainingOptions, build_network
 from .unet import count_parameters
 
 
@@ -54,6 +54,7 @@ def train_pack(
         UserError: the device does not exist, a checkpoint is damaged, a surrogate is missing, or
             a run failed.
         Interrupted: the job received SIGTERM or SIGINT.
+        StartAgain: a GPU's memory ran out in a way that only a new process can get over.
     """
     torch.set_num_threads(1)
     read = functools.partial(read_images, images, surrogates)
@@ -95,7 +96,7 @@ def _train(
         claimed_device(way.device, progress.message, stop) as device,
     ):
         if device.type == "cuda":
-            set_up_gpu(way.deterministic)
+            set_up_gpu(way.deterministic, TrainingOptions.of(settings["training"]).precision)
         workshop = Workshop(settings, data, way, device)
         limit = places(waiting, workshop, progress.message)
         progress.message(

@@ -108,7 +108,8 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         batch, channels, height, width = x.shape
-        qkv = self.qkv(self.norm(x)).flatten(2).transpose(1, 2)
+        # Laid out anew, as the fused kernels want a head's channels side by side; else torch takes the slowest one
+        qkv = self.qkv(self.norm(x)).flatten(2).transpose(1, 2).contiguous()
         q, k, v = qkv.view(batch, height * width, 3, self.heads, channels // self.heads).permute(2, 0, 3, 1, 4)
         h = F.scaled_dot_product_attention(q, k, v)
         h = h.transpose(1, 2).reshape(batch, height * width, channels).transpose(1, 2)
