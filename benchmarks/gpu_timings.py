@@ -1,0 +1,274 @@
+"""What a visit to a GPU times: training steps beside eager loops, packs, evaluations, and variants of the step."""
+
+from __future__ import annotations
+
+import collections
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import torch
+from gpu_correctness import Runs
+from memsweep import training as library
+from memsweep.cost import evaluation_memory, gpu_memory, network_cost
+from memsweep.devices import set_up_gpu
+from memsweep.members import Way, Workshop
+from record import spread
+from training import (
+    DIGITS,
+    FLOW,
+    PAPER,
+    SMALL,
+    Ours,
+    Problem,
+    finish,
+    free,
+    in_turn,
+    matrix_product_rate,
+    pack_point,
+    step_point,
+)
+
+Found = dict[str, Any]
+# Network, base channels, batch, and images: side, channels
+POINTS = {
+    "digits, 16 channels, B = 16": (DIGITS, 16, 16, 8, 1),
+    "paper's, 16 channels, B = 16": (PAPER, 16, 16, 32, 3),
+    "small, 32 channels, B = 64": (SMALL, 32, 64, 32, 3),
+    "paper's, 64 channels, B = 128": (PAPER, 64, 128, 32, 3),
+    "paper's, 128 channels, B = 16": (PAPER, 128, 16, 32, 3),
+    "paper's, 128 channels, B = 128": (PAPER, 128, 128, 32, 3),
+    "paper's, 192 channels, B = 64": (PAPER, 192, 64, 32, 3),
+    "paper's, 64 channels, B = 512": (PAPER, 64, 512, 32, 3),
+}
+
+
+def problem_at(runs: Runs, point: str) -> Problem:
+    network, base_channels, batch_size, side, channels = POINTS[point]
+    return runs.problem(network, base_channels, batch_size, side=side, channels=channels)
+
+
+def points(runs: Runs) -> list[str]:
+    return list(POINTS) if runs.on_gpu else list(POINTS)[:1]
+
+
+def ceilings(runs: Runs) -> Found:
+    """Bytes a second of a copy, read and written; operations a second of a large product in each precision."""
+    count = runs.steps(2**28, 2**20)
+    source, target = torch.randn(count, device=runs.device), torch.empty(count, device=runs.device)
+    best = 0.0
+    for _ in range(5):
+        finish(runs.device)
+        start = time.perf_counter()
+        for _ in range(5):
+            target.copy_(source)
+        finish(runs.device)
+        best = max(best, 5 * 8 * count / (time.perf_counter() - start))
+    found: Found = {"copy, bytes a second": best}
+    for precision in ("float32", "tf32", "bfloat16"):
+        set_up_gpu(True, precision)
+        dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+        found[f"{precision} product, operations a second"] = matrix_product_rate(runs.device, dtype)
+    set_up_gpu(True)
+    return found
+
+
+def steps(runs: Runs, until: float) -> Iterator[tuple[str, Found]]:
+    """One run at each point in each precision, and the eager loops, in turn; with the memory it took."""
+    peak = matrix_product_rate(runs.device, torch.bfloat16 if runs.on_gpu else torch.float32)
+    took = 0.0
+    for point in points(runs):
+        if time.monotonic() + took > until:
+            return
+        started = time.monotonic()
+        problem = problem_at(runs, point)
+        found = step_point(problem, ("float32", "tf32", "bfloat16"), peak, runs.steps(3, 1), None if runs.on_gpu else 1)
+        found["memory"] = memory(runs, problem)
+        took = time.monotonic() - started
+        yield point, found
+
+
+def memory(runs: Runs, problem: Problem) -> Found:
+    """Bytes that one run took, reserved by torch, over what was estimated."""
+    if not runs.on_gpu:
+        return {}
+    cost = network_cost((problem.channels, problem.side, problem.side), 10, problem.base_channels, problem.network)
+    found = {}
+    for precision in ("float32", "bfloat16"):
+        free(runs.device)
+        before = torch.cuda.memory_reserved()
+        ours = Ours(problem, precision)
+        ours(1)
+        finish(runs.device)
+        torch.cuda.empty_cache()
+        taken = torch.cuda.memory_reserved() - before
+        estimated = gpu_memory(cost, problem.batch_size, precision)
+        found[precision] = {"reserved": taken, "estimated": estimated, "ratio": round(taken / estimated, 3)}
+        del ours
+    return found
+
+
+def packs(runs: Runs) -> Found:
+    """Packs of 1, 4, 8 and 16 of two small networks; the process's environment says how many connections there are."""
+    sizes = (1, 4, 8, 16) if runs.on_gpu else (1, 2)
+    found: Found = {}
+    for base_channels, batch_size in ((16, 16), (32, 64)) if runs.on_gpu else ((16, 2),):
+        problem = runs.problem(SMALL, base_channels, batch_size)
+        rows = pack_point(problem, "bfloat16", sizes, runs.steps(3, 1), None if runs.on_gpu else 1)
+        found[f"small, {base_channels} channels, B = {batch_size}"] = {str(row["runs"]): row for row in rows}
+    return found
+
+
+def evaluation(runs: Runs) -> Found:
+    """Operations a second of evaluations, as a ratio to those of training steps of the same run."""
+    found: Found = {}
+    for point in ("small, 32 channels, B = 64", "paper's, 64 channels, B = 128", "paper's, 128 channels, B = 128"):
+        if not runs.on_gpu and found:
+            break
+        problem = problem_at(runs, point)
+        _, flops = problem.cost()
+        images, sampling_steps = runs.steps(512, 4), runs.steps(50, 2)
+        settings = {
+            "runs": [{"train_size": 512}],
+            "network": problem.network,
+            "formulation": {**FLOW, "sampling_steps": sampling_steps},
+            "training": {"ema_decay": 0.999, "precision": "bfloat16"},
+            "evaluation": {"images": images, "samples": images, "surrogates": []},
+        }
+        set_up_gpu(False)
+        free(runs.device)
+        before = torch.cuda.memory_reserved() if runs.on_gpu else 0
+        workshop = Workshop(settings, problem.data, Way(device=runs.device), torch.device(runs.device))
+        trainer = workshop.trainer(problem.run())
+        started = time.perf_counter()
+        workshop.evaluate(trainer, True)
+        first = time.perf_counter() - started
+        taken = (torch.cuda.memory_reserved() - before) if runs.on_gpu else 0
+        stream, training_steps = workshop.streams.take(), runs.steps(64, 1)
+        with torch.cuda.stream(stream):
+            trainer = workshop.trainer(problem.run())
+            contenders: dict[str, Callable[[], Any]] = {
+                "evaluation": partial(workshop.evaluate, trainer, True),
+                "training": partial(trainer.advance, training_steps),
+            }
+            times = in_turn(contenders, runs.steps(5, 1), runs.device)
+        done = {"evaluation": flops / 3 * (2 * images + images * sampling_steps)}
+        done["training"] = flops * problem.batch_size * training_steps
+        rates = {name: [done[name] / t for t in each["elapsed"]] for name, each in times.items()}
+        height = problem.side
+        cost = network_cost((problem.channels, height, height), 10, problem.base_channels, problem.network)
+        found[point] = {
+            "first_seconds": first,
+            "seconds": spread(times["evaluation"]["elapsed"]),
+            "operations_a_second_over_training": spread(
+                [e / t for e, t in zip(rates["evaluation"], rates["training"], strict=True)]
+            ),
+            "reserved": taken,
+            "estimated": evaluation_memory(cost, images, "bfloat16"),
+        }
+        del workshop, trainer, contenders
+    return found
+
+
+def _channels_last(problem: Problem, precision: str) -> Ours:
+    build = library.build_network
+    library.build_network = lambda *given: build(*given).to(memory_format=torch.channels_last)  # type: ignore[assignment]
+    try:
+        return Ours(problem, precision)
+    finally:
+        library.build_network = build
+
+
+def _compiled(ours: Ours) -> Ours:
+    for trainer in ours.trainers:
+        trainer._working.forward = torch.compile(trainer._working.forward, dynamic=False)
+    return ours
+
+
+VARIANTS: dict[str, Callable[[Problem], Ours]] = {
+    "as it is": lambda problem: Ours(problem, "bfloat16"),
+    "channels last": lambda problem: _channels_last(problem, "bfloat16"),
+    "compiled": lambda problem: _compiled(Ours(problem, "bfloat16")),
+    "compiled, channels last": lambda problem: _compiled(_channels_last(problem, "bfloat16")),
+}
+
+
+def variants(runs: Runs, point: str = "paper's, 64 channels, B = 128") -> Found:
+    """Milliseconds a step of variants of the step at one point, with the seconds before the first one."""
+    if not runs.on_gpu:
+        point = next(iter(POINTS))
+    problem = problem_at(runs, point)
+    found: Found = {}
+    for name, build in VARIANTS.items() if runs.on_gpu else list(VARIANTS.items())[:2]:
+        free(runs.device)
+        started = time.perf_counter()
+        try:
+            ours = build(problem)
+            ours(1)
+            finish(runs.device)
+            first = time.perf_counter() - started
+            count = runs.steps(48, 1)
+            times = in_turn({name: partial(ours, count)}, runs.steps(3, 1), runs.device)[name]["elapsed"]
+            loss = ours.trainers[0].recent_loss()
+            found[name] = {"first_seconds": first, "ms": spread([1e3 * t / count for t in times]), "loss": loss}
+        except Exception as error:
+            found[name] = {"failed": f"{type(error).__name__}: {str(error)[:300]}"}
+        ours = None  # type: ignore[assignment]
+    return {point: found}
+
+
+def census(runs: Runs) -> Found:
+    """Which kernels a step takes and for how long, one by one as the profiler sees them."""
+    from torch.profiler import ProfilerActivity, profile
+
+    found: Found = {}
+    for point in ("small, 32 channels, B = 64", "paper's, 128 channels, B = 128") if runs.on_gpu else points(runs):
+        free(runs.device)
+        set_up_gpu(False)
+        stream = runs.stream()
+        trainer = runs.build(problem_at(runs, point), "bfloat16", stream)
+        trainer._graphed = False
+        runs.advance(trainer, 4, stream)
+        finish(runs.device)
+        activity = ProfilerActivity.CUDA if runs.on_gpu else ProfilerActivity.CPU
+        with profile(activities=[activity]) as profiled:
+            runs.advance(trainer, 1, stream)
+            finish(runs.device)
+        count: collections.Counter[str] = collections.Counter()
+        spent: collections.Counter[str] = collections.Counter()
+        for event in profiled.events():
+            name = event.name[:90]
+            count[name] += 1
+            spent[name] += int(event.device_time if runs.on_gpu else event.cpu_time)
+        found[point] = {
+            "kernels": sum(count.values()),
+            "microseconds": sum(spent.values()),
+            "most": [[name, micro, count[name]] for name, micro in spent.most_common(14)],
+        }
+        del trainer
+    return found
+
+
+def start_up(runs: Runs) -> Found:
+    """Seconds before the first step has ended, with cuDNN's search for the fastest kernels and without."""
+    found: Found = {}
+    for point in ("small, 32 channels, B = 64", "paper's, 64 channels, B = 128") if runs.on_gpu else points(runs):
+        problem = problem_at(runs, point)
+        for deterministic in (True, False):
+            free(runs.device)
+            set_up_gpu(deterministic)
+            stream = runs.stream()
+            started = time.perf_counter()
+            trainer = runs.build(problem, "bfloat16", stream)
+            runs.advance(trainer, 1, stream)
+            finish(runs.device)
+            first = time.perf_counter() - started
+            count = runs.steps(32, 1)
+            started = time.perf_counter()
+            runs.advance(trainer, count, stream)
+            finish(runs.device)
+            each = 1e3 * (time.perf_counter() - started) / count
+            found.setdefault(point, {})["deterministic" if deterministic else "searched"] = {"first": first, "ms": each}
+    set_up_gpu(True)
+    return found
