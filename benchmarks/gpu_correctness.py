@@ -286,7 +286,7 @@ def evaluation_beside(runs: Runs) -> Found:
 
 
 def evaluation_after_end(runs: Runs) -> Found:
-    """Evaluations are right after the end of the run whose evaluation captured their graphs, and leave other memory alone."""
+    """Evaluations are right after the run that captured their graphs has ended, and leave other memory alone."""
     set_up_gpu(True)
     workshop = _workshop(runs, "bfloat16", 4)
     pair = _two_runs(runs, workshop)

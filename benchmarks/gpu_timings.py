@@ -171,26 +171,46 @@ def evaluation(runs: Runs) -> Found:
     return found
 
 
-def _channels_last(problem: Problem, precision: str) -> Ours:
+def by_heuristics() -> None:
+    """The kernels that cuDNN proposes, without trying any."""
+    set_up_gpu(False)
+    torch.backends.cudnn.benchmark = False
+
+
+def _plain(problem: Problem) -> Ours:
+    ours = Ours(problem, "bfloat16")
+    ours.set_up = by_heuristics
+    return ours
+
+
+def _channels_last(problem: Problem) -> Ours:
     build = library.build_network
-    library.build_network = lambda *given: build(*given).to(memory_format=torch.channels_last)  # type: ignore[assignment]
+    library.build_network = lambda *given: build(*given).to(memory_format=torch.channels_last)
     try:
-        return Ours(problem, precision)
+        return _plain(problem)
     finally:
         library.build_network = build
 
 
+def _searched(ours: Ours) -> Ours:
+    ours.set_up = partial(set_up_gpu, False)
+    return ours
+
+
 def _compiled(ours: Ours) -> Ours:
     for trainer in ours.trainers:
-        trainer._working.forward = torch.compile(trainer._working.forward, dynamic=False)
+        network: Any = trainer._working
+        network.forward = torch.compile(network.forward, dynamic=False)
     return ours
 
 
 VARIANTS: dict[str, Callable[[Problem], Ours]] = {
-    "as it is": lambda problem: Ours(problem, "bfloat16"),
-    "channels last": lambda problem: _channels_last(problem, "bfloat16"),
-    "compiled": lambda problem: _compiled(Ours(problem, "bfloat16")),
-    "compiled, channels last": lambda problem: _compiled(_channels_last(problem, "bfloat16")),
+    "by heuristics": _plain,
+    "by heuristics, channels last": _channels_last,
+    "searched": lambda problem: _searched(_plain(problem)),
+    "searched, channels last": lambda problem: _searched(_channels_last(problem)),
+    "compiled": lambda problem: _compiled(_plain(problem)),
+    "compiled, channels last": lambda problem: _compiled(_channels_last(problem)),
 }
 
 
@@ -200,21 +220,23 @@ def variants(runs: Runs, point: str = "paper's, 64 channels, B = 128") -> Found:
         point = next(iter(POINTS))
     problem = problem_at(runs, point)
     found: Found = {}
-    for name, build in VARIANTS.items() if runs.on_gpu else list(VARIANTS.items())[:2]:
+    for name, build in list(VARIANTS.items())[: runs.steps(len(VARIANTS), 2)]:
         free(runs.device)
         started = time.perf_counter()
+        ours = None
         try:
             ours = build(problem)
             ours(1)
             finish(runs.device)
             first = time.perf_counter() - started
-            count = runs.steps(48, 1)
+            count = runs.steps(32, 1)
             times = in_turn({name: partial(ours, count)}, runs.steps(3, 1), runs.device)[name]["elapsed"]
             loss = ours.trainers[0].recent_loss()
             found[name] = {"first_seconds": first, "ms": spread([1e3 * t / count for t in times]), "loss": loss}
         except Exception as error:
             found[name] = {"failed": f"{type(error).__name__}: {str(error)[:300]}"}
-        ours = None  # type: ignore[assignment]
+        print(name, found[name], flush=True)
+        del ours
     return {point: found}
 
 
@@ -223,9 +245,9 @@ def census(runs: Runs) -> Found:
     from torch.profiler import ProfilerActivity, profile
 
     found: Found = {}
-    for point in ("small, 32 channels, B = 64", "paper's, 128 channels, B = 128") if runs.on_gpu else points(runs):
+    for point in ("small, 32 channels, B = 64", "paper's, 64 channels, B = 128") if runs.on_gpu else points(runs):
         free(runs.device)
-        set_up_gpu(False)
+        by_heuristics()
         stream = runs.stream()
         trainer = runs.build(problem_at(runs, point), "bfloat16", stream)
         trainer._graphed = False
@@ -237,7 +259,7 @@ def census(runs: Runs) -> Found:
             finish(runs.device)
         count: collections.Counter[str] = collections.Counter()
         spent: collections.Counter[str] = collections.Counter()
-        for event in profiled.events():
+        for event in profiled.events() or []:
             name = event.name[:90]
             count[name] += 1
             spent[name] += int(event.device_time if runs.on_gpu else event.cpu_time)
@@ -251,24 +273,28 @@ def census(runs: Runs) -> Found:
 
 
 def start_up(runs: Runs) -> Found:
-    """Seconds before the first step has ended, with cuDNN's search for the fastest kernels and without."""
+    """Seconds before the first step has ended and milliseconds of one, by how cuDNN's kernels are chosen."""
     found: Found = {}
+    ways: dict[str, Callable[[], None]] = {
+        "deterministic": partial(set_up_gpu, True),
+        "by heuristics": by_heuristics,
+        "searched": partial(set_up_gpu, False),
+    }
     for point in ("small, 32 channels, B = 64", "paper's, 64 channels, B = 128") if runs.on_gpu else points(runs):
         problem = problem_at(runs, point)
-        for deterministic in (True, False):
-            free(runs.device)
-            set_up_gpu(deterministic)
-            stream = runs.stream()
-            started = time.perf_counter()
-            trainer = runs.build(problem, "bfloat16", stream)
-            runs.advance(trainer, 1, stream)
-            finish(runs.device)
-            first = time.perf_counter() - started
-            count = runs.steps(32, 1)
-            started = time.perf_counter()
-            runs.advance(trainer, count, stream)
-            finish(runs.device)
-            each = 1e3 * (time.perf_counter() - started) / count
-            found.setdefault(point, {})["deterministic" if deterministic else "searched"] = {"first": first, "ms": each}
+        for precision in ("float32", "bfloat16"):
+            for way, set_up in ways.items():
+                free(runs.device)
+                started = time.perf_counter()
+                ours = Ours(problem, precision)
+                ours.set_up = set_up
+                ours(1)
+                finish(runs.device)
+                first = time.perf_counter() - started
+                count = runs.steps(16, 1)
+                times = in_turn({way: partial(ours, count)}, runs.steps(3, 1), runs.device)[way]["elapsed"]
+                milliseconds = spread([1e3 * t / count for t in times])
+                found[f"{point}, {precision}, {way}"] = {"first_seconds": first, "ms": milliseconds}
+                del ours
     set_up_gpu(True)
     return found

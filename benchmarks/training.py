@@ -112,7 +112,7 @@ class Ours:
         options = TrainingOptions(0.9999, precision=precision)
         images = DeviceImages.load(problem.data, problem.train_size, problem.device)
         gpu = problem.device == "cuda"
-        self.precision = precision
+        self.set_up: Callable[[], None] = partial(set_up_gpu, False, precision)  # as a job does, before it captures
         self.streams = [torch.cuda.Stream() if gpu else None for _ in range(count)]
         self.trainers = []
         for seed, stream in enumerate(self.streams):
@@ -120,7 +120,7 @@ class Ours:
                 self.trainers.append(problem.trainer(options, seed, images))
 
     def __call__(self, steps: int) -> None:
-        set_up_gpu(False, self.precision)  # as a job does, before it captures
+        self.set_up()
         for taken in range(0, steps, STRIDE):
             for trainer, stream in zip(self.trainers, self.streams, strict=True):
                 with torch.cuda.stream(stream):
