@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 from gpu_correctness import Runs
 from memsweep import training as library
+from memsweep import unet
 from memsweep.cost import evaluation_memory, gpu_memory, network_cost
 from memsweep.devices import set_up_gpu
 from memsweep.members import Way, Workshop
@@ -177,67 +180,82 @@ def by_heuristics() -> None:
     torch.backends.cudnn.benchmark = False
 
 
-def _plain(problem: Problem) -> Ours:
-    ours = Ours(problem, "bfloat16")
-    ours.set_up = by_heuristics
-    return ours
+@dataclass(frozen=True)
+class Variant:
+    """A way to lay out and compute a step."""
+
+    channels_last: bool
+    fused: bool
+    searched: bool = False
+    compiled: bool = False
 
 
-def _channels_last(problem: Problem) -> Ours:
-    build = library.build_network
-    library.build_network = lambda *given: build(*given).to(memory_format=torch.channels_last)
-    try:
-        return _plain(problem)
-    finally:
-        library.build_network = build
-
-
-def _searched(ours: Ours) -> Ours:
-    ours.set_up = partial(set_up_gpu, False)
-    return ours
-
-
-def _compiled(ours: Ours) -> Ours:
-    for trainer in ours.trainers:
-        network: Any = trainer._working
-        network.forward = torch.compile(network.forward, dynamic=False)
-    return ours
-
-
-VARIANTS: dict[str, Callable[[Problem], Ours]] = {
-    "by heuristics": _plain,
-    "by heuristics, channels last": _channels_last,
-    "searched": lambda problem: _searched(_plain(problem)),
-    "searched, channels last": lambda problem: _searched(_channels_last(problem)),
-    "compiled": lambda problem: _compiled(_plain(problem)),
-    "compiled, channels last": lambda problem: _compiled(_channels_last(problem)),
+VARIANTS = {
+    "plain": Variant(False, False),
+    "channels last": Variant(True, False),
+    "channels last, fused": Variant(True, True),
+    "channels last, fused, searched": Variant(True, True, searched=True),
+    "plain, searched": Variant(False, False, searched=True),
+    "channels last, compiled": Variant(True, False, compiled=True),
 }
 
 
-def variants(runs: Runs, point: str = "paper's, 64 channels, B = 128") -> Found:
-    """Milliseconds a step of variants of the step at one point, with the seconds before the first one."""
-    if not runs.on_gpu:
-        point = next(iter(POINTS))
-    problem = problem_at(runs, point)
+@contextlib.contextmanager
+def _as_in(variant: Variant) -> Iterator[None]:
+    before = library.CHANNELS_LAST, unet.FUSED
+    library.CHANNELS_LAST, unet.FUSED = variant.channels_last, variant.fused
+    try:
+        yield
+    finally:
+        library.CHANNELS_LAST, unet.FUSED = before
+
+
+def variant_at(runs: Runs, problem: Problem, name: str, precision: str) -> Found:
+    """Milliseconds a step of one variant, and the seconds before the first one has ended."""
+    variant = VARIANTS[name]
+    free(runs.device)
+    started = time.perf_counter()
+    with _as_in(variant):
+        ours = Ours(problem, precision)
+        set_up_gpu(False, precision)
+        torch.backends.cudnn.benchmark = variant.searched
+        ours.set_up = lambda: None
+        if variant.compiled:
+            network: Any = ours.trainers[0]._working
+            network.forward = torch.compile(network.forward, dynamic=False)
+        ours(1)
+        finish(runs.device)
+        first = time.perf_counter() - started
+        count = runs.steps(24, 1)
+        times = in_turn({name: partial(ours, count)}, runs.steps(3, 1), runs.device)[name]["elapsed"]
+        milliseconds = spread([1e3 * t / count for t in times])
+    return {"first_seconds": round(first, 2), "ms": milliseconds, "loss": ours.trainers[0].recent_loss()}
+
+
+# Which variants are timed where, the most telling first
+CHOSEN = (
+    ("paper's, 64 channels, B = 128", "bfloat16", ("plain", "channels last", "channels last, fused")),
+    ("paper's, 64 channels, B = 128", "tf32", ("plain", "channels last, fused")),
+    ("paper's, 64 channels, B = 128", "float32", ("plain", "channels last, fused")),
+    ("small, 32 channels, B = 64", "bfloat16", ("plain", "channels last, fused")),
+    ("small, 32 channels, B = 64", "float32", ("plain", "channels last, fused")),
+    ("paper's, 128 channels, B = 128", "bfloat16", ("plain", "channels last, fused")),
+    ("paper's, 64 channels, B = 128", "bfloat16", ("channels last, fused, searched",)),
+)
+
+
+def variants(runs: Runs) -> Found:
+    """Variants of the step at three points, in one or more precisions."""
     found: Found = {}
-    for name, build in list(VARIANTS.items())[: runs.steps(len(VARIANTS), 2)]:
-        free(runs.device)
-        started = time.perf_counter()
-        ours = None
-        try:
-            ours = build(problem)
-            ours(1)
-            finish(runs.device)
-            first = time.perf_counter() - started
-            count = runs.steps(32, 1)
-            times = in_turn({name: partial(ours, count)}, runs.steps(3, 1), runs.device)[name]["elapsed"]
-            loss = ours.trainers[0].recent_loss()
-            found[name] = {"first_seconds": first, "ms": spread([1e3 * t / count for t in times]), "loss": loss}
-        except Exception as error:
-            found[name] = {"failed": f"{type(error).__name__}: {str(error)[:300]}"}
-        print(name, found[name], flush=True)
-        del ours
-    return {point: found}
+    for point, precision, names in CHOSEN if runs.on_gpu else ((next(iter(POINTS)), "bfloat16", tuple(VARIANTS)[:3]),):
+        for name in names:
+            try:
+                one = variant_at(runs, problem_at(runs, point), name, precision)
+            except Exception as error:
+                one = {"failed": f"{type(error).__name__}: {str(error)[:600]}"}
+            found[f"{point}, {precision}, {name}"] = one
+            print(f"{point}, {precision}, {name}: {one}", flush=True)
+    return found
 
 
 def census(runs: Runs) -> Found:

@@ -34,6 +34,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from memsweep import unet
 from memsweep.config import read_yaml, resolve
 from memsweep.cost import network_cost
 from memsweep.datasets import prepare
@@ -165,6 +166,13 @@ class Peer:
     def __call__(self, steps: int) -> None:
         torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = True, False  # torch's own settings
         torch.use_deterministic_algorithms(False)
+        fused, unet.FUSED = unet.FUSED, False
+        try:
+            self._train(steps)
+        finally:
+            unet.FUSED = fused
+
+    def _train(self, steps: int) -> None:
         for _ in range(steps):
             clean, label = (part.to(self.device) for part in next(self.batches))
             noise, time_ = torch.randn_like(clean), torch.rand(len(clean), device=self.device)

@@ -26,6 +26,8 @@ from .unet import UNet
 
 # Steps whose images are laid down at a time, and whose losses are kept.
 WINDOW = 256
+# Whether the networks of a GPU hold an image's channels side by side.
+CHANNELS_LAST = True
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,8 @@ class Trainer:
         self.options = options
         self.step = self._begun = 0
         self.network = build_network(data, run, network, formulation).to(self.device)
+        if self.device.type == "cuda" and CHANNELS_LAST:
+            self.network.to(memory_format=torch.channels_last)  # as its convolutions want it
         self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
         self._working = self.network
         if options.dtype != torch.float32:
