@@ -69,7 +69,10 @@ def items() -> dict[str, Item]:
         "out_of_memory": Item(correct.out_of_memory, 25, apart=True),
         "after_failed_capture": Item(correct.step_after_failed_capture, 15, apart=True),
         "capture_fails": Item(correct.capture_fails, 30, apart=True),
-        "start_up": Item(timings.start_up, 20, timing=True),
+        **{
+            f"start_up, {way}": Item(partial(timings.start_up, way=way), 20, timing=True, apart=True)
+            for way in timings.WAYS
+        },
         "packs": Item(timings.packs, 40, timing=True, apart=True, environment=many),
         "packs_of_few_connections": Item(timings.packs, 40, timing=True, apart=True, environment=few),
         "evaluation": Item(timings.evaluation, 25, timing=True),

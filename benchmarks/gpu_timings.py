@@ -290,29 +290,34 @@ def census(runs: Runs) -> Found:
     return found
 
 
-def start_up(runs: Runs) -> Found:
-    """Seconds before the first step has ended and milliseconds of one, by how cuDNN's kernels are chosen."""
+WAYS: dict[str, Callable[[], None]] = {
+    "deterministic": partial(set_up_gpu, True),
+    "by heuristics": by_heuristics,
+    "searched": partial(set_up_gpu, False),
+}
+
+
+def start_up(runs: Runs, way: str) -> Found:
+    """Seconds before the first step has ended and milliseconds of one, by how cuDNN's kernels are chosen.
+
+    One way in a process, as torch goes on using a kernel once it has chosen it.
+    """
     found: Found = {}
-    ways: dict[str, Callable[[], None]] = {
-        "deterministic": partial(set_up_gpu, True),
-        "by heuristics": by_heuristics,
-        "searched": partial(set_up_gpu, False),
-    }
     for point in ("small, 32 channels, B = 64", "paper's, 64 channels, B = 128") if runs.on_gpu else points(runs):
         problem = problem_at(runs, point)
         for precision in ("float32", "bfloat16"):
-            for way, set_up in ways.items():
-                free(runs.device)
-                started = time.perf_counter()
-                ours = Ours(problem, precision)
-                ours.set_up = set_up
-                ours(1)
-                finish(runs.device)
-                first = time.perf_counter() - started
-                count = runs.steps(16, 1)
-                times = in_turn({way: partial(ours, count)}, runs.steps(3, 1), runs.device)[way]["elapsed"]
-                milliseconds = spread([1e3 * t / count for t in times])
-                found[f"{point}, {precision}, {way}"] = {"first_seconds": first, "ms": milliseconds}
-                del ours
-    set_up_gpu(True)
+            free(runs.device)
+            started = time.perf_counter()
+            ours = Ours(problem, precision)
+            ours.set_up = WAYS[way]
+            ours(1)
+            finish(runs.device)
+            first = time.perf_counter() - started
+            count = runs.steps(16, 1)
+            times = in_turn({way: partial(ours, count)}, runs.steps(3, 1), runs.device)[way]["elapsed"]
+            found[f"{point}, {precision}"] = {
+                "first_seconds": first,
+                "ms": spread([1e3 * t / count for t in times]),
+            }
+            del ours
     return found

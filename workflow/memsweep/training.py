@@ -26,8 +26,8 @@ from .unet import UNet
 
 # Steps whose images are laid down at a time, and whose losses are kept.
 WINDOW = 256
-# Whether the networks of a GPU hold an image's channels side by side.
-CHANNELS_LAST = True
+# Whether the networks of a GPU hold an image's channels side by side, as `fused_norm` wants them; off like it.
+CHANNELS_LAST = False
 
 
 @dataclass(frozen=True)

@@ -40,8 +40,9 @@ def group_norm(channels: int, affine: bool = True) -> nn.GroupNorm:
     return nn.GroupNorm(groups, channels, affine=affine)
 
 
-# Whether norms on a GPU use the kernels of `fused_norm`; off to time what they gain.
-FUSED = True
+# Whether norms on a GPU use the kernels of `fused_norm`. They agree with torch's own in Triton's interpreter but
+# have not been timed: off until `benchmarks/gpu.py`, which times both, shows that they pay.
+FUSED = False
 
 
 @functools.cache
