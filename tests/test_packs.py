@@ -222,7 +222,7 @@ def test_other_code_or_data_starts_a_run_anew_and_says_so(
     settings = pack_settings()
     settings["runs"] = settings["runs"][:1]
     with monkeypatch.context() as patch:
-        patch.setattr(packs, "training_code", lambda: "other")
+        patch.setattr(packs, "TRAINING_VERSION", "other")
         train(settings, digits, tmp_path)
     capsys.readouterr()
     tables = train(settings, digits, tmp_path)

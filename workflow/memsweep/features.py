@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from . import pretrained
 from .classifier import read_classifier
 from .devices import claimed_device
 from .errors import UserError
@@ -86,7 +87,7 @@ class Space:
     @property
     def version(self) -> str:
         """What besides the images decides the features of a published network: its weights and our code."""
-        return f"{file_hash(self.weights)[:16]}-{fingerprint('pretrained')}" if self.name in SOURCES else ""
+        return f"{file_hash(self.weights)[:16]}-{fingerprint(pretrained.__name__)}" if self.name in SOURCES else ""
 
 
 @contextmanager

@@ -23,11 +23,11 @@ from .images import ImageSet, encode, read_images
 from .interruption import stop_requests
 from .members import Member, Way, Workshop
 from .progress import TrainingProgress
-from .provenance import training_code
 from .retraining import record_pack
 from .run import Run
 from .tables import write_table
 from .training import build_network
+from .training_version import TRAINING_VERSION
 from .unet import count_parameters
 
 
@@ -59,7 +59,7 @@ def train_pack(
     read = functools.partial(read_images, images, surrogates)
     data = read()
     data.drawn(settings["evaluation"].get("surrogates", ()))  # before any run starts
-    provenance = {"data_hash": data.data_hash, "code_version": training_code()}
+    provenance = {"data_hash": data.data_hash, "code_version": TRAINING_VERSION}
     members = [Member.open(Run(**fields), checkpoints, provenance, settings) for fields in settings["runs"]]
     waiting = [member for member in members if not member.complete]
     if waiting:

@@ -69,7 +69,7 @@ def retraining(
         config: resolved.
         runs: its runs.
         records: of the packs that are about to be trained.
-        code_version: fingerprint of the training code.
+        code_version: version of the training code.
         checkpoints: folder with one checkpoint per run id.
     """
     current = {_point(vars(run)): run for run in runs}

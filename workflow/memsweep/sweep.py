@@ -92,7 +92,7 @@ class Sweep(Study):
         Args:
             jobs: job paths of the packs that are about to be trained.
             results: the study's results.
-            code_version: fingerprint of the training code.
+            code_version: version of the training code.
 
         Raises:
             UserError: they would.

@@ -8,7 +8,7 @@
 import functools
 
 from memsweep.machine import gpu_count
-from memsweep.provenance import training_code
+from memsweep.training_version import TRAINING_VERSION
 
 # The folders of packs. Inputs are named by patterns, not by other rules' outputs: those cannot be expanded where
 # results lie in object storage.
@@ -25,13 +25,14 @@ wildcard_constraints:
     axis="|".join(STUDY.axes),
 
 
-TRAINING_CODE = training_code(), fingerprint("packs")
+# What is written of runs: a change of it writes their tables again, and trains none
+PACK_CODE = fingerprint("packs", "stopping")
 MEASURING_CODE = [fingerprint(name) for name in ("classifier", "features", "measure")]
 
 
 @functools.cache
 def trained(job):
-    return lineage(PREPARED, STUDY.train(job), *TRAINING_CODE)
+    return lineage(PREPARED, STUDY.train(job), TRAINING_VERSION, PACK_CODE)
 
 
 def measured(job):

@@ -45,7 +45,7 @@ SWEEP: dict[str, pa.Schema] = {
                 "finished, diverged (non-finite loss), or memorised (ended by a rule, after every onset)",
             ),
             column("data_hash", pa.string(), "content hash of the images the run was trained on"),
-            column("code_version", pa.string(), "fingerprint of the training code"),
+            column("code_version", pa.string(), "version of the training code"),
         ]
     ),
     "losses": pa.schema(
