@@ -18,7 +18,7 @@ import torch
 from memsweep.evaluation import Evaluator, InferenceNetwork
 from memsweep.formulation import Formulation, build_formulation
 from memsweep.images import ImageSet, Split, to_network
-from memsweep.randomness import BatchOrder, Draws, generator, stratified_times
+from memsweep.randomness import BatchOrder, generator, stratified_times
 from memsweep.run import Run
 from memsweep.schedule import evaluation_steps, sampled_steps
 from memsweep.surrogate import surrogate
@@ -104,11 +104,7 @@ def _flat(network: torch.nn.Module) -> torch.Tensor:
 
 def draws(data: ImageSet) -> Numbers:
     """What is drawn for a step, and surrogates."""
-    step = torch.tensor(7)
-    normal = Draws(5, "noise").normal(step, (1000,)).double()
     numbers: Numbers = {
-        "uniform": float(Draws(5, "time").uniform(step, 1000).double().mean()),
-        "normal": float((normal * torch.arange(1000)).mean()),
         "order": float((torch.stack([BatchOrder(5, 12, 5)(k) for k in range(6)]) * torch.arange(30).view(6, 5)).sum()),
         "times": float(stratified_times(torch.rand(50, generator=generator("golden"))).square().mean()),
         "scaled": float(to_network(data.test.images).double().square().mean()),
