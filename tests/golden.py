@@ -15,16 +15,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from memsweep.evaluation import Evaluator, InferenceNetwork
-from memsweep.formulation import Formulation, build_formulation
-from memsweep.images import ImageSet, Split, to_network
-from memsweep.randomness import BatchOrder, generator, stratified_times
-from memsweep.run import Run
-from memsweep.schedule import evaluation_steps, sampled_steps
-from memsweep.surrogate import surrogate
-from memsweep.training import Trainer, TrainingOptions
-from memsweep.training_version import TRAINING_VERSION
-from memsweep.unet import count_parameters
+from memsweep.data.images import ImageSet, Split, to_network
+from memsweep.data.randomness import BatchOrder, generator, stratified_times
+from memsweep.data.surrogates import surrogate
+from memsweep.diffusion.formulation import Formulation, build_formulation
+from memsweep.models.unet import count_parameters
+from memsweep.study.run import Run
+from memsweep.study.schedule import evaluation_steps, sampled_steps
+from memsweep.training.evaluation import Evaluator, InferenceNetwork
+from memsweep.training.trainer import Trainer, TrainingOptions
+from memsweep.training.version import TRAINING_VERSION
 
 FILE = Path(__file__).with_suffix(".json")
 Numbers = dict[str, float]

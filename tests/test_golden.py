@@ -4,8 +4,8 @@ import json
 
 import golden
 import pytest
-from memsweep import ddpm
-from memsweep.training_version import TRAINING_VERSION
+from memsweep.diffusion import ddpm
+from memsweep.training.version import TRAINING_VERSION
 
 HELD = json.loads(golden.FILE.read_text())
 CASES = dict(golden.cases())

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from memsweep import neighbours
-from memsweep.neighbours import Neighbours, nearest, nearest_in_ranges
+from memsweep.metrics import neighbours
+from memsweep.metrics.neighbours import Neighbours, nearest, nearest_in_ranges
 from scipy.spatial.distance import cdist
 
 

@@ -7,14 +7,14 @@ from typing import Any
 import pandas as pd
 import pytest
 from conftest import FORMULATIONS, pack_settings, start_training
-from memsweep import packs
-from memsweep.checkpoints import Checkpoint
-from memsweep.errors import UserError
-from memsweep.interruption import Interrupted
-from memsweep.members import Way
-from memsweep.packs import train_pack
-from memsweep.tables import read_table
-from memsweep.training import Trainer
+from memsweep.base.errors import UserError
+from memsweep.base.interruption import Interrupted
+from memsweep.jobs import packs
+from memsweep.jobs.checkpoints import Checkpoint
+from memsweep.jobs.life import Way
+from memsweep.jobs.packs import train_pack
+from memsweep.tables.parquet import read_table
+from memsweep.training.trainer import Trainer
 
 TABLES = ("runs", "losses", "samples")
 

@@ -6,27 +6,28 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from memsweep import provenance
+from memsweep.base import provenance
 
 STAGES = {
-    "prepare": ("datasets",),
-    "surrogates": ("surrogate",),
-    "baselines": ("baselines",),
-    "pack": ("packs", "stopping"),
-    "classifier": ("classifier",),
-    "features": ("features",),
-    "measure": ("measure",),
-    "collect": ("collect",),
-    "analyse": ("analyse",),
-    "pages": ("pages",),
-    "dynamics": ("figures.dynamics",),
-    "sample_sheet": ("figures.sample_sheet",),
-    "planted": ("feature_learning.planted_networks",),
-    "phase": ("feature_learning.alignment",),
-    "recovery": ("mixed_cumulant.recovery",),
-    "version": ("training_version",),
+    "prepare": ("data.datasets",),
+    "surrogates": ("data.surrogates",),
+    "baselines": ("analysis.baselines",),
+    "pack": ("jobs.packs", "jobs.stopping"),
+    "classifier": ("metrics.classifier",),
+    "features": ("metrics.features",),
+    "measure": ("metrics.measure",),
+    "collect": ("analysis.collect",),
+    "analyse": ("analysis.analyse",),
+    "pages": ("report.pages",),
+    "dynamics": ("figures.sweep.dynamics",),
+    "sample_sheet": ("figures.sweep.sample_sheet",),
+    "planted": ("theory.feature_learning.planted_networks",),
+    "phase": ("theory.feature_learning.alignment",),
+    "recovery": ("theory.mixed_cumulant.recovery",),
+    "version": ("training.version",),
 }
 Edit = Callable[[str], str]
+MEASURE, NOVELTY, PRETRAINED = "metrics.measure", "metrics.novelty", "metrics.pretrained"
 
 
 @pytest.fixture
@@ -66,74 +67,77 @@ def test_the_copy_has_the_fingerprints_of_the_package(package: Path, monkeypatch
 
 
 def test_comments_docstrings_annotations_and_layout_do_not_count(package: Path) -> None:
-    assert not stale_after(package, "images", lambda text: re.sub(r'"""[^"]*"""', '"""Other words."""', text))
-    assert not stale_after(package, "novelty", replacing("count, found =", "count, found = \\\n        "))
-    assert not stale_after(package, "novelty", replacing("threshold: float", "threshold: complex"))
-    assert not stale_after(package, "novelty", replacing("    value: float", "    value: complex  # said"))
-    assert stale_after(package, "novelty", replacing("    value: complex  # said\n", "")) >= {"measure"}
+    assert not stale_after(package, "data.images", lambda text: re.sub(r'"""[^"]*"""', '"""Other words."""', text))
+    assert not stale_after(package, NOVELTY, replacing("count, found =", "count, found = \\\n        "))
+    assert not stale_after(package, NOVELTY, replacing("threshold: float", "threshold: complex"))
+    assert not stale_after(package, NOVELTY, replacing("    value: float", "    value: complex  # said"))
+    assert stale_after(package, NOVELTY, replacing("    value: complex  # said\n", "")) >= {"measure"}
 
 
 def test_imports_do_not_count(package: Path) -> None:
-    assert not stale_after(package, "measure", replacing("import numpy as np", "import numpy as np\nimport json"))
+    assert not stale_after(package, MEASURE, replacing("import numpy as np", "import numpy as np\nimport json"))
     alias = replacing("import copies, share", "import copies as copied_of, share")
-    assert not stale_after(package, "measure", lambda text: alias(text).replace("copies(first", "copied_of(first"))
-    assert not stale_after(package, "novelty", lambda text: re.sub(r"\bnp\b", "numpy", text))
-    assert stale_after(package, "measure", replacing("import copies as copied_of, share", "import share as copied_of"))
+    assert not stale_after(package, MEASURE, lambda text: alias(text).replace("copies(first", "copied_of(first"))
+    assert not stale_after(package, NOVELTY, lambda text: re.sub(r"\bnp\b", "numpy", text))
+    assert stale_after(package, MEASURE, replacing("import copies as copied_of, share", "import share as copied_of"))
 
 
 def test_a_moved_module_makes_nothing_stale(package: Path) -> None:
     before = fingerprints()
-    (package / "metrics").mkdir()
-    (package / "metrics" / "__init__.py").touch()
-    (package / "novelty.py").rename(package / "metrics" / "novelty_of_samples.py")
+    moved = package / "analysis" / "copies_of_images.py"
+    (package / "metrics" / "novelty.py").rename(moved)
     for path in package.rglob("*.py"):
-        text = re.sub(r"from (\.+)novelty import", r"from \1metrics.novelty_of_samples import", path.read_text())
+        text = re.sub(r"from \.novelty import", "from ..analysis.copies_of_images import", path.read_text())
+        text = re.sub(r"from (\.+)metrics\.novelty import", r"from \1analysis.copies_of_images import", text)
         path.write_text(text)
+    assert fingerprints() == before
+    (package / "figures" / "style.py").rename(package / "figures" / "look.py")
+    for path in package.rglob("*.py"):
+        text = re.sub(r"\bstyle\.(?=[a-zA-Z])", "look.", path.read_text())
+        path.write_text(re.sub(r"(from \.+ import (?:\w+, )*)style\b", r"\1look", text))
     assert fingerprints() == before
 
 
 def test_a_face_is_seen_through(package: Path) -> None:
     before = fingerprints()
     for path in package.rglob("*.py"):
-        text = re.sub(r"from (\.+)novelty import", r"from \1faces import", path.read_text())
+        text = re.sub(r"from (\.+)metrics\.novelty import", r"from \1metrics import", path.read_text())
         path.write_text(text)
-    (package / "faces").mkdir()
-    (package / "faces" / "__init__.py").write_text(
-        "from ..novelty import copies, share\nfrom ..fidelity import DISTANCES\n"
-    )
-    assert "from .faces import" in (package / "measure.py").read_text()
+    with (package / "metrics" / "__init__.py").open("a") as face:
+        face.write("\nfrom .fidelity import DISTANCES\nfrom .novelty import copies, share\n")
+    assert "from ..metrics import copies" in (package / "analysis" / "onset.py").read_text()
     assert fingerprints() == before
 
 
 def test_an_option_that_is_off_makes_nothing_stale(package: Path) -> None:
     option = replacing("    accumulate: int = 1\n", "    accumulate: int = 1\n    weight_decay: float = 0.0\n")
-    assert not stale_after(package, "training", option)
+    assert not stale_after(package, "training.trainer", option)
 
 
 def test_a_constant_makes_stale_what_depends_on_it(package: Path) -> None:
     analysed = {"analyse", "recovery"}
     copied = {"measure", "sample_sheet", "pack", *analysed}
-    assert stale_after(package, "novelty", replacing("second_distance == 0", "second_distance == 1")) == copied
-    assert stale_after(package, "onset", replacing("1e-9", "1e-8")) == analysed
+    assert stale_after(package, NOVELTY, replacing("second_distance == 0", "second_distance == 1")) == copied
+    assert stale_after(package, "analysis.onset", replacing("1e-9", "1e-8")) == analysed
     assert stale_after(package, "figures.style", replacing("WIDTH = 7.0", "WIDTH = 7.1")) == {
         "dynamics",
         "sample_sheet",
     }
-    assert stale_after(package, "figures.dynamics", replacing("def draw(", "SIZE = 3\n\n\ndef draw(")) == {"dynamics"}
-    assert stale_after(package, "pretrained", replacing("(", "( ")) == set()
-    assert "features" in stale_after(package, "pretrained", lambda text: f"{text}\nEXTRA = 1\n")
-    assert stale_after(package, "feature_learning.two_patch", lambda text: f"{text}\nEXTRA = 1\n") == {"phase"}
+    assert stale_after(package, "figures.sweep.dynamics", replacing("def draw", "SIZE = 3\ndef draw")) == {"dynamics"}
+    assert stale_after(package, PRETRAINED, replacing("(", "( ")) == set()
+    assert "features" in stale_after(package, PRETRAINED, lambda text: f"{text}\nEXTRA = 1\n")
+    assert stale_after(package, "theory.feature_learning.two_patch", lambda text: f"{text}\nEXTRA = 1\n") == {"phase"}
 
 
 def test_another_version_of_training_makes_stale_what_is_trained(package: Path) -> None:
     raised = replacing('TRAINING_VERSION = "', 'TRAINING_VERSION = "1')
-    assert stale_after(package, "training_version", raised) == {"version", "pack", "baselines", "planted"}
+    assert stale_after(package, "training.version", raised) == {"version", "pack", "baselines", "planted"}
 
 
 def test_what_is_said_and_written_carries_no_numbers(package: Path) -> None:
-    for module in ("progress", "checkpoints", "contracts/__init__", "errors", "cost", "concurrency"):
+    for module in ("jobs.progress", "tables.contracts.sweep", "base.errors", "jobs.concurrency"):
         assert not stale_after(package, module, lambda text: f"{text}\nEXTRA = 1\n")
 
 
-def test_every_stage_can_be_fingerprinted_from_inside(package: Path) -> None:
-    assert provenance.fingerprint("memsweep.pretrained") == provenance.fingerprint("pretrained")
+def test_a_module_may_be_named_from_outside(package: Path) -> None:
+    assert provenance.fingerprint("memsweep.metrics.pretrained") == provenance.fingerprint("metrics.pretrained")

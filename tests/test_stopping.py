@@ -9,14 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import pack_settings
-from memsweep.evaluation import Evaluation
-from memsweep.images import read_images
-from memsweep.members import Way
-from memsweep.neighbours import nearest
-from memsweep.onset import copy_onset, loss_onsets
-from memsweep.packs import train_pack
-from memsweep.stopping import StoppingRule, Watch
-from memsweep.tables import read_table
+from memsweep.analysis.onset import copy_onset, loss_onsets
+from memsweep.data.images import read_images
+from memsweep.jobs.life import Way
+from memsweep.jobs.packs import train_pack
+from memsweep.jobs.stopping import StoppingRule, Watch
+from memsweep.metrics.neighbours import nearest
+from memsweep.tables.parquet import read_table
+from memsweep.training.evaluation import Evaluation
 
 RULE = {"share": 0.8, "copy_threshold": 1 / 3, "loss_gap_absolute": 0.2, "loss_gap_relative": 0.5}
 STEPS = 1000

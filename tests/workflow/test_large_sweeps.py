@@ -67,7 +67,7 @@ def test_two_workflows_share_a_study_and_a_third_collects(finished: Project, fin
 
 def test_a_change_of_code_stops_before_finished_runs_are_trained_again(finished: Project) -> None:
     finished.configure(retrain_at_most=4)
-    module = finished.folder / "workflow" / "memsweep" / "training_version.py"
+    module = finished.folder / "workflow" / "memsweep" / "training" / "version.py"
     module.write_text('TRAINING_VERSION = "other"\n')
     before = state(finished, "data", "train", "measure", "tables", "checkpoints", "figures")
     result = finished.snakemake(check=False)
