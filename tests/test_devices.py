@@ -19,7 +19,7 @@ from memsweep.base.machine import gpu_count
 
 HOLDER = """
 import sys
-from memsweep.devices import claimed
+from memsweep.base.devices import claimed
 with claimed(sys.argv[1:], lambda text: print(text, flush=True)) as position:
     print(position, flush=True)
     sys.stdin.read()
