@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 from memsweep.base.errors import UserError
+from memsweep.base.records import RECORD, read_records, record_pack
 from memsweep.study.kinds import open_study
-from memsweep.study.retraining import RECORD, read_records, record_pack
 from memsweep.study.sweep import Sweep
 
 CONFIG = yaml.safe_load((Path(__file__).parents[1] / "config" / "config.yaml").read_text())

@@ -27,8 +27,9 @@ Arguments = argparse.Namespace
 
 
 def prepare(settings: Settings, files: Arguments) -> None:
+    from .base.records import read_records
     from .data.datasets import prepare
-    from .study.retraining import guard_data, read_records
+    from .study.retraining import guard_data
 
     data_hash = prepare(settings, files.output)
     if files.trained:
@@ -51,9 +52,10 @@ def baselines(settings: Settings, files: Arguments) -> None:
 def train(settings: Settings, files: Arguments) -> None:
     from .jobs.life import Way
     from .jobs.packs import train_pack
+    from .metrics.novelty import share_of_copies
 
     way = Way(**{name: getattr(files, name) for name in Way.__dataclass_fields__})
-    train_pack(settings, files.images, files.checkpoints, files.output, way, files.surrogates)
+    train_pack(settings, files.images, files.checkpoints, files.output, way, files.surrogates, share_of_copies)
 
 
 def classifier(settings: Settings, files: Arguments) -> None:

@@ -26,7 +26,7 @@ wildcard_constraints:
 
 
 # What is written of runs: a change of it writes their tables again, and trains none
-PACK_CODE = fingerprint("jobs.packs", "jobs.stopping")
+PACK_CODE = fingerprint("jobs.packs", "jobs.stopping", "metrics.novelty")
 MEASURING_CODE = [fingerprint(f"metrics.{name}") for name in ("classifier", "features", "measure")]
 
 

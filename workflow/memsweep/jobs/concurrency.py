@@ -172,7 +172,7 @@ def train_in_processes(
     failures = Failures(progress.message)
     # A server that has loaded the library once makes each process without loading it again
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["memsweep.jobs.packs"])
+    context.set_forkserver_preload([Life.__module__])
     waiting = deque(members)
     running: dict[int, tuple[BaseProcess, connection.Connection, Member]] = {}
     interrupted = False

@@ -21,7 +21,7 @@ from ..training.evaluation import Evaluator, InferenceNetwork
 from ..training.trainer import DeviceImages, Trainer, TrainingOptions
 from .checkpoints import Checkpoint
 from .progress import TrainingProgress
-from .stopping import StoppingRule, Watch
+from .stopping import ShareOfCopies, StoppingRule, Watch
 
 FINISHED, DIVERGED, MEMORISED = "finished", "diverged", "memorised"
 
@@ -119,6 +119,7 @@ class Workshop:
     data: ImageSet
     way: Way
     device: torch.device
+    share_of_copies: ShareOfCopies | None = None  # for runs that may end once they have memorised
     _images: DeviceImages | None = None
     _evaluators: dict[int, Evaluator] = field(default_factory=dict)
     _networks: dict[int, InferenceNetwork] = field(default_factory=dict)
@@ -226,10 +227,12 @@ class Life:
 
     def _look_back(self) -> Watch | None:
         """Whoever may end the run before its budget, having seen what was evaluated of it so far."""
-        member = self.member
+        member, share_of_copies = self.member, self._workshop.share_of_copies
         if member.rule is None:
             return None
-        watch = Watch(member.rule, self._workshop.data.train.images[: member.run.train_size])
+        if share_of_copies is None:
+            raise ValueError("training.stop_memorised: whoever trains such runs says which samples are copies")
+        watch = Watch(member.rule, self._workshop.data.train.images[: member.run.train_size], share_of_copies)
         for step in member.steps:
             if member.checkpoint.has_evaluation(step) and watch.memorised(member.checkpoint.load_evaluation(step)):
                 member.checkpoint.mark_stopped(step, member.rule.record())

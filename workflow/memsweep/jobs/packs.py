@@ -16,10 +16,10 @@ import torch
 
 from ..base.devices import claimed_device, set_up_gpu
 from ..base.interruption import stop_requests
+from ..base.records import record_pack
 from ..data.images import ImageSet, encode, read_images
 from ..diffusion.formulation import Formulation, build_formulation
 from ..models.unet import count_parameters
-from ..study.retraining import record_pack
 from ..study.run import Run
 from ..tables.contracts import SCHEMAS
 from ..tables.parquet import write_table
@@ -29,6 +29,7 @@ from ..training.version import TRAINING_VERSION
 from .concurrency import places, train_in_processes, train_in_turn
 from .life import Member, Way, Workshop
 from .progress import TrainingProgress
+from .stopping import ShareOfCopies
 
 
 def train_pack(
@@ -38,6 +39,7 @@ def train_pack(
     output: Path,
     way: Way,
     surrogates: Path | None = None,
+    share_of_copies: ShareOfCopies | None = None,
 ) -> None:
     """Train the runs of a pack that are not finished, and write the tables of all of them.
 
@@ -49,6 +51,7 @@ def train_pack(
         output: folder that receives ``runs``, ``losses`` and ``samples``, as Parquet, and what they come from.
         way: how the runs are trained.
         surrogates: the table of those that ``evaluation`` names; not needed where it names none.
+        share_of_copies: by what runs have memorised; not needed where none may end for that.
 
     Raises:
         UserError: the device does not exist, a checkpoint is damaged, a surrogate is missing, or
@@ -63,7 +66,7 @@ def train_pack(
     members = [Member.open(Run(**fields), checkpoints, provenance, settings) for fields in settings["runs"]]
     waiting = [member for member in members if not member.complete]
     if waiting:
-        _train(waiting, len(members), settings, data, read, way)
+        _train(waiting, len(members), settings, data, read, way, share_of_copies)
     write_tables(members, data, settings, output)
     record_pack(settings, provenance, output)
     _say_sizes(members, output)
@@ -87,6 +90,7 @@ def _train(
     data: ImageSet,
     read: Callable[[], ImageSet],
     way: Way,
+    share_of_copies: ShareOfCopies | None,
 ) -> None:
     left = sum(member.images_left for member in waiting)
     with (
@@ -96,13 +100,15 @@ def _train(
     ):
         if device.type == "cuda":
             set_up_gpu(way.deterministic)
-        workshop = Workshop(settings, data, way, device)
+        workshop = Workshop(settings, data, way, device, share_of_copies)
         limit = places(waiting, workshop, progress.message)
         progress.message(
             f"training {len(waiting)} of {total} runs on {device.type}, {limit} at a time; the others are finished"
         )
         if device.type == "cpu" and limit > 1:
-            alone = functools.partial(train_alone, settings=settings, read=read, way=way)
+            alone = functools.partial(
+                train_alone, settings=settings, read=read, way=way, share_of_copies=share_of_copies
+            )
             train_in_processes(waiting, limit, alone, workshop, progress, stop)
             return
         started = time.monotonic()
@@ -112,9 +118,15 @@ def _train(
         progress.message(f"evaluations took {100 * share:.1f} % of {elapsed:.1f} s")
 
 
-def train_alone(member: Member, settings: Mapping[str, Any], read: Callable[[], ImageSet], way: Way) -> None:
+def train_alone(
+    member: Member,
+    settings: Mapping[str, Any],
+    read: Callable[[], ImageSet],
+    way: Way,
+    share_of_copies: ShareOfCopies | None,
+) -> None:
     """Train one run in a process of its own, on the data that ``read`` reads; else as `train_pack`."""
-    workshop = Workshop(settings, read(), way, torch.device("cpu"))
+    workshop = Workshop(settings, read(), way, torch.device("cpu"), share_of_copies)
     with stop_requests(with_parent=True) as stop, TrainingProgress(member.images_left, plain=True) as progress:
         train_in_turn([member], 1, workshop, progress, stop)
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import binomtest
 
+from .neighbours import nearest
+
 
 @dataclass(frozen=True)
 class Share:
@@ -32,6 +34,12 @@ def copies(distance: np.ndarray, second_distance: np.ndarray, threshold: float) 
     """
     result: np.ndarray = (distance < threshold * second_distance) | (second_distance == 0)
     return result
+
+
+def share_of_copies(samples: np.ndarray, images: np.ndarray, threshold: float) -> float:
+    """The share of samples (n, H, W, C) that are copies of images (m, H, W, C), both uint8; as `copies`."""
+    distance = nearest(samples.reshape(len(samples), -1), images.reshape(len(images), -1)).distance
+    return float(copies(distance[:, 0], distance[:, 1], threshold).mean())
 
 
 def share(hits: np.ndarray, confidence: float) -> Share:

@@ -1,25 +1,22 @@
 """Stops a change of mind, of code or of data before it trains again what is finished.
 
-Beside a pack's tables lies ``trained.json``: the settings, the code and the data that they come
-from. A run is trained again when the same point of the grid has another run id now, or the same
-id and other training code, unless a checkpoint of the new run is there already.
+Beside a pack's tables lies a record of what they come from (`base.records`). A run is trained again
+when the same point of the grid has another run id now, or the same id and other training code,
+unless a checkpoint of the new run is there already.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..base.errors import UserError
-from ..base.files import replacing
+from ..base.records import Record
 from .grid import trajectory_parameters
 from .run import AXES, Run
-
-RECORD = "trained.json"
-Record = dict[str, Any]
 
 
 @dataclass
@@ -33,31 +30,6 @@ class Retraining:
 
     runs: list[Run] = field(default_factory=list)
     reasons: set[str] = field(default_factory=set)
-
-
-def record_pack(settings: Mapping[str, Any], provenance: Mapping[str, str], folder: Path) -> None:
-    """Keep what a pack's tables come from.
-
-    Args:
-        settings: of the stage ``train``.
-        provenance: ``code_version`` and ``data_hash`` of its runs.
-        folder: that of the pack's tables.
-    """
-    with replacing(folder / RECORD) as temporary:
-        temporary.write_text(json.dumps({**provenance, "settings": settings}, sort_keys=True) + "\n")
-
-
-def read_records(folders: Iterable[Path]) -> Iterator[Record]:
-    """The records in these folders; a folder without one holds nothing finished."""
-    for folder in folders:
-        try:
-            record: Record = json.loads((folder / RECORD).read_text())
-            record["settings"]["runs"], record["code_version"], record["data_hash"]
-        except FileNotFoundError:
-            continue
-        except (ValueError, KeyError, TypeError):
-            raise UserError(f"{folder / RECORD}: not the record of a pack; delete it to go on without it") from None
-        yield record
 
 
 def retraining(

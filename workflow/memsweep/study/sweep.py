@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..base.records import read_records
 from .grid import evaluation_parameters, packs, runs, training_parameters
 from .kind import Study, canonical
 from .requests import Request, Requests
-from .retraining import guard, read_records, retraining
+from .retraining import guard, retraining
 from .run import AXES, Run
 
 # Feature spaces that need no published network.
