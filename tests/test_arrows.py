@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import memsweep
 import pytest
 from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
@@ -36,3 +37,13 @@ def test_the_public_face_loads_nothing_until_it_is_asked() -> None:
     code = "import sys, memsweep; print(*sorted(name for name in sys.modules if name.startswith('memsweep')))"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert loaded == ["memsweep"]
+
+
+@pytest.mark.parametrize("name", memsweep.__all__)
+def test_the_public_face_has_what_it_names(name: str) -> None:
+    assert getattr(memsweep, name) is not None
+
+
+def test_the_public_face_has_nothing_else() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = memsweep.nothing
