@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from memsweep.devices import set_up_cuda
+from memsweep.base.devices import set_up_cuda
 from record import commit, machine, save
 
 Found = dict[str, Any]

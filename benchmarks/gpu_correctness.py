@@ -19,15 +19,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from memsweep import concurrency
-from memsweep.datasets import prepare
-from memsweep.devices import set_up_gpu
-from memsweep.graphs import CaptureFailed
-from memsweep.members import Way, Workshop
-from memsweep.neighbours import nearest_in_ranges
-from memsweep.packs import train_pack
-from memsweep.randomness import Draws
-from memsweep.training import Trainer, TrainingOptions
+from memsweep.base.devices import set_up_gpu
+from memsweep.data.datasets import prepare
+from memsweep.data.randomness import Draws
+from memsweep.jobs import concurrency
+from memsweep.jobs.life import Way, Workshop
+from memsweep.jobs.packs import train_pack
+from memsweep.metrics.neighbours import nearest_in_ranges
+from memsweep.training.cuda_graphs import CaptureFailed
+from memsweep.training.trainer import Trainer, TrainingOptions
 from torch.nn import functional as F
 from training import DIGITS, FLOW, PAPER, SMALL, Problem, finish
 
@@ -346,7 +346,7 @@ def out_of_memory(runs: Runs, megabytes: int = 900) -> Found:
 CAPTURE_FAILS = """
 import os, sys
 import torch
-from memsweep.training import Trainer
+from memsweep.training.trainer import Trainer
 take_step = Trainer._take_step
 def spoilt(trainer):
     take_step(trainer)

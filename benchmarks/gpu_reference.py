@@ -25,8 +25,8 @@ STUDY = ROOT / "config" / "cifar10_reference.yaml"
 
 def carry(study: Path, images: Path, output: Path) -> None:
     """Write the settings of the study's training jobs, and its images beside them."""
-    from memsweep.config import read_yaml, resolve
-    from memsweep.sweep import Sweep
+    from memsweep.study.config import read_yaml, resolve
+    from memsweep.study.sweep import Sweep
 
     sweep = Sweep(resolve(read_yaml(study)))
     output.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ def _job(settings: dict[str, Any], images: Path, folder: Path, tables: Path, dev
 
 def shorter(jobs: dict[str, Any], epochs: float) -> dict[str, Any]:
     """The same jobs with a lower budget, which keeps every evaluation within it."""
-    from memsweep.schedule import evaluation_steps
+    from memsweep.study.schedule import evaluation_steps
 
     jobs = json.loads(json.dumps(jobs))
     for settings in jobs.values():

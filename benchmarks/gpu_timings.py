@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 from gpu_correctness import Runs
-from memsweep import training as library
-from memsweep import unet
-from memsweep.cost import evaluation_memory, gpu_memory, network_cost
-from memsweep.devices import set_up_gpu
-from memsweep.members import Way, Workshop
+from memsweep.base.devices import set_up_gpu
+from memsweep.jobs.life import Way, Workshop
+from memsweep.models import unet
+from memsweep.study.cost import evaluation_memory, gpu_memory, network_cost
+from memsweep.training import trainer as library
 from record import spread
 from training import (
     DIGITS,

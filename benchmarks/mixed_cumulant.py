@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from memsweep.mixed_cumulant.activations import ACTIVATIONS
-from memsweep.mixed_cumulant.learning import BLOCK, Learner, Unit
-from memsweep.mixed_cumulant.model import MixedCumulantModel
+from memsweep.theory.mixed_cumulant.activations import ACTIVATIONS
+from memsweep.theory.mixed_cumulant.learning import BLOCK, Learner, Unit
+from memsweep.theory.mixed_cumulant.model import MixedCumulantModel
 from record import RESULTS, commit, machine, ratios, save, spread
 
 MODEL = MixedCumulantModel(beta_u=1, beta_v=8, correlation=1)

@@ -27,7 +27,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import numpy as np
 import torch
-from memsweep.neighbours import nearest, nearest_in_ranges
+from memsweep.metrics.neighbours import nearest, nearest_in_ranges
 from record import RESULTS, commit, lines, machine, ratios, save, spread
 
 # Floats of the largest matrix of distances that the contenders without a limit of their own hold: 256 MiB

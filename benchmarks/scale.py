@@ -35,9 +35,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import yaml
-from memsweep.collect import KEYS, by_noise_level, gather, mean_losses
-from memsweep.study import open_study
-from memsweep.tables import write_table
+from memsweep.analysis.collect import KEYS, by_noise_level, gather, mean_losses
+from memsweep.study.kinds import open_study
+from memsweep.tables.parquet import write_table
 
 ROOT = Path(__file__).parents[1]
 LAYOUTS = {"20 runs per pack": ["learning_rate", "seed"], "one run per pack": []}

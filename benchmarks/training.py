@@ -34,20 +34,20 @@ from typing import Any
 
 import numpy as np
 import torch
-from memsweep import unet
-from memsweep.config import read_yaml, resolve
-from memsweep.cost import network_cost
-from memsweep.datasets import prepare
-from memsweep.devices import set_up_cuda, set_up_gpu
-from memsweep.formulation import build_formulation
-from memsweep.graphs import STRIDE
-from memsweep.images import ImageSet, Split, to_network
-from memsweep.members import Way
-from memsweep.packs import train_pack
-from memsweep.run import Run
-from memsweep.surrogate import write_surrogates
-from memsweep.sweep import Sweep
-from memsweep.training import DeviceImages, Trainer, TrainingOptions, build_network
+from memsweep.base.devices import set_up_cuda, set_up_gpu
+from memsweep.data.datasets import prepare
+from memsweep.data.images import ImageSet, Split, to_network
+from memsweep.data.surrogates import write_surrogates
+from memsweep.diffusion.formulation import build_formulation
+from memsweep.jobs.life import Way
+from memsweep.jobs.packs import train_pack
+from memsweep.models import unet
+from memsweep.study.config import read_yaml, resolve
+from memsweep.study.cost import network_cost
+from memsweep.study.run import Run
+from memsweep.study.sweep import Sweep
+from memsweep.training.cuda_graphs import STRIDE
+from memsweep.training.trainer import DeviceImages, Trainer, TrainingOptions, build_network
 from record import RESULTS, commit, machine, ratios, save, spread
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -384,7 +384,7 @@ def measure_startup(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
             "job": job,
             "python": load("sys"),
             "torch": load("torch"),
-            "memsweep.packs": load("memsweep.packs"),
+            "memsweep.jobs.packs": load("memsweep.jobs.packs"),
         }
         times = in_turn(contenders, arguments.rounds, "cpu")
     yield {name: {kind: spread(values) for kind, values in found.items()} for name, found in times.items()}

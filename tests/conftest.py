@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from memsweep.datasets import content_hash, prepare
-from memsweep.images import ImageSet, Split
+from memsweep.data.datasets import content_hash, prepare
+from memsweep.data.images import ImageSet, Split
 
 
 @pytest.fixture(scope="session")

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import torch
 from conftest import FORMULATIONS
-from memsweep.baselines import denoiser, empirical, item_losses, mixture, wiener, write_baselines
-from memsweep.evaluation import Evaluator, NoisyImages
-from memsweep.formulation import Formulation, build_formulation
-from memsweep.images import read_images
-from memsweep.surrogate import Gaussian, fit_gaussian, write_surrogates
-from memsweep.tables import read_table
+from memsweep.analysis.baselines import denoiser, empirical, item_losses, mixture, wiener, write_baselines
+from memsweep.data.images import read_images
+from memsweep.data.surrogates import Gaussian, fit_gaussian, write_surrogates
+from memsweep.diffusion.formulation import Formulation, build_formulation
+from memsweep.tables.parquet import read_table
+from memsweep.training.evaluation import Evaluator, NoisyImages
 from scipy import integrate, stats
 
 PROCESSES = ("rectified_flow", "ddpm")

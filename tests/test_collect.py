@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import pack_settings
-from memsweep.classifier import evaluate, fit, read_classifier, train_classifier
-from memsweep.collect import KEYS, by_noise_level, collect, mean_losses
-from memsweep.errors import UserError
-from memsweep.features import Space, features_of, write_features
-from memsweep.images import read_images
-from memsweep.measure import measure_pack
-from memsweep.members import Way
-from memsweep.packs import train_pack
-from memsweep.tables import read_table
+from memsweep.analysis.collect import KEYS, by_noise_level, collect, mean_losses
+from memsweep.base.errors import UserError
+from memsweep.data.images import read_images
+from memsweep.jobs.life import Way
+from memsweep.jobs.packs import train_pack
+from memsweep.metrics.classifier import evaluate, fit, read_classifier, train_classifier
+from memsweep.metrics.features import Space, features_of, write_features
+from memsweep.metrics.measure import measure_pack
+from memsweep.tables.parquet import read_table
 from scipy import stats
 
 METRICS = {

@@ -14,16 +14,17 @@ import psutil
 import pytest
 import torch
 from conftest import pack_settings, start_training
-from memsweep import concurrency, members
-from memsweep.concurrency import places, train_in_turn
-from memsweep.errors import UserError
-from memsweep.images import read_images
-from memsweep.interruption import StopRequest
-from memsweep.members import Life, Member, Way, Workshop
-from memsweep.packs import train_pack, write_tables
-from memsweep.progress import TrainingProgress
-from memsweep.run import Run
-from memsweep.tables import read_table
+from memsweep.base.errors import UserError
+from memsweep.base.interruption import StopRequest
+from memsweep.data.images import read_images
+from memsweep.jobs import concurrency
+from memsweep.jobs import life as members
+from memsweep.jobs.concurrency import places, train_in_turn
+from memsweep.jobs.life import Life, Member, Way, Workshop
+from memsweep.jobs.packs import train_pack, write_tables
+from memsweep.jobs.progress import TrainingProgress
+from memsweep.study.run import Run
+from memsweep.tables.parquet import read_table
 
 TABLES = ("runs", "losses", "samples")
 
@@ -206,9 +207,9 @@ PEAK = """
 import json, sys
 from pathlib import Path
 import torch
-from memsweep.images import read_images
-from memsweep.members import Way, Workshop
-from memsweep.run import Run
+from memsweep.data.images import read_images
+from memsweep.jobs.life import Way, Workshop
+from memsweep.study.run import Run
 
 def resident(what):
     return 1024 * next(int(line.split()[1]) for line in Path("/proc/self/status").open() if line.startswith(what))

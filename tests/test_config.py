@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import yaml
-from memsweep.config import KINDS, resolve, schema
-from memsweep.errors import UserError
+from memsweep.base.errors import UserError
+from memsweep.study.config import KINDS, resolve, schema
 
 ROOT = Path(__file__).parents[1]
 DEFAULT = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from memsweep.conversion import convert, convert_arrays, read_pictures
-from memsweep.errors import UserError
-from memsweep.folders import find_images
+from memsweep.base.errors import UserError
+from memsweep.data.conversion import convert, convert_arrays, read_pictures
+from memsweep.study.folders import find_images
 from PIL import Image
 
 SQUARE = (8, 8)

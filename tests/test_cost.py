@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from memsweep.config import resolve
-from memsweep.cost import network_cost, study_cost, together
-from memsweep.errors import UserError
-from memsweep.estimate import print_estimate
-from memsweep.grid import runs
-from memsweep.unet import UNet, count_parameters
+from memsweep.base.errors import UserError
+from memsweep.models.unet import UNet, count_parameters
+from memsweep.report.estimate import print_estimate
+from memsweep.study.config import resolve
+from memsweep.study.cost import network_cost, study_cost, together
+from memsweep.study.grid import runs
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 

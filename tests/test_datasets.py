@@ -16,13 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from memsweep import catalogue
-from memsweep.catalogue import CATALOGUE, DatasetFacts, describe
-from memsweep.config import schema
-from memsweep.datasets import LOADERS, content_hash, duplicates, in_turns, load_digits, permutation, prepare
-from memsweep.errors import UserError
-from memsweep.images import ImageSet, Split, read_images, to_network, to_pixels
-from memsweep.tables import read_table
+from memsweep.base.errors import UserError
+from memsweep.data.datasets import LOADERS, content_hash, duplicates, in_turns, load_digits, permutation, prepare
+from memsweep.data.images import ImageSet, Split, read_images, to_network, to_pixels
+from memsweep.study import catalogue
+from memsweep.study.catalogue import CATALOGUE, DatasetFacts, describe
+from memsweep.study.config import schema
+from memsweep.tables.parquet import read_table
 from PIL import Image
 from sklearn.datasets import load_digits as sklearn_digits
 from torchvision import datasets as official

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from memsweep.departure import departure, departures, excess, paired_curves
-from memsweep.errors import UserError
-from memsweep.onset import NEVER_EVALUATED, crossing
+from memsweep.analysis.departure import departure, departures, excess, paired_curves
+from memsweep.analysis.onset import NEVER_EVALUATED, crossing
+from memsweep.base.errors import UserError
 
 STEPS = np.array([10.0, 100.0, 1000.0, 10000.0])
 SETTINGS = {"threshold": 0.5, "confidence": 0.9}

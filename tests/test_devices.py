@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from memsweep import devices
-from memsweep.devices import choose_device, claimed, claimed_device, free_memory, is_out_of_memory
-from memsweep.errors import UserError
-from memsweep.interruption import Interrupted, StopRequest
-from memsweep.machine import gpu_count
+from memsweep.base import devices
+from memsweep.base.devices import choose_device, claimed, claimed_device, free_memory, is_out_of_memory
+from memsweep.base.errors import UserError
+from memsweep.base.interruption import Interrupted, StopRequest
+from memsweep.base.machine import gpu_count
 
 HOLDER = """
 import sys
-from memsweep.devices import claimed
+from memsweep.base.devices import claimed
 with claimed(sys.argv[1:], lambda text: print(text, flush=True)) as position:
     print(position, flush=True)
     sys.stdin.read()

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from memsweep.feature_learning.growth import compare, growth, mean_interval
-from memsweep.feature_learning.phase import QUANTITIES, laws, phase, phase_fits
+from memsweep.theory.feature_learning.growth import compare, growth, mean_interval
+from memsweep.theory.feature_learning.phase import QUANTITIES, laws, phase, phase_fits
 from scipy import stats
 
 MODEL = {"dimension": 1000, "neurons": 20, "noise": 1.0, "initialisation": 1e-3}

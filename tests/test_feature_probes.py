@@ -11,14 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from memsweep.errors import UserError
-from memsweep.feature_learning import noisy_digits, planted_networks
-from memsweep.feature_learning.analysis import summarise
-from memsweep.feature_learning.checks import FRAME
-from memsweep.feature_learning.planted import plant
-from memsweep.feature_learning.probes import accuracy_replicates, percentile_interval, probe
-from memsweep.images import Split, read_images
-from memsweep.tables import read_table
+from memsweep.base.errors import UserError
+from memsweep.data.images import Split, read_images
+from memsweep.study.feature_learning import FRAME
+from memsweep.tables.parquet import read_table
+from memsweep.theory.feature_learning import noisy_digits, planted_networks
+from memsweep.theory.feature_learning.analysis import summarise
+from memsweep.theory.feature_learning.planted import plant
+from memsweep.theory.feature_learning.probes import accuracy_replicates, percentile_interval, probe
 
 QUADRATIC = {"neurons": 4, "initialisation": 1e-3, "iterations": 60, "learning_rate": 0.1, "classifier_loss": 0.1}
 CONVOLUTIONAL = {"steps": 3, "batch_size": 4, "step_size": 1e-3}

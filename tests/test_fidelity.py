@@ -6,8 +6,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from memsweep import fidelity
-from memsweep.fidelity import DISTANCES, Distance, Frechet, Kid, SlicedWasserstein, directions
+from memsweep.metrics import fidelity
+from memsweep.metrics.fidelity import DISTANCES, Distance, Frechet, Kid, SlicedWasserstein, directions
 from scipy.linalg import sqrtm
 from scipy.stats import wasserstein_distance_nd
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric

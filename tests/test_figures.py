@@ -12,8 +12,11 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from memsweep.errors import UserError
-from memsweep.figures import (
+from memsweep.analysis.peaks import peaks as peaks_table
+from memsweep.base.errors import UserError
+from memsweep.figures import style
+from memsweep.figures.power_law import location
+from memsweep.figures.sweep import (
     dynamics,
     memorisation_time,
     novelty_fidelity,
@@ -21,14 +24,11 @@ from memsweep.figures import (
     sample_sheet,
     scaling_exponents,
     simplicity_bias,
-    style,
     two_clocks,
 )
-from memsweep.figures.power_law import location
 from memsweep.figures.swept_axis import places_of
-from memsweep.peaks import peaks as peaks_table
-from memsweep.run import AXES
-from memsweep.tables import write_table
+from memsweep.study.run import AXES
+from memsweep.tables.parquet import write_table
 
 Tables = dict[str, pd.DataFrame]
 

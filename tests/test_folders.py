@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from memsweep.errors import UserError
-from memsweep.folders import find_images, watched
+from memsweep.base.errors import UserError
+from memsweep.study.folders import find_images, watched
 from torchvision.datasets import DatasetFolder
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
@@ -135,5 +135,5 @@ def test_fifty_thousand_files_are_counted_in_a_moment(tmp_path: Path) -> None:
 def test_listing_needs_the_standard_library_only() -> None:
     import subprocess
 
-    code = "import sys, memsweep.study; print({'torch', 'numpy', 'PIL', 'pandas'} & set(sys.modules))"
+    code = "import sys, memsweep.study.kinds; print({'torch', 'numpy', 'PIL', 'pandas'} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"

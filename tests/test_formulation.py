@@ -8,13 +8,13 @@ import torch
 from diffusers import DDIMScheduler
 from hypothesis import given
 from hypothesis import strategies as st
-from memsweep import ddpm
-from memsweep.config import schema
-from memsweep.ddpm import DDPM
-from memsweep.denoiser import Denoiser, guided
-from memsweep.flow import RectifiedFlow
-from memsweep.formulation import PROCESSES, Formulation, Process, build_formulation
-from memsweep.randomness import generator
+from memsweep.data.randomness import generator
+from memsweep.diffusion import ddpm
+from memsweep.diffusion.ddpm import DDPM
+from memsweep.diffusion.denoiser import Denoiser, guided
+from memsweep.diffusion.formulation import PROCESSES, Formulation, Process, build_formulation
+from memsweep.diffusion.rectified_flow import RectifiedFlow
+from memsweep.study.config import schema
 from torch import Tensor
 
 MEAN, STD = 0.4, 0.3

@@ -7,8 +7,8 @@ from typing import Any
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from memsweep.config import resolve
-from memsweep.grid import (
+from memsweep.study.config import resolve
+from memsweep.study.grid import (
     chosen,
     evaluation_parameters,
     expand,
@@ -17,7 +17,7 @@ from memsweep.grid import (
     runs,
     trajectory_parameters,
 )
-from memsweep.run import AXES
+from memsweep.study.run import AXES
 
 ROOT = Path(__file__).parents[1]
 BASE = {"train_size": 32, "base_channels": 16, "batch_size": 16, "learning_rate": 0.003, "seed": 0}

@@ -11,14 +11,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from memsweep.mixed_cumulant.activations import ACTIVATIONS
-from memsweep.mixed_cumulant.hermite import expansion, gaussian_means, leading, sample_exponent, series
-from memsweep.mixed_cumulant.learning import BLOCK, Learner, Unit, sgd_step
-from memsweep.mixed_cumulant.model import MixedCumulantModel
-from memsweep.mixed_cumulant.recovery import exponents, lognormal_law, median_law, medians, recovery_time
-from memsweep.mixed_cumulant.theory import measured_cumulants, sample_cumulant
-from memsweep.mixed_cumulant.tracking import Tracker
-from memsweep.randomness import generator
+from memsweep.data.randomness import generator
+from memsweep.theory.mixed_cumulant.activations import ACTIVATIONS
+from memsweep.theory.mixed_cumulant.expectations import measured_cumulants, sample_cumulant
+from memsweep.theory.mixed_cumulant.hermite import expansion, gaussian_means, leading, sample_exponent, series
+from memsweep.theory.mixed_cumulant.learning import BLOCK, Learner, Unit, sgd_step
+from memsweep.theory.mixed_cumulant.model import MixedCumulantModel
+from memsweep.theory.mixed_cumulant.recovery import exponents, lognormal_law, median_law, medians, recovery_time
+from memsweep.theory.mixed_cumulant.tracking import Tracker
 from scipy import integrate, stats
 
 MODELS = [MixedCumulantModel(1, 8, 0), MixedCumulantModel(2, 3, 1), MixedCumulantModel(0.5, 8, -0.6)]

@@ -12,24 +12,24 @@ import pandas as pd
 import pytest
 import torch
 from matplotlib.text import Text
-from memsweep.config import resolve
-from memsweep.errors import UserError
-from memsweep.figures import (
-    draw_figure,
+from memsweep.base.errors import UserError
+from memsweep.figures import style
+from memsweep.figures.draw import draw_figure
+from memsweep.figures.mixed_cumulant import (
     mixed_cumulant_loss,
     mixed_cumulant_network,
     mixed_cumulant_overlaps,
     mixed_cumulant_scaling,
-    style,
 )
-from memsweep.mixed_cumulant.model import MixedCumulantModel
-from memsweep.mixed_cumulant.network import ITEMS, Networks, learn_network, linear_loss
-from memsweep.mixed_cumulant.network_departure import network_departure
-from memsweep.mixed_cumulant.recovery import unit_recovery
-from memsweep.mixed_cumulant.study import MixedCumulant
-from memsweep.mixed_cumulant.theory import unit_theory
-from memsweep.mixed_cumulant.unit import learn_unit
-from memsweep.tables import read_table, write_table
+from memsweep.study.config import resolve
+from memsweep.study.mixed_cumulant import MixedCumulant
+from memsweep.tables.parquet import read_table, write_table
+from memsweep.theory.mixed_cumulant.expectations import unit_theory
+from memsweep.theory.mixed_cumulant.model import MixedCumulantModel
+from memsweep.theory.mixed_cumulant.network import ITEMS, Networks, learn_network, linear_loss
+from memsweep.theory.mixed_cumulant.network_departure import network_departure
+from memsweep.theory.mixed_cumulant.recovery import unit_recovery
+from memsweep.theory.mixed_cumulant.unit import learn_unit
 
 NETWORK: dict[str, Any] = {
     "model": {"beta_u": 1, "beta_v": 8, "correlation": 0.5},

@@ -9,8 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from memsweep import neighbours
-from memsweep.neighbours import Neighbours, nearest, nearest_in_ranges
+from memsweep.metrics import neighbours
+from memsweep.metrics.neighbours import Neighbours, nearest, nearest_in_ranges
 from scipy.spatial.distance import cdist
 
 
@@ -252,7 +252,7 @@ MEMORY_PROGRAM = """
 import re, sys
 from pathlib import Path
 import numpy as np
-from memsweep.neighbours import nearest
+from memsweep.metrics.neighbours import nearest
 def peak():  # getrusage would count what the parent process held when it started this one
     return 1024 * int(re.search(r"VmHWM:\\s*(\\d+)", Path("/proc/self/status").read_text())[1])
 equal, memory = sys.argv[1] == "equal", int(sys.argv[2])

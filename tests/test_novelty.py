@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from memsweep.neighbours import nearest
-from memsweep.novelty import copies, share
+from memsweep.metrics.neighbours import nearest
+from memsweep.metrics.novelty import copies, share
 from scipy.stats import beta
 
 

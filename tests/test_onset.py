@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from memsweep.errors import UserError
-from memsweep.onset import (
+from memsweep.analysis.onset import (
     LOSS_DEFINITIONS,
     NEVER_EVALUATED,
     Onset,
@@ -19,6 +18,7 @@ from memsweep.onset import (
     resampled,
     with_interval,
 )
+from memsweep.base.errors import UserError
 from scipy.stats import binomtest
 
 LOSS_SETTINGS = {"absolute": 0.05, "relative": 0.5, "resamples": 50, "confidence": 0.95}

@@ -7,14 +7,14 @@ from typing import Any
 import pandas as pd
 import pytest
 from conftest import FORMULATIONS, pack_settings, start_training
-from memsweep import packs
-from memsweep.checkpoints import Checkpoint
-from memsweep.errors import UserError
-from memsweep.interruption import Interrupted
-from memsweep.members import Way
-from memsweep.packs import train_pack
-from memsweep.tables import read_table
-from memsweep.training import Trainer
+from memsweep.base.errors import UserError
+from memsweep.base.interruption import Interrupted
+from memsweep.jobs import packs
+from memsweep.jobs.checkpoints import Checkpoint
+from memsweep.jobs.life import Way
+from memsweep.jobs.packs import train_pack
+from memsweep.tables.parquet import read_table
+from memsweep.training.trainer import Trainer
 
 TABLES = ("runs", "losses", "samples")
 
@@ -222,7 +222,7 @@ def test_other_code_or_data_starts_a_run_anew_and_says_so(
     settings = pack_settings()
     settings["runs"] = settings["runs"][:1]
     with monkeypatch.context() as patch:
-        patch.setattr(packs, "training_code", lambda: "other")
+        patch.setattr(packs, "TRAINING_VERSION", "other")
         train(settings, digits, tmp_path)
     capsys.readouterr()
     tables = train(settings, digits, tmp_path)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from memsweep import pages
-from memsweep.errors import UserError
-from memsweep.tables import write_table
+from memsweep.base.errors import UserError
+from memsweep.report import pages
+from memsweep.tables.parquet import write_table
 
 
 def test_a_page_explains_the_columns_and_shows_the_rows(tmp_path: Path) -> None:

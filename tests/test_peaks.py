@@ -11,10 +11,10 @@ import pytest
 import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from memsweep import published
-from memsweep.peaks import memorisation_rate, peak_fidelity, peaks
-from memsweep.published import Point
-from memsweep.tables import read_table, write_table
+from memsweep.analysis import published
+from memsweep.analysis.peaks import memorisation_rate, peak_fidelity, peaks
+from memsweep.analysis.published import Point
+from memsweep.tables.parquet import read_table, write_table
 
 STEPS = [10, 20, 40, 80, 160, 320]
 

@@ -14,21 +14,21 @@ import pytest
 import timm
 import torch
 from conftest import pack_settings
-from memsweep import features, pretrained
-from memsweep.classifier import train_classifier
-from memsweep.config import resolve, schema
-from memsweep.errors import UserError
-from memsweep.features import SPACES, Space, features_of, write_features
-from memsweep.fidelity import DISTANCES
-from memsweep.images import read_images
-from memsweep.measure import SimilarityMeter, measure_pack
-from memsweep.members import Way
-from memsweep.neighbours import cosine_similarity
-from memsweep.novelty import share
-from memsweep.packs import train_pack
-from memsweep.pretrained import SOURCES, file_hash, find_weights, open_network
-from memsweep.sweep import OWN_SPACES
-from memsweep.tables import read_arrow, read_table, write_table
+from memsweep.base.errors import UserError
+from memsweep.data.images import read_images
+from memsweep.jobs.life import Way
+from memsweep.jobs.packs import train_pack
+from memsweep.metrics import features, pretrained
+from memsweep.metrics.classifier import train_classifier
+from memsweep.metrics.features import SPACES, Space, features_of, write_features
+from memsweep.metrics.fidelity import DISTANCES
+from memsweep.metrics.measure import SimilarityMeter, measure_pack
+from memsweep.metrics.neighbours import cosine_similarity
+from memsweep.metrics.novelty import share
+from memsweep.metrics.pretrained import SOURCES, file_hash, find_weights, open_network
+from memsweep.study.config import resolve, schema
+from memsweep.study.sweep import OWN_SPACES
+from memsweep.tables.parquet import read_arrow, read_table, write_table
 from PIL import Image
 from test_config import changed
 from torch import nn

@@ -1,10 +1,33 @@
 from __future__ import annotations
 
+import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from memsweep import provenance
+from memsweep.base import provenance
+
+STAGES = {
+    "prepare": ("data.datasets",),
+    "surrogates": ("data.surrogates",),
+    "baselines": ("analysis.baselines",),
+    "pack": ("jobs.packs", "jobs.stopping", "metrics.novelty"),
+    "classifier": ("metrics.classifier",),
+    "features": ("metrics.features",),
+    "measure": ("metrics.measure",),
+    "collect": ("analysis.collect",),
+    "analyse": ("analysis.analyse",),
+    "pages": ("report.pages",),
+    "dynamics": ("figures.sweep.dynamics",),
+    "sample_sheet": ("figures.sweep.sample_sheet",),
+    "planted": ("theory.feature_learning.planted_networks",),
+    "phase": ("theory.feature_learning.alignment",),
+    "recovery": ("theory.mixed_cumulant.recovery",),
+    "version": ("training.version",),
+}
+Edit = Callable[[str], str]
+MEASURE, NOVELTY, PRETRAINED = "metrics.measure", "metrics.novelty", "metrics.pretrained"
 
 
 @pytest.fixture
@@ -13,76 +36,110 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     copy = tmp_path / "memsweep"
     shutil.copytree(provenance.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(provenance, "PACKAGE", copy)
-    provenance._parsed.cache_clear()
-    yield copy  # type: ignore[misc]
-    provenance._parsed.cache_clear()
+    return copy
 
 
 def fingerprints() -> dict[str, str]:
+    provenance._digest.cache_clear()
     provenance._parsed.cache_clear()
-    return {
-        "train": provenance.training_code(),
-        "measure": provenance.fingerprint("measure"),
-        "dynamics": provenance.fingerprint("figures.dynamics"),
-        "sample_sheet": provenance.fingerprint("figures.sample_sheet"),
-    }
+    return {stage: provenance.fingerprint(*modules) for stage, modules in STAGES.items()}
 
 
-def changed_by(path: Path, old: str, new: str) -> set[str]:
+def stale_after(package: Path, module: str, edit: Edit) -> set[str]:
+    """The stages whose fingerprint changes when a module's text is edited."""
     before = fingerprints()
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new, 1))
+    path = package / f"{module.replace('.', '/')}.py"
+    text = edit(path.read_text())
+    assert text != path.read_text()
+    path.write_text(text)
     after = fingerprints()
-    return {name for name in before if before[name] != after[name]}
+    return {stage for stage in STAGES if before[stage] != after[stage]}
 
 
-def test_the_copy_has_the_fingerprints_of_the_package(package: Path) -> None:
-    provenance._parsed.cache_clear()
-    inside = provenance.training_code()
-    provenance.PACKAGE = Path(provenance.__file__).parent
-    provenance._parsed.cache_clear()
-    assert provenance.training_code() == inside
+def replacing(old: str, new: str) -> Edit:
+    return lambda text: text.replace(old, new, 1)
 
 
-def test_comments_and_docstrings_do_not_count(package: Path) -> None:
-    assert not changed_by(package / "flow.py", "Rectified flow:", "Straight lines:")
-    assert not changed_by(package / "training.py", "import copy", "import copy  # said")
+def test_the_copy_has_the_fingerprints_of_the_package(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copied = fingerprints()
+    monkeypatch.undo()
+    assert fingerprints() == copied
 
 
-def test_the_training_step_makes_runs_stale_and_leaves_figures(package: Path) -> None:
-    assert changed_by(package / "flow.py", "error.square()", "error.abs()") == {"train"}
-    assert changed_by(package / "unet.py", "bias", "bias ") <= {"train"}
+def test_comments_docstrings_annotations_and_layout_do_not_count(package: Path) -> None:
+    assert not stale_after(package, "data.images", lambda text: re.sub(r'"""[^"]*"""', '"""Other words."""', text))
+    assert not stale_after(package, NOVELTY, replacing("count, found =", "count, found = \\\n        "))
+    assert not stale_after(package, NOVELTY, replacing("threshold: float", "threshold: complex"))
+    assert not stale_after(package, NOVELTY, replacing("    value: float", "    value: complex  # said"))
+    assert stale_after(package, NOVELTY, replacing("    value: complex  # said\n", "")) >= {"measure"}
 
 
-def test_a_figure_changes_alone(package: Path) -> None:
-    assert changed_by(package / "figures" / "dynamics.py", "def draw(", "SIZE = 3\n\n\ndef draw(") == {"dynamics"}
+def test_imports_do_not_count(package: Path) -> None:
+    assert not stale_after(package, MEASURE, replacing("import numpy as np", "import numpy as np\nimport json"))
+    alias = replacing("import copies, share", "import copies as copied_of, share")
+    assert not stale_after(package, MEASURE, lambda text: alias(text).replace("copies(first", "copied_of(first"))
+    assert not stale_after(package, NOVELTY, lambda text: re.sub(r"\bnp\b", "numpy", text))
+    assert stale_after(package, MEASURE, replacing("import copies as copied_of, share", "import share as copied_of"))
 
 
-def test_what_figures_share_changes_all_of_them_and_nothing_else(package: Path) -> None:
-    path = package / "figures" / "style.py"
-    path.write_text(path.read_text() + "\nEXTRA = 1\n")
+def test_a_moved_module_makes_nothing_stale(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = fingerprints()
-    path.write_text(path.read_text() + "\nEXTRA = 2\n")
-    after = fingerprints()
-    assert {name for name in before if before[name] != after[name]} == {"dynamics", "sample_sheet"}
+    moved = package / "analysis" / "copies_of_images.py"
+    (package / "metrics" / "novelty.py").rename(moved)
+    moved.write_text(moved.read_text().replace("from .neighbours", "from ..metrics.neighbours"))
+    monkeypatch.setitem(STAGES, "pack", ("jobs.packs", "jobs.stopping", "analysis.copies_of_images"))
+    for path in package.rglob("*.py"):
+        text = re.sub(r"from \.novelty import", "from ..analysis.copies_of_images import", path.read_text())
+        text = re.sub(r"from (\.+)metrics\.novelty import", r"from \1analysis.copies_of_images import", text)
+        path.write_text(text)
+    assert fingerprints() == before
+    (package / "figures" / "style.py").rename(package / "figures" / "look.py")
+    for path in package.rglob("*.py"):
+        text = re.sub(r"\bstyle\.(?=[a-zA-Z])", "look.", path.read_text())
+        path.write_text(re.sub(r"(from \.+ import (?:\w+, )*)style\b", r"\1look", text))
+    assert fingerprints() == before
 
 
-def test_reporting_progress_is_no_part_of_a_trajectory(package: Path) -> None:
-    assert not changed_by(package / "progress.py", "import sys", "import sys, os")
+def test_a_face_is_seen_through(package: Path) -> None:
+    before = fingerprints()
+    for path in package.rglob("*.py"):
+        text = re.sub(r"from (\.+)metrics\.novelty import", r"from \1metrics import", path.read_text())
+        path.write_text(text)
+    with (package / "metrics" / "__init__.py").open("a") as face:
+        face.write("\nfrom .fidelity import DISTANCES\nfrom .novelty import copies, share\n")
+    assert "from ..metrics import copies" in (package / "analysis" / "onset.py").read_text()
+    assert fingerprints() == before
 
 
-def test_a_trajectory_depends_on_the_modules_that_make_its_numbers() -> None:
-    assert provenance.dependencies("training") | provenance.dependencies("evaluation") == {
-        "ddpm",
-        "denoiser",
-        "evaluation",
-        "flow",
-        "formulation",
-        "graphs",
-        "images",
-        "randomness",
-        "run",
-        "training",
-        "unet",
+def test_an_option_that_is_off_makes_nothing_stale(package: Path) -> None:
+    option = replacing("    accumulate: int = 1\n", "    accumulate: int = 1\n    weight_decay: float = 0.0\n")
+    assert not stale_after(package, "training.trainer", option)
+
+
+def test_a_constant_makes_stale_what_depends_on_it(package: Path) -> None:
+    analysed = {"analyse", "recovery"}
+    copied = {"measure", "sample_sheet", "pack", *analysed}
+    assert stale_after(package, NOVELTY, replacing("second_distance == 0", "second_distance == 1")) == copied
+    assert stale_after(package, "analysis.onset", replacing("1e-9", "1e-8")) == analysed
+    assert stale_after(package, "figures.style", replacing("WIDTH = 7.0", "WIDTH = 7.1")) == {
+        "dynamics",
+        "sample_sheet",
     }
+    assert stale_after(package, "figures.sweep.dynamics", replacing("def draw", "SIZE = 3\ndef draw")) == {"dynamics"}
+    assert stale_after(package, PRETRAINED, replacing("(", "( ")) == set()
+    assert "features" in stale_after(package, PRETRAINED, lambda text: f"{text}\nEXTRA = 1\n")
+    assert stale_after(package, "theory.feature_learning.two_patch", lambda text: f"{text}\nEXTRA = 1\n") == {"phase"}
+
+
+def test_another_version_of_training_makes_stale_what_is_trained(package: Path) -> None:
+    raised = replacing('TRAINING_VERSION = "', 'TRAINING_VERSION = "1')
+    assert stale_after(package, "training.version", raised) == {"version", "pack", "baselines", "planted"}
+
+
+def test_what_is_said_and_written_carries_no_numbers(package: Path) -> None:
+    for module in ("jobs.progress", "tables.contracts.sweep", "base.errors", "base.records", "jobs.concurrency"):
+        assert not stale_after(package, module, lambda text: f"{text}\nEXTRA = 1\n")
+
+
+def test_a_module_may_be_named_from_outside(package: Path) -> None:
+    assert provenance.fingerprint("memsweep.metrics.pretrained") == provenance.fingerprint("metrics.pretrained")

@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from memsweep.randomness import BatchOrder, Draws, generator, key_of, stratified_times
+from memsweep.data.randomness import BatchOrder, Draws, generator, key_of, stratified_times
 from scipy import stats
 
 sizes = st.integers(1, 40).flatmap(lambda n: st.tuples(st.just(n), st.integers(1, n)))

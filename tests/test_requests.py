@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 import yaml
-from memsweep.config import resolve
-from memsweep.cost import study_cost, together
-from memsweep.grid import runs
-from memsweep.requests import Requests
+from memsweep.study.config import resolve
+from memsweep.study.cost import study_cost, together
+from memsweep.study.grid import runs
+from memsweep.study.requests import Requests
 
 FOLDER = Path(__file__).parents[1] / "config"
 
@@ -62,7 +62,7 @@ def test_each_attempt_asks_for_as_much_again_up_to_the_longest_time() -> None:
 
 def test_the_workflow_asks_without_torch_or_pandas() -> None:
     code = (
-        "import sys, yaml; from memsweep.study import open_study; "
+        "import sys, yaml; from memsweep.study.kinds import open_study; "
         f"study = open_study(yaml.safe_load(open({str(FOLDER / 'cifar10.yaml')!r}))); "
         "[study.request(job, 1) for job in study.jobs]; "
         "assert not {'torch', 'pandas', 'numpy'} & set(sys.modules)"

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import yaml
-from memsweep.errors import UserError
-from memsweep.retraining import RECORD, read_records, record_pack
-from memsweep.study import open_study
-from memsweep.sweep import Sweep
+from memsweep.base.errors import UserError
+from memsweep.base.records import RECORD, read_records, record_pack
+from memsweep.study.kinds import open_study
+from memsweep.study.sweep import Sweep
 
 CONFIG = yaml.safe_load((Path(__file__).parents[1] / "config" / "config.yaml").read_text())
 

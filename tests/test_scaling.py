@@ -10,12 +10,12 @@ import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lifelines.exceptions import ConvergenceError
-from memsweep.analyse import analyse
-from memsweep.errors import UserError
-from memsweep.onset import DEFINITIONS
-from memsweep.scaling import TERMS, scaling
-from memsweep.scaling import exponent as fit_exponent
-from memsweep.tables import read_table, write_table
+from memsweep.analysis.analyse import analyse
+from memsweep.analysis.onset import DEFINITIONS
+from memsweep.analysis.scaling import TERMS, scaling
+from memsweep.analysis.scaling import exponent as fit_exponent
+from memsweep.base.errors import UserError
+from memsweep.tables.parquet import read_table, write_table
 from scipy import optimize, stats
 
 
@@ -243,7 +243,7 @@ def test_a_fit_that_fails_is_not_estimable_and_says_so(monkeypatch):
     def failing(*_, **__):
         raise ConvergenceError("no")
 
-    monkeypatch.setattr("memsweep.scaling.LogNormalAFTFitter.fit", failing)
+    monkeypatch.setattr("memsweep.analysis.scaling.LogNormalAFTFitter.fit", failing)
     term, onset, group = sweep(np.random.default_rng(6))
     with pytest.warns(UserWarning, match="12 onsets of 12 runs did not converge"):
         fit = exponent(term, onset, np.zeros(12, bool), group, 0.95)

@@ -5,7 +5,7 @@ import math
 
 from hypothesis import given
 from hypothesis import strategies as st
-from memsweep.schedule import evaluation_steps, sampled_steps
+from memsweep.study.schedule import evaluation_steps, sampled_steps
 
 budgets = st.floats(10, 1e6)
 per_decades = st.integers(1, 40)

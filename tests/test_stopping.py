@@ -9,14 +9,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import pack_settings
-from memsweep.evaluation import Evaluation
-from memsweep.images import read_images
-from memsweep.members import Way
-from memsweep.neighbours import nearest
-from memsweep.onset import copy_onset, loss_onsets
-from memsweep.packs import train_pack
-from memsweep.stopping import StoppingRule, Watch
-from memsweep.tables import read_table
+from memsweep.analysis.onset import copy_onset, loss_onsets
+from memsweep.data.images import read_images
+from memsweep.jobs.life import Way
+from memsweep.jobs.packs import train_pack
+from memsweep.jobs.stopping import StoppingRule, Watch
+from memsweep.metrics.neighbours import nearest
+from memsweep.metrics.novelty import share_of_copies
+from memsweep.tables.parquet import read_table
+from memsweep.training.evaluation import Evaluation
 
 RULE = {"share": 0.8, "copy_threshold": 1 / 3, "loss_gap_absolute": 0.2, "loss_gap_relative": 0.5}
 STEPS = 1000
@@ -37,7 +38,8 @@ def settings(rule: dict[str, float] | None) -> dict[str, Any]:
 
 
 def train(rule: dict[str, float] | None, digits: Path, folder: Path) -> dict[str, pd.DataFrame]:
-    train_pack(settings(rule), digits, folder / "checkpoints", folder / "tables", Way(device="cpu"))
+    way = Way(device="cpu")
+    train_pack(settings(rule), digits, folder / "checkpoints", folder / "tables", way, share_of_copies=share_of_copies)
     return {name: read_table(folder / "tables" / f"{name}.parquet", name) for name in ("runs", "losses", "samples")}
 
 
@@ -96,5 +98,5 @@ def test_the_rule_asks_for_every_definition_twice_in_a_row() -> None:
         ([(0.5, 0.9, fresh), (0.1, 1.0, copied), (0.1, 1.0, copied)], [False] * 3),
     ]
     for seen, expected in sequences:
-        watch = Watch(StoppingRule(0.9, 1 / 3, 0.2, 0.5), images)
+        watch = Watch(StoppingRule(0.9, 1 / 3, 0.2, 0.5), images, share_of_copies)
         assert [watch.memorised(evaluation(*one)) for one in seen] == expected

@@ -9,16 +9,16 @@ import pandas as pd
 import pytest
 import torch
 from conftest import FORMULATIONS, pack_settings
-from memsweep.datasets import prepare
-from memsweep.errors import UserError
-from memsweep.evaluation import Evaluator
-from memsweep.formulation import build_formulation
-from memsweep.images import ImageSet, Split, read_images, to_network
-from memsweep.members import Way
-from memsweep.packs import train_pack
-from memsweep.randomness import generator
-from memsweep.surrogate import fit_gaussian, surrogate, write_surrogates
-from memsweep.tables import read_table
+from memsweep.base.errors import UserError
+from memsweep.data.datasets import prepare
+from memsweep.data.images import ImageSet, Split, read_images, to_network
+from memsweep.data.randomness import generator
+from memsweep.data.surrogates import fit_gaussian, surrogate, write_surrogates
+from memsweep.diffusion.formulation import build_formulation
+from memsweep.jobs.life import Way
+from memsweep.jobs.packs import train_pack
+from memsweep.tables.parquet import read_table
+from memsweep.training.evaluation import Evaluator
 from scipy import stats
 
 

@@ -7,11 +7,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from memsweep import tables
-from memsweep.contracts import SCHEMAS
-from memsweep.errors import UserError
-from memsweep.files import replacing
-from memsweep.tables import read_parts, read_table, table_writer, write_table
+from memsweep.base.errors import UserError
+from memsweep.base.files import replacing
+from memsweep.tables import parquet as tables
+from memsweep.tables.contracts import SCHEMAS
+from memsweep.tables.parquet import read_parts, read_table, table_writer, write_table
 
 ONSETS = pd.DataFrame(
     {

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 from conftest import FORMULATIONS, pack_settings
-from memsweep.evaluation import Evaluator
-from memsweep.formulation import Formulation, build_formulation
-from memsweep.images import ImageSet, read_images
-from memsweep.randomness import BatchOrder, Draws, stratified_times
-from memsweep.run import Run
-from memsweep.training import WINDOW, Trainer, TrainingOptions
+from memsweep.data.images import ImageSet, read_images
+from memsweep.data.randomness import BatchOrder, Draws, stratified_times
+from memsweep.diffusion.formulation import Formulation, build_formulation
+from memsweep.study.run import Run
+from memsweep.training.evaluation import Evaluator
+from memsweep.training.trainer import WINDOW, Trainer, TrainingOptions
 
 RUN = Run("id", train_size=10, base_channels=4, batch_size=4, learning_rate=2e-3, seed=3, max_steps=100)
 

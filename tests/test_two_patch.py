@@ -10,13 +10,19 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from memsweep.feature_learning.alignment import alignments, recorded
-from memsweep.feature_learning.classifier import logistic_loss, margins, own_class, scores
-from memsweep.feature_learning.denoiser import denoise, expected_loss, noise_levels, predict, sampled_loss
-from memsweep.feature_learning.descent import descend
-from memsweep.feature_learning.growth import predicted
-from memsweep.feature_learning.phase import balanced_ratio
-from memsweep.feature_learning.two_patch import Problem, in_basis, labels, snr, span_basis, two_patch
+from memsweep.theory.feature_learning.alignment import alignments, recorded
+from memsweep.theory.feature_learning.descent import descend
+from memsweep.theory.feature_learning.growth import predicted
+from memsweep.theory.feature_learning.phase import balanced_ratio
+from memsweep.theory.feature_learning.two_patch import Problem, in_basis, labels, snr, span_basis, two_patch
+from memsweep.theory.feature_learning.two_patch_classifier import logistic_loss, margins, own_class, scores
+from memsweep.theory.feature_learning.two_patch_denoiser import (
+    denoise,
+    expected_loss,
+    noise_levels,
+    predict,
+    sampled_loss,
+)
 
 
 def small(cases: list[tuple[float, int]] | None = None, **changes: float) -> Problem:

@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from memsweep.contracts import SCHEMAS
+from memsweep.tables.contracts import SCHEMAS
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("Snakefile", "config", "profiles", "workflow")

@@ -67,8 +67,8 @@ def test_two_workflows_share_a_study_and_a_third_collects(finished: Project, fin
 
 def test_a_change_of_code_stops_before_finished_runs_are_trained_again(finished: Project) -> None:
     finished.configure(retrain_at_most=4)
-    module = finished.folder / "workflow" / "memsweep" / "flow.py"
-    module.write_text(module.read_text().replace("error.square()", "error.abs()"))
+    module = finished.folder / "workflow" / "memsweep" / "training" / "version.py"
+    module.write_text('TRAINING_VERSION = "other"\n')
     before = state(finished, "data", "train", "measure", "tables", "checkpoints", "figures")
     result = finished.snakemake(check=False)
     assert result.returncode != 0

@@ -68,7 +68,7 @@ def test_another_dimension_learns_nothing_again(project: Project) -> None:
 
 
 def test_a_changed_fit_learns_nothing_again(project: Project) -> None:
-    module = project.folder / "workflow" / "memsweep" / "mixed_cumulant" / "recovery.py"
+    module = project.folder / "workflow" / "memsweep" / "theory" / "mixed_cumulant" / "recovery.py"
     before = module.read_text()
     module.write_text(before + "\nTOUCHED = True\n")
     assert configured(project).jobs(SCALING) == {"unit_recovery": 1, "mixed_cumulant_scaling": 1}

@@ -89,7 +89,7 @@ def test_a_second_run_does_nothing(finished_once: Project) -> None:
 
 
 def test_touching_a_figure_redraws_that_figure(finished: Project) -> None:
-    module = finished.folder / "workflow" / "memsweep" / "figures" / "sample_sheet.py"
+    module = finished.folder / "workflow" / "memsweep" / "figures" / "sweep" / "sample_sheet.py"
     module.write_text(module.read_text() + "\nTOUCHED = True\n")
     assert finished.jobs() == {"sample_sheet": 1}
     finished.snakemake()
@@ -123,15 +123,17 @@ def test_a_metric_threshold_measures_again_and_trains_nothing(finished: Project)
     assert set(finished.jobs()) == {"measure", "collect", "analyse", "table_pages", *FIGURE_RULES}
 
 
-def test_a_comment_in_the_training_step_retrains_nothing(finished: Project) -> None:
-    module = finished.folder / "workflow" / "memsweep" / "training.py"
-    module.write_text(module.read_text() + "\n# a remark\n")
+def test_an_option_that_training_learns_makes_nothing_stale(finished: Project) -> None:
+    module = finished.folder / "workflow" / "memsweep" / "training" / "trainer.py"
+    text, found = module.read_text(), "    accumulate: int = 1\n"
+    assert found in text
+    module.write_text(text.replace(found, f"{found}    weight_decay: float = 0.0\n", 1))
     assert finished.jobs() == {}
 
 
-def test_a_changed_training_step_says_that_runs_are_stale(finished: Project) -> None:
-    module = finished.folder / "workflow" / "memsweep" / "flow.py"
-    module.write_text(module.read_text().replace("error.square()", "error.abs()"))
+def test_another_version_of_the_training_code_says_that_runs_are_stale(finished: Project) -> None:
+    module = finished.folder / "workflow" / "memsweep" / "training" / "version.py"
+    module.write_text('TRAINING_VERSION = "other"\n')
     output = finished.snakemake("-n").stdout
     # Snakemake names the changed parameters in no fixed order
     code = r".*'training code \w+'.*"

@@ -1,3 +1,56 @@
-"""memsweep: sweeps of diffusion models that say when they start to memorise."""
+"""memsweep: sweeps of diffusion models that say when they start to memorise.
+
+Its packages stand in the order in which data flow: ``base``, ``study``, ``tables``, ``data``, ``diffusion`` and
+``models``, ``training``, ``jobs`` and ``metrics``, ``analysis``, ``theory``, ``figures``, ``report``. What most users
+need of them can be imported from here, and is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .analysis.onset import Onset as Onset
+    from .analysis.onset import copy_onset as copy_onset
+    from .analysis.onset import loss_onsets as loss_onsets
+    from .analysis.scaling import scaling as scaling
+    from .base.errors import UserError as UserError
+    from .data.datasets import prepare as prepare
+    from .jobs.life import Way as Way
+    from .jobs.packs import train_pack as train_pack
+    from .metrics.measure import measure_pack as measure_pack
+    from .study.config import read_yaml as read_yaml
+    from .study.config import resolve as resolve
+    from .study.kinds import open_study as open_study
+    from .tables.parquet import read_table as read_table
 
 __version__ = "0.1.0"
+
+_FACE = {
+    "Onset": "analysis.onset",
+    "UserError": "base.errors",
+    "Way": "jobs.life",
+    "copy_onset": "analysis.onset",
+    "loss_onsets": "analysis.onset",
+    "measure_pack": "metrics.measure",
+    "open_study": "study.kinds",
+    "prepare": "data.datasets",
+    "read_table": "tables.parquet",
+    "read_yaml": "study.config",
+    "resolve": "study.config",
+    "scaling": "analysis.scaling",
+    "train_pack": "jobs.packs",
+}
+
+__all__ = ["__version__", *_FACE]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FACE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_FACE[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

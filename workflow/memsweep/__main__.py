@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
-from .errors import UserError
-from .interruption import Interrupted, StartAgain
-from .settings import read_settings
+from .base.errors import UserError
+from .base.interruption import Interrupted, StartAgain
+from .base.stage_settings import read_settings
 
 Settings = Mapping[str, Any]
 Arguments = argparse.Namespace
@@ -30,8 +30,9 @@ Arguments = argparse.Namespace
 
 
 def prepare(settings: Settings, files: Arguments) -> None:
-    from .datasets import prepare
-    from .retraining import guard_data, read_records
+    from .base.records import read_records
+    from .data.datasets import prepare
+    from .study.retraining import guard_data
 
     data_hash = prepare(settings, files.output)
     if files.trained:
@@ -40,24 +41,25 @@ def prepare(settings: Settings, files: Arguments) -> None:
 
 
 def surrogates(settings: Settings, files: Arguments) -> None:
-    from .surrogate import write_surrogates
+    from .data.surrogates import write_surrogates
 
     write_surrogates(settings["surrogates"], files.images, files.output)
 
 
 def baselines(settings: Settings, files: Arguments) -> None:
-    from .baselines import write_baselines
+    from .analysis.baselines import write_baselines
 
     write_baselines(settings, files.images, files.surrogates, files.output)
 
 
 def train(settings: Settings, files: Arguments) -> None:
-    from .members import Way
-    from .packs import train_pack
+    from .jobs.life import Way
+    from .jobs.packs import train_pack
+    from .metrics.novelty import share_of_copies
 
     way = Way(**{name: getattr(files, name) for name in Way.__dataclass_fields__})
     try:
-        train_pack(settings, files.images, files.checkpoints, files.output, way, files.surrogates)
+        train_pack(settings, files.images, files.checkpoints, files.output, way, files.surrogates, share_of_copies)
     except StartAgain as again:
         _start_again(settings, again.together)
 
@@ -73,31 +75,31 @@ def _start_again(settings: Settings, together: int) -> None:
 
 
 def classifier(settings: Settings, files: Arguments) -> None:
-    from .classifier import train_classifier
+    from .metrics.classifier import train_classifier
 
     train_classifier(files.images, files.output)
 
 
 def features(settings: Settings, files: Arguments) -> None:
-    from .features import write_features
+    from .metrics.features import write_features
 
     write_features(settings, files.images, files.classifier, files.cache, files.output)
 
 
 def measure(settings: Settings, files: Arguments) -> None:
-    from .measure import measure_pack
+    from .metrics.measure import measure_pack
 
     measure_pack(settings, files.images, files.train, files.features, files.classifier, files.output)
 
 
 def collect(settings: Settings, files: Arguments) -> None:
-    from .collect import collect
+    from .analysis.collect import collect
 
     collect(settings, files.train, files.measured, files.output)
 
 
 def analyse(settings: Settings, files: Arguments) -> None:
-    from .analyse import analyse
+    from .analysis.analyse import analyse
 
     losses = [files.train / job / "losses.parquet" for job in settings["jobs"]]
     neighbours = [files.measured / job / "neighbours.parquet" for job in settings["jobs"]]
@@ -109,7 +111,7 @@ def _device_of(files: Arguments) -> Iterator[Any]:
     """The device that a job of a single unit or network learns on."""
     import torch
 
-    from .devices import claimed_device
+    from .base.devices import claimed_device
 
     torch.set_num_threads(files.threads)
     with claimed_device(files.device, lambda message: print(message, file=sys.stderr)) as device:
@@ -117,88 +119,88 @@ def _device_of(files: Arguments) -> Iterator[Any]:
 
 
 def learn_unit(settings: Settings, files: Arguments) -> None:
-    from .mixed_cumulant.unit import learn_unit
+    from .theory.mixed_cumulant.unit import learn_unit
 
     with _device_of(files) as device:
         learn_unit(settings, files.output, device)
 
 
 def unit_theory(settings: Settings, files: Arguments) -> None:
-    from .mixed_cumulant.theory import unit_theory
+    from .theory.mixed_cumulant.expectations import unit_theory
 
     unit_theory(settings, files.output)
 
 
 def unit_recovery(settings: Settings, files: Arguments) -> None:
-    from .mixed_cumulant.recovery import unit_recovery
+    from .theory.mixed_cumulant.recovery import unit_recovery
 
     unit_recovery(settings, files.learnt, files.output)
 
 
 def learn_network(settings: Settings, files: Arguments) -> None:
-    from .mixed_cumulant.network import learn_network
+    from .theory.mixed_cumulant.network import learn_network
 
     with _device_of(files) as device:
         learn_network(settings, files.output, device)
 
 
 def network_departure(settings: Settings, files: Arguments) -> None:
-    from .mixed_cumulant.network_departure import network_departure
+    from .theory.mixed_cumulant.network_departure import network_departure
 
     network_departure(settings, files.learnt, files.output)
 
 
 def figure(settings: Settings, files: Arguments) -> None:
-    from .figures import draw_figure
+    from .figures.draw import draw_figure
 
     draw_figure(settings, dict(files.source), files.output)
 
 
 def pages(settings: Settings, files: Arguments) -> None:
-    from .pages import write_page
+    from .report.pages import write_page
 
     for table in sorted(files.tables.glob("*.parquet")):
         write_page(table, files.output / f"{table.stem}.html")
 
 
 def two_patch_dynamics(settings: Settings, files: Arguments) -> None:
-    from .feature_learning.alignment import follow
+    from .theory.feature_learning.alignment import follow
 
     follow(settings, files.output)
 
 
 def two_patch_phase(settings: Settings, files: Arguments) -> None:
-    from .feature_learning.alignment import settle
+    from .theory.feature_learning.alignment import settle
 
     settle(settings, files.output)
 
 
 def noisy_digits(settings: Settings, files: Arguments) -> None:
-    from .feature_learning.noisy_digits import train_noisy
+    from .theory.feature_learning.noisy_digits import train_noisy
 
     train_noisy(settings, files.images, files.output / "noisy_probes.parquet", files.output / "noisy_maps.parquet")
 
 
 def planted_features(settings: Settings, files: Arguments) -> None:
-    from .feature_learning.planted_networks import train_planted
+    from .theory.feature_learning.planted_networks import train_planted
 
     train_planted(settings, files.images, files.output)
 
 
 def feature_analysis(settings: Settings, files: Arguments) -> None:
-    from .feature_learning.analysis import analyse_features
+    from .theory.feature_learning.analysis import analyse_features
 
     analyse_features(settings, files.study, files.output)
 
 
 def estimate(arguments: Arguments) -> None:
-    from .estimate import print_estimate
+    from .report.estimate import print_estimate
 
     print_estimate(arguments.study, arguments.tflops)
 
 
 def usage(arguments: Arguments) -> None:
-    from .usage import print_usage
+    from .report.usage import print_usage
 
     print_usage(arguments.study)
 

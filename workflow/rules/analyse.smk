@@ -17,7 +17,7 @@ rule analyse:
     params:
         settings=STUDY.analyse(),
         upstream=f"tables {COLLECTED}",
-        code=f"analysis code {fingerprint('analyse')}",
+        code=f"analysis code {fingerprint('analysis.analyse')}",
         folder=subpath(output.onsets, parent=True),
         study=subpath(output.onsets, ancestor=len(Path(SHOWN).parts)),
     shell:

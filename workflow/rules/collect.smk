@@ -16,7 +16,7 @@ rule collect:
     params:
         settings=STUDY.collect(),
         upstream=f"metrics {lineage(*MEASURED)}",
-        code=f"collecting code {fingerprint('collect')}",
+        code=f"collecting code {fingerprint('analysis.collect')}",
         folder=subpath(output.runs, parent=True),
         study=subpath(output.runs, ancestor=len(Path(SHOWN).parts)),
     shell:

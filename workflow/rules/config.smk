@@ -5,9 +5,10 @@ import shlex
 import sys
 from pathlib import Path
 
-from memsweep.errors import UserError
-from memsweep.provenance import fingerprint
-from memsweep.study import canonical, lineage, open_study
+from memsweep.base.errors import UserError
+from memsweep.base.provenance import fingerprint
+from memsweep.study.kind import canonical, lineage
+from memsweep.study.kinds import open_study
 
 # The jobs of a large study are millions of objects that stay: look for garbage among them less often.
 gc.set_threshold(100_000)
@@ -34,4 +35,4 @@ def figure_files(name, caption="", **labels):
 
 
 def figure_code(name):
-    return f"figure code {fingerprint(f'figures.{name}')}"
+    return f"figure code {fingerprint(f'figures.{STUDY.kind}.{name}')}"

@@ -6,9 +6,9 @@ wildcard_constraints:
     job=r"\w+=[^/]+(/\w+=[^/]+)*",
 
 
-TWO_PATCH = fingerprint("feature_learning.alignment")
-NOISY = lineage(PREPARED, fingerprint("feature_learning.noisy_digits"))
-PLANTED = lineage(PREPARED, fingerprint("feature_learning.planted_networks"))
+TWO_PATCH = fingerprint("theory.feature_learning.alignment")
+NOISY = lineage(PREPARED, fingerprint("theory.feature_learning.noisy_digits"))
+PLANTED = lineage(PREPARED, fingerprint("theory.feature_learning.planted_networks"))
 
 # What the tables of a study rest on: every job, and what is made of it
 LEARNT = lineage(
@@ -20,7 +20,7 @@ LEARNT = lineage(
     *(STUDY.noisy_digits(job) for job in STUDY.jobs["noisy_digits"]),
     *(STUDY.planted(job) for job in STUDY.jobs["planted"]),
     STUDY.analysis(),
-    fingerprint("feature_learning.analysis"),
+    fingerprint("theory.feature_learning.analysis"),
 )
 
 
@@ -58,7 +58,7 @@ rule noisy_digits:
         f"{RESULTS}/logs/noisy_digits/{{job}}.log",
     params:
         settings=lambda wildcards: STUDY.noisy_digits(wildcards.job),
-        code=f"noisy digits code {fingerprint('feature_learning.noisy_digits')}",
+        code=f"noisy digits code {fingerprint('theory.feature_learning.noisy_digits')}",
         upstream=f"data {PREPARED}",
         folder=subpath(output.probes, parent=True),
     shell:
@@ -75,7 +75,7 @@ rule planted_features:
         f"{RESULTS}/logs/planted/{{job}}.log",
     params:
         settings=lambda wildcards: STUDY.planted(wildcards.job),
-        code=f"planted features code {fingerprint('feature_learning.planted_networks')}",
+        code=f"planted features code {fingerprint('theory.feature_learning.planted_networks')}",
         upstream=f"data {PREPARED}",
     shell:
         "python -m memsweep planted_features --images {input.images} --output {output}"
@@ -101,7 +101,7 @@ rule feature_analysis:
         f"{RESULTS}/logs/feature_analysis.log",
     params:
         settings=STUDY.analysis(),
-        code=f"analysis code {fingerprint('feature_learning.analysis')}",
+        code=f"analysis code {fingerprint('theory.feature_learning.analysis')}",
         upstream=f"jobs {LEARNT}",
         study=subpath(output.growth, ancestor=2),
         folder=subpath(output.growth, parent=True),

@@ -9,7 +9,7 @@ rule classifier:
     log:
         f"{RESULTS}/logs/classifier.log",
     params:
-        code=f"classifier code {fingerprint('classifier')}",
+        code=f"classifier code {fingerprint('metrics.classifier')}",
     shell:
         "python -m memsweep classifier --images {input.images} --output {output} <<< {{}} 2> {log}"
 
@@ -28,7 +28,7 @@ rule features:
     params:
         settings=lambda wildcards: STUDY.features(wildcards.space),
         cache="results/cache/features",
-        code=f"feature code {fingerprint('features')}",
+        code=f"feature code {fingerprint('metrics.features')}",
     shell:
         "python -m memsweep features --images {input.images} --classifier {input.classifier}"
         " --cache {params.cache} --output {output} <<< {params.settings:q} 2> {log}"
@@ -51,7 +51,7 @@ rule measure:
         gpu=STUDY.gpus_to_measure(GPUS, *SPACES),
     params:
         settings=STUDY.measure(),
-        code=f"metrics code {fingerprint('measure')}",
+        code=f"metrics code {fingerprint('metrics.measure')}",
         upstream=lambda wildcards: f"runs {trained(wildcards.job)}",
         data=subpath(input.images, parent=True),
         train=subpath(input.runs, parent=True),

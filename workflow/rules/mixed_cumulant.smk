@@ -8,18 +8,20 @@ wildcard_constraints:
 
 
 def learnt_unit(job):
-    return lineage(STUDY.learn_unit(job), fingerprint("mixed_cumulant.unit"))
+    return lineage(STUDY.learn_unit(job), fingerprint("theory.mixed_cumulant.unit"))
 
 
 def learnt_network(job):
-    return lineage(STUDY.learn_network(job), fingerprint("mixed_cumulant.network"))
+    return lineage(STUDY.learn_network(job), fingerprint("theory.mixed_cumulant.network"))
 
 
 UNITS = lineage(*map(learnt_unit, STUDY.unit_jobs))
 NETWORKS = lineage(*map(learnt_network, STUDY.network_jobs))
-THEORY = lineage(STUDY.unit_theory(), fingerprint("mixed_cumulant.theory"))
-RECOVERED = lineage(UNITS, STUDY.unit_recovery(), fingerprint("mixed_cumulant.recovery"))
-DEPARTED = lineage(NETWORKS, STUDY.network_departure(), fingerprint("mixed_cumulant.network_departure"))
+THEORY = lineage(STUDY.unit_theory(), fingerprint("theory.mixed_cumulant.expectations"))
+RECOVERED = lineage(UNITS, STUDY.unit_recovery(), fingerprint("theory.mixed_cumulant.recovery"))
+DEPARTED = lineage(
+    NETWORKS, STUDY.network_departure(), fingerprint("theory.mixed_cumulant.network_departure")
+)
 
 
 rule learn_unit:
@@ -34,7 +36,7 @@ rule learn_unit:
         device=STUDY.config["training"]["device"],
     params:
         settings=lambda wildcards: STUDY.learn_unit(wildcards.unit),
-        code=f"learning code {fingerprint('mixed_cumulant.unit')}",
+        code=f"learning code {fingerprint('theory.mixed_cumulant.unit')}",
         folder=subpath(output.paths, parent=True),
     shell:
         "python -m memsweep learn_unit --output {params.folder} --device {resources.device} --threads {threads}"
@@ -50,7 +52,7 @@ rule unit_theory:
         f"{RESULTS}/logs/unit_theory.log",
     params:
         settings=STUDY.unit_theory(),
-        code=f"theory code {fingerprint('mixed_cumulant.theory')}",
+        code=f"theory code {fingerprint('theory.mixed_cumulant.expectations')}",
         folder=subpath(output.terms, parent=True),
     shell:
         "python -m memsweep unit_theory --output {params.folder} <<< {params.settings:q} 2> {log}"
@@ -69,7 +71,7 @@ rule unit_recovery:
     params:
         settings=STUDY.unit_recovery(),
         upstream=f"units {UNITS}",
-        code=f"recovery code {fingerprint('mixed_cumulant.recovery')}",
+        code=f"recovery code {fingerprint('theory.mixed_cumulant.recovery')}",
         folder=subpath(output.overlaps, parent=True),
         study=subpath(output.overlaps, ancestor=2),
     shell:
@@ -87,7 +89,7 @@ rule learn_network:
         device=STUDY.config["training"]["device"],
     params:
         settings=lambda wildcards: STUDY.learn_network(wildcards.network),
-        code=f"learning code {fingerprint('mixed_cumulant.network')}",
+        code=f"learning code {fingerprint('theory.mixed_cumulant.network')}",
         folder=subpath(output[0], parent=True),
     shell:
         "python -m memsweep learn_network --output {params.folder} --device {resources.device} --threads {threads}"
@@ -106,7 +108,7 @@ rule network_departure:
     params:
         settings=STUDY.network_departure(),
         upstream=f"networks {NETWORKS}",
-        code=f"departure code {fingerprint('mixed_cumulant.network_departure')}",
+        code=f"departure code {fingerprint('theory.mixed_cumulant.network_departure')}",
         folder=subpath(output.curves, parent=True),
         study=subpath(output.curves, ancestor=2),
     shell:

@@ -1,6 +1,6 @@
 # The dataset as a table of images: split, order, labels and content hash.
 
-PREPARED = lineage(canonical(STUDY.dataset()), fingerprint("datasets"))
+PREPARED = lineage(canonical(STUDY.dataset()), fingerprint("data.datasets"))
 
 
 # The user's own image files are inputs. Of a folder Snakemake sees when files are added,
@@ -21,7 +21,7 @@ rule prepare:
     params:
         trained=f"{RESULTS}/train",
         settings=STUDY.prepare(),
-        code=f"prepare code {fingerprint('datasets')}",
+        code=f"prepare code {fingerprint('data.datasets')}",
     shell:
         "python -m memsweep prepare --trained {params.trained} --retrain-at-most {resources.retrain_at_most}"
         " --output {output} <<< {params.settings:q} 2> {log}"

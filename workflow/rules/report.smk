@@ -29,7 +29,7 @@ rule table_pages:
         f"{SHOWN}/logs/table_pages.log",
     params:
         upstream=rules.tables.params.upstream,
-        code=f"page code {fingerprint('pages')}",
+        code=f"page code {fingerprint('report.pages')}",
         tables=subpath(input[0], parent=True),
         folder=subpath(output[0], parent=True),
     shell:

@@ -11,7 +11,7 @@ rule surrogates:
     params:
         settings=canonical({"surrogates": STUDY.surrogates}),
         upstream=f"data {PREPARED}",
-        code=f"surrogate code {fingerprint('surrogate')}",
+        code=f"surrogate code {fingerprint('data.surrogates')}",
     shell:
         "python -m memsweep surrogates --images {input.images} --output {output}"
         " <<< {params.settings:q} 2> {log}"
@@ -28,7 +28,7 @@ rule baselines:
     params:
         settings=STUDY.baselines(),
         upstream=f"data {PREPARED}",
-        code=f"baseline code {fingerprint('baselines')}",
+        code=f"baseline code {fingerprint('analysis.baselines')}",
     shell:
         "python -m memsweep baselines --images {input.images} --surrogates {input.surrogates}"
         " --output {output} <<< {params.settings:q} 2> {log}"

@@ -7,8 +7,8 @@
 
 import functools
 
-from memsweep.machine import gpu_count
-from memsweep.provenance import training_code
+from memsweep.base.machine import gpu_count
+from memsweep.training.version import TRAINING_VERSION
 
 # The folders of packs. Inputs are named by patterns, not by other rules' outputs: those cannot be expanded where
 # results lie in object storage.
@@ -25,13 +25,14 @@ wildcard_constraints:
     axis="|".join(STUDY.axes),
 
 
-TRAINING_CODE = training_code(), fingerprint("packs")
-MEASURING_CODE = [fingerprint(name) for name in ("classifier", "features", "measure")]
+# What is written of runs: a change of it writes their tables again, and trains none
+PACK_CODE = fingerprint("jobs.packs", "jobs.stopping", "metrics.novelty")
+MEASURING_CODE = [fingerprint(f"metrics.{name}") for name in ("classifier", "features", "measure")]
 
 
 @functools.cache
 def trained(job):
-    return lineage(PREPARED, STUDY.train(job), *TRAINING_CODE)
+    return lineage(PREPARED, STUDY.train(job), TRAINING_VERSION, PACK_CODE)
 
 
 def measured(job):
@@ -39,6 +40,6 @@ def measured(job):
 
 
 MEASURED = [measured(job) for job in STUDY.jobs]
-BASELINES = lineage(PREPARED, STUDY.baselines(), fingerprint("baselines"))
-COLLECTED = lineage(*MEASURED, STUDY.collect(), fingerprint("collect"))
-ANALYSED = lineage(COLLECTED, STUDY.analyse(), fingerprint("analyse"))
+BASELINES = lineage(PREPARED, STUDY.baselines(), fingerprint("analysis.baselines"))
+COLLECTED = lineage(*MEASURED, STUDY.collect(), fingerprint("analysis.collect"))
+ANALYSED = lineage(COLLECTED, STUDY.analyse(), fingerprint("analysis.analyse"))

@@ -29,9 +29,9 @@ rule train:
         runtime=lambda wildcards, attempt: STUDY.request(wildcards.job, attempt).minutes,
     params:
         settings=lambda wildcards: STUDY.train(wildcards.job),
-        code=f"training code {training_code()}",
+        code=f"training code {TRAINING_VERSION}",
         upstream=f"data {PREPARED}",
-        tables=f"table code {fingerprint('packs')}",
+        tables=f"table code {PACK_CODE}",
         checkpoints=f"{RESULTS}/checkpoints",
         surrogates="--surrogates" if STUDY.surrogates else "",
         folder=subpath(output.runs, parent=True),
@@ -45,6 +45,6 @@ rule train:
 onstart:
     try:
         waiting = [job.wildcards.job for job in workflow.dag.needrun_jobs() if job.rule.name == "train"]
-        STUDY.guard(waiting, Path(RESULTS), training_code())
+        STUDY.guard(waiting, Path(RESULTS), TRAINING_VERSION)
     except UserError as error:
         sys.exit(str(error))

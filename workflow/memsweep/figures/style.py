@@ -20,9 +20,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from matplotlib.transforms import ScaledTranslation
 from numpy.typing import NDArray
 
-from ..errors import UserError
-from ..files import replacing
-from ..run import AXES
+from ..base.errors import UserError
+from ..base.files import replacing
+from ..study.run import AXES
 
 Colour = tuple[float, float, float]
 

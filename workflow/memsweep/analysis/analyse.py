@@ -1,0 +1,118 @@
+"""The stage ``analyse``: onsets and departures, how they scale, and what lies on either side of an onset."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow.compute as pc
+
+from ..base.errors import UserError
+from ..tables.contracts import SCHEMAS
+from ..tables.parquet import read_arrow, read_table, write_table
+from .departure import SURROGATES, departure, excess, paired_curves
+from .onset import DEFINITIONS, NEVER_EVALUATED, Onset, copy_onset, loss_onsets
+from .peaks import peaks
+from .scaling import scaling
+
+
+def analyse(
+    settings: Mapping[str, Any],
+    tables: Path,
+    losses: Sequence[Path],
+    neighbours: Sequence[Path],
+    output: Path,
+) -> None:
+    """Write ``onsets``, ``scaling``, ``peaks`` and ``excess`` of a study.
+
+    One pack is held in memory at a time. Rows of ``onsets`` follow the table ``runs``, and
+    within a run `onset.DEFINITIONS`, then the departures from the surrogates that there are;
+    every run has a row for each.
+
+    Args:
+        settings: the config's ``onset`` (thresholds and ``bootstrap``), ``surrogates``,
+            ``f_mem_threshold`` and ``confidence``.
+        tables: folder of the study's ``runs.parquet`` and ``metrics.parquet``.
+        losses: the packs' tables of losses.
+        neighbours: the packs' tables of neighbours.
+        output: folder that receives the tables.
+
+    Raises:
+        UserError: a table cannot be read, or a finished run is in none of the packs.
+    """
+    left = {name: surrogate for name, surrogate in SURROGATES.items() if surrogate in settings["surrogates"]}
+    runs = read_table(tables / "runs.parquet", "runs")
+    found: dict[tuple[str, str], Onset] = {}
+    curves: list[pd.DataFrame] = []
+    for run_id, rows in _by_run(losses, "losses", ["step", "split", "item", "index", "loss"]):
+        for definition, onset in _loss_onsets(settings, run_id, rows).items():
+            found[run_id, definition] = onset
+        for definition, surrogate in left.items():
+            pair = paired_curves(run_id, rows, surrogate, settings["bootstrap"])
+            confidence = settings["confidence"]
+            found[run_id, definition] = departure(*pair, threshold=settings["departure"], confidence=confidence)
+            curves.append(excess(*pair, confidence=confidence).assign(run_id=run_id, surrogate=surrogate))
+    for run_id, rows in _by_run(
+        neighbours, "neighbours", ["step", "index", "reference", "distance", "second_distance"]
+    ):
+        found[run_id, "f_mem"] = _copy_onset(settings, run_id, rows)
+    onsets = _table(runs, [*DEFINITIONS, *left], found)
+    write_table(output / "onsets.parquet", "onsets", onsets)
+    write_table(output / "scaling.parquet", "scaling", scaling(onsets, runs, settings["confidence"]))
+    metrics = read_table(tables / "metrics.parquet", "metrics")
+    memorisation = onsets[onsets["definition"].isin(DEFINITIONS)]
+    write_table(output / "peaks.parquet", "peaks", peaks(memorisation, metrics, settings["confidence"]))
+    write_table(output / "excess.parquet", "excess", _in_order_of(runs, curves))
+
+
+def _by_run(paths: Sequence[Path], name: str, columns: list[str]) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Each run in the tables, with its rows."""
+    for path in paths:
+        table = read_arrow(path, name).select(["run_id", *columns])
+        for run_id in pc.unique(table["run_id"]).to_pylist():
+            yield run_id, table.filter(pc.equal(table["run_id"], run_id)).select(columns).to_pandas()
+
+
+def _loss_onsets(settings: Mapping[str, Any], run_id: str, losses: pd.DataFrame) -> dict[str, Onset]:
+    return loss_onsets(
+        run_id,
+        losses,
+        absolute=settings["loss_gap_absolute"],
+        relative=settings["loss_gap_relative"],
+        resamples=settings["bootstrap"],
+        confidence=settings["confidence"],
+    )
+
+
+def _copy_onset(settings: Mapping[str, Any], run_id: str, neighbours: pd.DataFrame) -> Onset:
+    return copy_onset(
+        run_id,
+        neighbours,
+        copy_threshold=settings["f_mem_threshold"],
+        share=settings["f_mem"],
+        resamples=settings["bootstrap"],
+        confidence=settings["confidence"],
+    )
+
+
+def _in_order_of(runs: pd.DataFrame, curves: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Rows of ``excess``, run by run as in the table ``runs``, whatever the order of the packs."""
+    rows = pd.concat(curves) if curves else pd.DataFrame(columns=SCHEMAS["excess"].names)
+    place = rows["run_id"].map({run_id: place for place, run_id in enumerate(runs["run_id"])})
+    return rows.iloc[place.to_numpy().argsort(kind="stable")]
+
+
+def _table(runs: pd.DataFrame, definitions: Sequence[str], found: Mapping[tuple[str, str], Onset]) -> pd.DataFrame:
+    """Table ``onsets``: a row for every run and definition, whether or not the run was ever evaluated."""
+    rows = []
+    for run_id, status in zip(runs["run_id"], runs["status"], strict=True):
+        for definition in definitions:
+            if status != "diverged" and (run_id, definition) not in found:
+                source = "neighbours" if definition == "f_mem" else "losses"
+                raise UserError(f"run {run_id}: it is {status}, but no pack's {source} hold it")
+            onset = found.get((run_id, definition), NEVER_EVALUATED)
+            rows.append({"run_id": run_id, "definition": definition, **asdict(onset)})
+    return pd.DataFrame(rows, columns=["run_id", "definition", *Onset.__dataclass_fields__])

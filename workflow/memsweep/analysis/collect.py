@@ -1,0 +1,84 @@
+"""The stage ``collect``: the tables of a study, from those of its packs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from ..tables.parquet import read_parts, read_table, table_writer
+
+# What tells the mean losses of trajectories apart.
+KEYS = ["run_id", "step", "split"]
+
+
+def collect(settings: Mapping[str, Any], train: Path, measured: Path, output: Path) -> None:
+    """Write ``runs``, ``trajectories``, ``noise_levels`` and ``metrics`` of a study.
+
+    Args:
+        settings: ``jobs``, the packs' job paths; ``noise_levels``; ``confidence``.
+        train: folder of the packs' training results, one folder per job path.
+        measured: likewise, of their metrics.
+        output: folder that receives the tables.
+    """
+    jobs, confidence = settings["jobs"], settings["confidence"]
+    gather(train, jobs, "runs", output)
+    gather(measured, jobs, "metrics", output)
+    with (
+        table_writer(output / "trajectories.parquet", "trajectories") as trajectories,
+        table_writer(output / "noise_levels.parquet", "noise_levels") as noise_levels,
+    ):
+        for job in jobs:
+            losses = read_table(train / job / "losses.parquet", "losses")
+            trajectories.add(mean_losses(losses, KEYS, confidence))
+            bins = by_noise_level(losses, settings["noise_levels"])
+            noise_levels.add(mean_losses(bins, [*KEYS, "noise_level"], confidence))
+
+
+def gather(folder: Path, jobs: Sequence[str], name: str, output: Path) -> None:
+    """Write the rows of one table of every pack as one table, in the packs' order."""
+    with table_writer(output / f"{name}.parquet", name) as table:
+        for part in read_parts([folder / job / f"{name}.parquet" for job in jobs], name):
+            table.add(part)
+
+
+def by_noise_level(losses: pd.DataFrame, bins: int) -> pd.DataFrame:
+    """Losses with column ``noise_level``: the middle of the one of ``bins`` equal intervals that holds the time."""
+    lower = np.minimum(np.floor(losses["time"].to_numpy(np.float64) * bins), bins - 1)
+    return losses.assign(noise_level=(lower + 0.5) / bins)
+
+
+def mean_losses(losses: pd.DataFrame, keys: list[str], confidence: float) -> pd.DataFrame:
+    """Mean loss for each value of the ``keys``, ``split`` being one, with the normal interval of a mean.
+
+    The units of the standard error are held-out images, or surrogates, each with all the noise it is evaluated
+    under, and on the training set, which is known whole, the noisy images. That their times are
+    stratified narrows the mean's true spread and is left out, so the interval is a wide one.
+    """
+    runs = losses.groupby("run_id", sort=False) if "run_id" in keys and len(losses) else [("", losses)]
+    return pd.concat([_means(run, keys, confidence) for _, run in runs], ignore_index=True)
+
+
+def _means(losses: pd.DataFrame, keys: list[str], confidence: float) -> pd.DataFrame:
+    """`mean_losses` of one run, by sums over groups and over units of groups."""
+    groups = losses.groupby(keys, sort=False)
+    group, count = groups.ngroup().to_numpy(), groups.ngroups
+    unit = np.where(losses["split"] == "train", losses["item"], losses["index"])
+    loss = losses["loss"].to_numpy(np.float64)
+    size = np.bincount(group, minlength=count)
+    mean = np.bincount(group, loss, count) / size
+    # One number a group and unit
+    code = group * (unit.max(initial=0) + 1) + unit
+    present, place = np.unique(code, return_inverse=True)
+    deviation = np.bincount(place, loss - mean[group], len(present))
+    owner = present // (unit.max(initial=0) + 1)
+    units = np.bincount(owner, minlength=count)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = np.bincount(owner, deviation**2, count) * units / (units - 1) / size**2
+    margin = np.nan_to_num(norm.ppf((1 + confidence) / 2) * np.sqrt(variance), nan=np.inf)
+    table = groups.size().index.to_frame(index=False)
+    return table.assign(loss=mean, ci_low=mean - margin, ci_high=mean + margin)

@@ -1,0 +1,123 @@
+"""Images in memory: the prepared dataset, and pixels as the network sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+
+from ..base.errors import UserError
+from ..tables.parquet import image_shape, read_arrow
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images (n, H, W, C) and their labels (n,) int64.
+
+    Images are uint8; those of a surrogate are float32, on the same scale 0 ... 255 and beyond it.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """A prepared dataset.
+
+    Attributes:
+        train, test: the two splits. A run is trained on the first N rows of ``train``.
+        data_hash: content hash of both splits.
+        classes: number of labels.
+        surrogates: splits that stand in for ``test``, by name; those that were read.
+    """
+
+    train: Split
+    test: Split
+    data_hash: str
+    classes: int
+    surrogates: Mapping[str, Split] = field(default_factory=dict)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels)."""
+        height, width, channels = self.train.images.shape[1:]
+        return height, width, channels
+
+    def drawn(self, names: Sequence[str]) -> dict[str, Split]:
+        """The surrogates of these names.
+
+        Raises:
+            UserError: one of them was not read with the data.
+        """
+        missing = [name for name in names if name not in self.surrogates]
+        if missing:
+            raise UserError(f"evaluation.surrogates: found {', '.join(missing)}, of which no draws are given")
+        return {name: self.surrogates[name] for name in names}
+
+
+def read_images(path: Path, surrogates: Path | None = None) -> ImageSet:
+    """Read the image table that ``prepare`` wrote and, where it is given, the table of its surrogates.
+
+    Raises:
+        UserError: as in `tables.read_arrow`, or the surrogates are those of other images.
+    """
+    table = read_arrow(path, "images")
+    metadata = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
+    images = decode(table["image"], image_shape(metadata))
+    labels = table["label"].to_numpy()
+    is_train = np.array(table["split"].to_pylist()) == "train"
+    data = ImageSet(
+        train=Split(images[is_train], labels[is_train]),
+        test=Split(images[~is_train], labels[~is_train]),
+        data_hash=metadata["data_hash"],
+        classes=int(metadata["classes"]),
+    )
+    return data if surrogates is None else replace(data, surrogates=_read_surrogates(surrogates, data))
+
+
+def _read_surrogates(path: Path, data: ImageSet) -> dict[str, Split]:
+    table = read_arrow(path, "surrogates")
+    found = table.schema.metadata.get(b"data_hash", b"").decode()
+    if found != data.data_hash:
+        raise UserError(f"{path}: surrogates of other images (content hash {found!r}); accepted is {data.data_hash!r}")
+    splits = {}
+    for name in pc.unique(table["split"]).to_pylist():
+        rows = table.filter(pc.equal(table["split"], name)).combine_chunks()
+        pixels = rows["pixels"].combine_chunks().flatten().to_numpy().copy()  # Arrow's own memory is read-only
+        splits[name] = Split(pixels.reshape(-1, *data.shape), rows["label"].to_numpy().copy())
+    return splits
+
+
+def decode(column: pa.ChunkedArray, shape: tuple[int, int, int]) -> np.ndarray:
+    """A binary column as images, (n, H, W, C) uint8."""
+    return np.frombuffer(b"".join(column.to_pylist()), dtype=np.uint8).reshape(-1, *shape)
+
+
+def encode(images: np.ndarray) -> list[bytes]:
+    """Images (n, H, W, C) uint8 as the values of a binary column."""
+    return [image.tobytes() for image in images]
+
+
+def scaled(pixels: torch.Tensor) -> torch.Tensor:
+    """Pixels 0 ... 255 of any shape as float32 on [-1, 1]."""
+    return pixels.to(torch.float32) / 127.5 - 1
+
+
+def to_network(images: np.ndarray) -> torch.Tensor:
+    """Pixels on the scale 0 ... 255, (n, H, W, C), as a float32 tensor on [-1, 1], (n, C, H, W)."""
+    return scaled(torch.from_numpy(images).permute(0, 3, 1, 2).contiguous())
+
+
+def to_pixels(x: torch.Tensor) -> np.ndarray:
+    """The inverse of `to_network`, clipped and rounded to uint8."""
+    pixels: np.ndarray = ((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    return pixels

@@ -1,0 +1,38 @@
+"""The stage ``figure``: draws one figure and saves it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ..base.errors import UserError
+from ..study.config import KINDS
+from .style import save
+
+
+def draw_figure(settings: Mapping[str, Any], sources: Mapping[str, Path], outputs: Sequence[Path]) -> None:
+    """Draw a figure from tables and save it in each format.
+
+    Args:
+        settings: ``figure``, the name of its module, and what that module needs.
+        sources: table name to Parquet file.
+        outputs: files whose suffix says the format.
+
+    Raises:
+        UserError: a table that the figure shows is not among the sources, or cannot be read.
+    """
+    module = _module_of(settings["figure"])
+    missing = [name for name in module.SOURCES if name not in sources]
+    if missing:
+        raise UserError(f"figure {settings['figure']}: no source for {', '.join(missing)}")
+    save(module.draw(sources, settings), outputs)
+
+
+def _module_of(figure: str) -> ModuleType:
+    """The module that draws a figure, among those of its kind of study."""
+    names = [f"{__package__}.{kind}.{figure}" for kind in KINDS]
+    return import_module(next((name for name in names if find_spec(name)), names[0]))

@@ -1,0 +1,243 @@
+"""How loss, copying and fidelity develop as one axis is swept: the panels of Marion & Wu (2026)."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from ...analysis import published
+from ...tables.parquet import read_table
+from .. import style
+
+SOURCES = ("runs", "trajectories", "metrics")
+
+
+_TRAIN: style.Dashes = (0, ())
+_TEST: style.Dashes = (0, (3.5, 1.8))
+
+_CROSS: dict[str, Any] = {"marker": "X", "markersize": 7, "markeredgecolor": "w", "markeredgewidth": 0.7}
+
+
+@dataclass(frozen=True)
+class _Curves:
+    """What the panels draw from: the runs along one axis, their tables and their colours."""
+
+    axis: str
+    runs: pd.DataFrame
+    losses: pd.DataFrame
+    metrics: pd.DataFrame
+    colours: Mapping[float, style.Colour]
+    settings: Mapping[str, Any]
+
+    def metric(self, name: str, reference: str, space: str) -> pd.DataFrame:
+        return style.metric(self.metrics, name, reference, space)
+
+    def split(self, name: str) -> pd.DataFrame:
+        return self.losses[self.losses["split"] == name]
+
+    def draw(self, ax: Axes, rows: pd.DataFrame, dashes: style.Dashes, width: float = 1.2, band: bool = True) -> None:
+        """The mean over seeds as a line, its band behind it, for each value of the axis."""
+        for value, curve in style.over_seeds(rows, self.axis).groupby(self.axis):
+            colour = self.colours[float(str(value))]
+            if band:
+                ax.fill_between(curve["time"], curve["low"], curve["high"], color=colour, alpha=0.15, linewidth=0)
+            marker = "o" if len(curve) == 1 else ""
+            ax.plot(curve["time"], curve["mean"], color=colour, linestyle=dashes, linewidth=width, marker=marker)
+
+
+def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
+    """Draw loss, share of copies and distances against time for each value of an axis.
+
+    Args:
+        sources: the tables of `SOURCES`.
+        settings: ``axis``, the swept axis; ``palette``; ``time``, ``normalised_step`` or
+            ``step``; ``panels``, names of `PANELS`; ``distance``, the feature space;
+            ``thresholds`` of the onset.
+    """
+    axis, panels = settings["axis"], settings["panels"]
+    runs = style.along(read_table(sources["runs"], "runs"), axis)
+    losses = style.timed(read_table(sources["trajectories"], "trajectories"), runs, settings["time"])
+    losses = losses.rename(columns={"loss": "value"})
+    curves = _Curves(
+        axis,
+        runs,
+        losses[np.isfinite(losses["value"])],
+        style.timed(read_table(sources["metrics"], "metrics"), runs, settings["time"]),
+        style.colours(runs[axis].tolist(), settings["palette"]),
+        settings,
+    )
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    with style.styled():
+        figure = Figure(figsize=(style.WIDTH, 0.8 + 2.3 * rows), layout="constrained")
+        figure.suptitle(style.held_fixed(runs, axis), fontsize="medium", color=style.INK)
+        axes = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel().tolist()
+        for ax in axes[len(panels) :]:
+            ax.remove()
+        axes = axes[: len(panels)]
+        for ax, name, letter in zip(axes, panels, string.ascii_lowercase, strict=False):
+            title, label = PANELS[name](ax, curves)
+            style.lettered(ax, letter, title)
+            ax.set_ylabel(label)
+            if not ax.lines:
+                style.note(ax, "no values")
+        for ax in axes[-columns:]:
+            ax.set_xlabel(style.TIME_LABELS[settings["time"]])
+            ax.tick_params(labelbottom=True)
+        style.logarithmic(axes[0], "x")
+        _legends(figure, curves)
+    return figure
+
+
+def _loss(ax: Axes, curves: _Curves) -> tuple[str, str]:
+    curves.draw(ax, curves.split("train"), _TRAIN)
+    curves.draw(ax, curves.split("test"), _TEST)
+    _mark_diverged(ax, curves)
+    _logarithmic(ax)
+    return "loss", "squared error per pixel"
+
+
+def _loss_gap(ax: Axes, curves: _Curves) -> tuple[str, str]:
+    _threshold(ax, curves.settings["thresholds"]["loss_gap_absolute"])
+    curves.draw(ax, _gaps(curves.losses), _TRAIN)
+    _linear(ax)
+    return "loss gap", f"test loss {style.MINUS} training loss"
+
+
+def _f_mem(ax: Axes, curves: _Curves) -> tuple[str, str]:
+    level = curves.settings["thresholds"]["f_mem"]
+    _threshold(ax, level)
+    _shares(ax, curves, "f_mem", "pixels")
+    ax.set_ylim(-0.03, max(ax.get_ylim()[1], 2 * level))
+    return "memorised share", r"$f_\mathrm{mem}$"
+
+
+def _sscd_score(ax: Axes, curves: _Curves) -> tuple[str, str]:
+    _shares(ax, curves, "sscd_score", "sscd")
+    for number in _published_scores(curves):
+        ax.plot(*number, **style.PUBLISHED)
+    ax.set_ylim(-0.03, max(ax.get_ylim()[1], 0.1))
+    return "memorised share", "SSCD score"
+
+
+def _published_scores(curves: _Curves) -> list[tuple[float, float]]:
+    """Time and height of the published scores of these runs."""
+    sweep = "parameters" if curves.axis == "base_channels" else curves.axis
+    rows = published.scores(curves.runs, sweep, curves.settings["formulation"])
+    if not rows:
+        return []
+    numbers = style.timed(pd.DataFrame(rows, columns=["run_id", "step", "score"]), curves.runs, curves.settings["time"])
+    return list(zip(numbers["time"], numbers["score"], strict=True))
+
+
+def _shares(ax: Axes, curves: _Curves, metric: str, space: str) -> None:
+    curves.draw(ax, curves.metric(metric, "control", space), style.DOTS, width=0.9, band=False)
+    curves.draw(ax, curves.metric(metric, "train", space), _TRAIN)
+    _linear(ax)
+
+
+def _distance(metric: str) -> _Panel:
+    def panel(ax: Axes, curves: _Curves) -> tuple[str, str]:
+        space = curves.settings["distance"]
+        curves.draw(ax, curves.metric(metric, "train", space), _TRAIN)
+        curves.draw(ax, curves.metric(metric, "test", space), _TEST)
+        if metric == "kid":  # unbiased, so it may be below 0
+            _linear(ax)
+        else:
+            _logarithmic(ax)
+        return "distance of the generated images", style.distance_label(metric, space)
+
+    return panel
+
+
+_Panel = Callable[[Axes, _Curves], tuple[str, str]]
+
+PANELS: Mapping[str, _Panel] = {
+    "loss": _loss,
+    "loss_gap": _loss_gap,
+    "f_mem": _f_mem,
+    "sscd_score": _sscd_score,
+    "sliced_wasserstein": _distance("sliced_wasserstein"),
+    "frechet": _distance("frechet"),
+    "kid": _distance("kid"),
+}
+"""What a panel can show, by name: each draws on an axes, and returns the title and the label of the y axis."""
+
+
+def _gaps(losses: pd.DataFrame) -> pd.DataFrame:
+    """Test loss minus training loss of each run and step.
+
+    The two splits' intervals are combined as in Zou & Donner (2008), who recover the
+    variances from the intervals' arms.
+    """
+    keys = ["run_id", "step"]
+    train, test = (losses[losses["split"] == split] for split in ("train", "test"))
+    both = test.merge(train[[*keys, "value", "ci_low", "ci_high"]], on=keys, suffixes=("", "_train"))
+    gap = both["value"] - both["value_train"]
+    low = gap - np.hypot(both["value"] - both["ci_low"], both["ci_high_train"] - both["value_train"])
+    high = gap + np.hypot(both["ci_high"] - both["value"], both["value_train"] - both["ci_low_train"])
+    return both.assign(value=gap, ci_low=low, ci_high=high)
+
+
+def _diverged(curves: _Curves) -> pd.DataFrame:
+    """The last finite training loss of each run that diverged."""
+    names = curves.runs.loc[curves.runs["status"] == "diverged", "run_id"]
+    train = curves.split("train")
+    lasts: pd.DataFrame = train[train["run_id"].isin(names)].groupby("run_id").last()
+    return lasts
+
+
+def _mark_diverged(ax: Axes, curves: _Curves) -> None:
+    for _, last in _diverged(curves).iterrows():
+        ax.plot(last["time"], last["value"], color=curves.colours[last[curves.axis]], **_CROSS)
+
+
+def _threshold(ax: Axes, level: float) -> None:
+    ax.axhline(level, color="0.45", linestyle=style.DASH_DOTS, linewidth=0.8, zorder=1)
+
+
+def _logarithmic(ax: Axes) -> None:
+    if ax.lines:
+        style.logarithmic(ax, "y")
+
+
+def _linear(ax: Axes) -> None:
+    ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+
+
+def _legends(figure: Figure, curves: _Curves) -> None:
+    """Colours on the left, line styles on the right, both in two lines below the panels."""
+    axis, panels = curves.axis, curves.settings["panels"]
+    labels = style.value_labels(axis, curves.runs)
+    swept = [Line2D([], [], color=curves.colours[value], linewidth=2.4, label=label) for value, label in labels.items()]
+    styles = [("train", _TRAIN), ("test", _TEST)]
+    shares = {"f_mem": "pixels", "sscd_score": "sscd"}
+    if any(len(curves.metric(name, "control", space)) for name, space in shares.items() if name in panels):
+        styles.append(("control", style.DOTS))
+    if {"f_mem", "loss_gap"} & set(panels):
+        styles.append(("onset threshold", style.DASH_DOTS))
+    lines = [Line2D([], [], color=style.INK, linestyle=dashes, label=name) for name, dashes in styles]
+    if "sscd_score" in panels and _published_scores(curves):
+        lines.append(Line2D([], [], label=published.LABEL, **style.PUBLISHED))
+    diverged = "loss" in panels and len(_diverged(curves)) > 0
+    if diverged:
+        lines.append(Line2D([], [], color=style.INK, linewidth=0, label="a seed diverged", **_CROSS))
+    figure.legend(
+        handles=swept,
+        loc="outside lower left",
+        title=style.AXIS_LABELS[axis],
+        ncols=min(len(swept), 5),
+        handlelength=1.6,
+        alignment="left",
+    )
+    figure.legend(handles=lines, loc="outside lower right", ncols=3 if diverged else 2, handlelength=2.8)

@@ -1,0 +1,100 @@
+"""How each run trades novelty against fidelity as it trains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ...tables.parquet import read_table
+from .. import style
+
+SOURCES = ("runs", "metrics")
+
+_SMALLEST, _LARGEST, _END = 3.0, 26.0, 34.0  # areas of the markers from the first step to the last, in points²
+
+
+def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
+    """Draw each run's path through novelty and fidelity, one panel a swept axis.
+
+    Args:
+        sources: the tables of `SOURCES`.
+        settings: ``palette``; ``distance``, the feature space of the fidelity.
+    """
+    runs = read_table(sources["runs"], "runs")
+    paths = _paths(read_table(sources["metrics"], "metrics"), settings["distance"])
+    with style.styled():
+        groups = {axis: style.along(runs, axis) for axis in style.SWEPT}
+        # A run that varies along no axis is still worth a panel
+        swept = [axis for axis in style.SWEPT if groups[axis][axis].nunique() > 1] or ["train_size"]
+        rows, columns = (1, len(swept)) if len(swept) < 3 else (2, 2)
+        figure = Figure(figsize=(style.WIDTH, 1.2 + 2.5 * rows), layout="constrained")
+        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+        for ax in panels[len(swept) :]:
+            ax.set_axis_off()
+        for ax, letter, axis in zip(panels, "abcd", swept, strict=False):
+            shown = groups[axis]
+            colours = style.colours(shown[axis].tolist(), settings["palette"])
+            style.lettered(ax, letter, style.AXIS_LABELS[axis], pad=16)
+            fixed = style.held_fixed(shown, axis)
+            ax.text(0, 1.02, fixed, transform=ax.transAxes, fontsize="small", color="0.35", va="bottom")
+            _trajectories(ax, style.timed(paths, shown, "step"), axis, colours)
+            _values(ax, style.value_labels(axis, shown), colours)
+        if len(paths):
+            style.logarithmic(panels[0], "x")
+        panels[0].invert_xaxis()
+        lowest = min(paths["novelty"].min(), 0.8) if len(paths) else 0.0
+        panels[0].set_ylim(1 - 1.06 * (1 - lowest), 1 + 0.04 * (1 - lowest))
+        for ax in panels[-columns:]:
+            ax.set_xlabel(f"sliced Wasserstein distance to test ({settings['distance']} space)\nfidelity: better →")
+        for ax in panels[::columns]:
+            ax.set_ylabel("novelty $1 - f_\\mathrm{mem}$: better →")
+        _legend(figure)
+    return figure
+
+
+def _paths(metrics: pd.DataFrame, space: str) -> pd.DataFrame:
+    """Novelty and distance of each run at each step that has both."""
+    keys = ["run_id", "step"]
+    share = style.metric(metrics, "f_mem", "train", "pixels")[[*keys, "value"]]
+    distance = style.metric(metrics, "sliced_wasserstein", "test", space)[[*keys, "value"]]
+    both = share.merge(distance, on=keys, suffixes=("_share", "_distance"))
+    return both.assign(novelty=1 - both["value_share"], distance=both["value_distance"])
+
+
+def _trajectories(ax: Axes, rows: pd.DataFrame, axis: str, colours: Mapping[float, style.Colour]) -> None:
+    """A line per run, markers growing with the logarithm of the step, the end of the run ringed."""
+    if rows.empty:
+        style.note(ax, "no values")
+        return
+    logs = np.log(rows["step"].astype(float).clip(lower=1))
+    weight = (logs - logs.min()) / max(logs.max() - logs.min(), 1e-9)
+    rows = rows.assign(area=_SMALLEST + (_LARGEST - _SMALLEST) * weight)
+    for _, run in rows.groupby("run_id", sort=False):
+        colour = colours[run[axis].iloc[0]]
+        ax.plot(run["distance"], run["novelty"], color=colour, linewidth=0.9, alpha=0.8, zorder=2, clip_on=False)
+        ax.scatter(run["distance"], run["novelty"], s=run["area"], color=colour, linewidth=0, zorder=3, clip_on=False)
+        end = run.iloc[-1]
+        ax.scatter(
+            end["distance"], end["novelty"], s=_END, color=colour, edgecolor="k", linewidth=0.8, zorder=4, clip_on=False
+        )
+
+
+def _values(ax: Axes, labels: Mapping[float, str], colours: Mapping[float, style.Colour]) -> None:
+    handles = [Line2D([], [], color=colours[value], linewidth=2.4, label=label) for value, label in labels.items()]
+    ax.legend(handles=handles, loc="lower left", handlelength=1.4, ncols=1 + (len(handles) > 6))
+
+
+def _legend(figure: Figure) -> None:
+    shapes = [
+        Line2D([], [], color="0.4", marker="o", linewidth=0.9, markersize=_SMALLEST**0.5, label="early in training"),
+        Line2D([], [], color="0.4", marker="o", linewidth=0.9, markersize=_LARGEST**0.5, label="late"),
+        Line2D([], [], color="0.4", marker="o", linewidth=0, markersize=_END**0.5, mec="k", label="run's end"),
+    ]
+    figure.legend(handles=shapes, loc="outside lower center", ncols=3)

@@ -1,0 +1,170 @@
+"""Two clocks beside each other: when networks leave Gaussian statistics, and when they start to memorise."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ...tables.parquet import read_table
+from .. import style
+from ..power_law import band, location, seen
+from ..swept_axis import coordinate, places_of, show_values
+
+SOURCES = ("runs", "onsets", "scaling")
+
+_LINE = 9.5  # points from line to line of text
+_SYMBOLS = {"train_size": "N", "base_channels": "P", "batch_size": "B", "learning_rate": r"\eta"}
+
+Fit = Mapping[Hashable, Any]
+
+
+def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
+    """Draw departures and one onset of memorisation of each run, one panel a swept axis, with their power laws.
+
+    Args:
+        sources: the tables of `SOURCES`.
+        settings: ``onset``, the definition of the onset of memorisation; ``thresholds`` of the
+            onset, with ``departure``.
+    """
+    runs = read_table(sources["runs"], "runs")
+    onsets = read_table(sources["onsets"], "onsets")
+    onsets = onsets[onsets["step"] > 0]  # a run that was never evaluated says nothing
+    scaling = read_table(sources["scaling"], "scaling")
+    clocks = _clocks(onsets, settings["onset"])
+    swept = [axis for axis in style.SWEPT if style.along(runs, axis)[axis].nunique() > 1] or [style.SWEPT[0]]
+    columns = min(2, len(swept))
+    rows = -(-len(swept) // columns)
+
+    with style.styled():
+        figure = Figure(figsize=(style.WIDTH, 0.7 + 2.75 * rows), layout="constrained")
+        panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel().tolist()
+        for ax in panels[len(swept) :]:
+            ax.remove()
+        for ax, axis, letter in zip(panels, swept, string.ascii_lowercase, strict=False):
+            shown = style.along(runs, axis)
+            places = places_of(shown, axis).assign(value=shown[coordinate(axis)].astype(float))
+            texts = []
+            for definition, (colour, marker) in clocks.items():
+                here = onsets[onsets["definition"] == definition].merge(places, on="run_id")
+                fit = _fit(scaling, definition, coordinate(axis))
+                _points(ax, here, colour, marker)
+                _line(ax, here, fit, colour)
+                texts.append(_exponent(fit, here))
+            style.lettered(ax, letter, style.held_fixed(shown, axis), size=7, pad=4 + _LINE * (len(texts) + 1))
+            _say(ax, axis, texts, _difference(scaling, list(clocks), coordinate(axis)), [c for c, _ in clocks.values()])
+            show_values(ax, shown, axis)
+        _steps(panels[: len(swept)], onsets[onsets["definition"].isin(clocks)])
+        for ax in panels[: len(swept) : columns]:
+            ax.set_ylabel("step")
+        _legend(figure, clocks, settings["thresholds"], onsets)
+    return figure
+
+
+def _clocks(onsets: pd.DataFrame, onset: str) -> dict[str, tuple[style.Colour | str, str]]:
+    """The departures that there are and the onset of memorisation, each with its colour and marker."""
+    blue, orange, _, vermilion = sns.color_palette("colorblind", 4)
+    looks = {"departure": (blue, "o"), "departure_mixture": (orange, "s"), onset: (vermilion, "D")}
+    kept = {onset, *onsets["definition"]}
+    return {name: look for name, look in looks.items() if name in kept}
+
+
+def _fit(scaling: pd.DataFrame, definition: str, term: str) -> Fit:
+    rows = scaling[(scaling["definition"] == definition) & (scaling["term"] == term)]
+    return rows.to_dict("records")[0] if len(rows) else dict.fromkeys(["exponent", "ci_low", "ci_high"], np.nan)
+
+
+def _points(ax: Axes, rows: pd.DataFrame, colour: style.Colour | str, marker: str) -> None:
+    """Steps with their intervals; those of censored runs hollow."""
+    for row in rows.to_dict("records"):
+        if row["censored"] or row["left_censored"]:
+            style.censored_onset(ax, row["place"], row, colour)
+            continue
+        ax.plot([row["place"]] * 2, style.ends(row), color=colour, linewidth=1, zorder=2)
+        ax.plot(row["place"], row["step"], marker=marker, color=colour, markersize=3.5, zorder=3)
+
+
+def _line(ax: Axes, rows: pd.DataFrame, fit: Fit, colour: style.Colour | str) -> None:
+    """The fitted power law with the band of its exponent."""
+    values = seen(rows)["value"]
+    if not len(values) or not np.isfinite(fit["exponent"]):
+        return
+    pivot = float(np.exp(np.log(values.to_numpy(float)).mean()))
+    height = location(rows, "value", float(fit["exponent"]), pivot)
+    ratio = np.geomspace(rows["value"].min() / 1.1, rows["value"].max() * 1.1, 50) / pivot
+    ax.plot(ratio * pivot, height * ratio ** float(fit["exponent"]), color=colour, linewidth=1.1, zorder=1)
+    if np.isfinite([fit["ci_low"], fit["ci_high"]]).all():
+        edges = band(ratio, height, (fit["ci_low"], fit["ci_high"]))
+        ax.fill_between(ratio * pivot, *edges, color=colour, alpha=0.12, linewidth=0)
+
+
+def _exponent(fit: Fit, rows: pd.DataFrame) -> str:
+    """An exponent with its interval in words."""
+    if not np.isfinite(fit["exponent"]):
+        all_ended = len(rows) and rows["censored"].all()
+        return "every run ended before it" if all_ended else "not estimable"
+    exponent, low, high = (style.exponent_label(float(fit[key])) for key in ("exponent", "ci_low", "ci_high"))
+    return f"$k$ = {exponent} [{low}, {high}]"
+
+
+def _difference(scaling: pd.DataFrame, clocks: Sequence[str], term: str) -> str:
+    """How much faster memorisation recedes than the last departure, with its interval; empty where one is unknown.
+
+    The interval is that of Zou & Donner 2008. The two exponents rest on the same runs and are taken as
+    independent, so where they rise and fall together the interval is a wide one.
+    """
+    if len(clocks) < 2:
+        return ""
+    early, late = (_fit(scaling, definition, term) for definition in (clocks[-2], clocks[-1]))
+    gap = late["exponent"] - early["exponent"]
+    if not np.isfinite(gap):
+        return ""
+    low = gap - np.hypot(late["exponent"] - late["ci_low"], early["ci_high"] - early["exponent"])
+    high = gap + np.hypot(late["ci_high"] - late["exponent"], early["exponent"] - early["ci_low"])
+    numbers = [style.exponent_label(float(number)) for number in (gap, low, high)]
+    return f"{numbers[0]} [{numbers[1]}, {numbers[2]}]"
+
+
+def _say(ax: Axes, axis: str, texts: Sequence[str], gap: str, colours: Sequence[style.Colour | str]) -> None:
+    """The exponents above a panel, each in its colour, and the difference of the last two."""
+    lines: list[tuple[str, style.Colour | str]] = [
+        (rf"step $\propto {_SYMBOLS[axis]}^k$,  {text}", colour) for text, colour in zip(texts, colours, strict=True)
+    ]
+    lines += [(f"difference of the last two {gap}", style.INK)] if gap else []
+    above: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "size": 7}
+    for place, (text, colour) in enumerate(reversed(lines)):
+        ax.annotate(text, (0, 1), (0, 3 + _LINE * place), color=colour, **above)
+
+
+def _steps(panels: Sequence[Axes], onsets: pd.DataFrame) -> None:
+    """One logarithmic axis of steps for all panels."""
+    if len(onsets):
+        panels[0].set_yscale("log")
+        panels[0].set_ylim(float(onsets["step"].min()) / 1.8, float(onsets["step"].max()) * 1.8)
+        style.logarithmic(panels[0], "y")
+    else:
+        for ax in panels:
+            style.note(ax, "no values")
+
+
+def _legend(
+    figure: Figure,
+    clocks: Mapping[str, tuple[style.Colour | str, str]],
+    thresholds: Mapping[str, float],
+    onsets: pd.DataFrame,
+) -> None:
+    look: dict[str, Any] = {"markersize": 3.5, "linewidth": 1}
+    handles = [
+        Line2D([], [], color=colour, marker=marker, label=style.definition_label(name, thresholds), **look)
+        for name, (colour, marker) in clocks.items()
+    ]
+    handles += style.censored_handles(onsets[onsets["definition"].isin(clocks)])
+    figure.legend(handles=handles, loc="outside lower center", ncols=4)

@@ -1,0 +1,4 @@
+"""What decides no trajectory: how the runs of a pack live beside each other, from their checkpoints to their tables.
+
+It imports `training` and what comes before it. What changes here trains nothing anew.
+"""

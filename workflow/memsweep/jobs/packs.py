@@ -1,0 +1,185 @@
+"""The stage ``train``: the runs that one job trains, each resumed from where it stands."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ..base.devices import claimed_device, set_up_gpu
+from ..base.interruption import stop_requests
+from ..base.records import record_pack
+from ..data.images import ImageSet, encode, read_images
+from ..diffusion.formulation import Formulation, build_formulation
+from ..models.unet import count_parameters
+from ..study.run import Run
+from ..tables.contracts import SCHEMAS
+from ..tables.parquet import write_table
+from ..training.evaluation import Evaluator, NoisyImages
+from ..training.trainer import TrainingOptions, build_network
+from ..training.version import TRAINING_VERSION
+from .concurrency import places, train_in_processes, train_in_turn
+from .life import Member, Way, Workshop
+from .progress import TrainingProgress
+from .stopping import ShareOfCopies
+
+
+def train_pack(
+    settings: Mapping[str, Any],
+    images: Path,
+    checkpoints: Path,
+    output: Path,
+    way: Way,
+    surrogates: Path | None = None,
+    share_of_copies: ShareOfCopies | None = None,
+) -> None:
+    """Train the runs of a pack that are not finished, and write the tables of all of them.
+
+    Args:
+        settings: ``runs`` (fields of `run.Run`), and the config's ``dataset``, ``network``,
+            ``formulation``, ``training`` and ``evaluation``.
+        images: the prepared image table.
+        checkpoints: folder with one checkpoint per run id.
+        output: folder that receives ``runs``, ``losses`` and ``samples``, as Parquet, and what they come from.
+        way: how the runs are trained.
+        surrogates: the table of those that ``evaluation`` names; not needed where it names none.
+        share_of_copies: by what runs have memorised; not needed where none may end for that.
+
+    Raises:
+        UserError: the device does not exist, a checkpoint is damaged, a surrogate is missing, or
+            a run failed.
+        Interrupted: the job received SIGTERM or SIGINT.
+        StartAgain: a GPU's memory ran out in a way that only a new process can get over.
+    """
+    torch.set_num_threads(1)
+    read = functools.partial(read_images, images, surrogates)
+    data = read()
+    data.drawn(settings["evaluation"].get("surrogates", ()))  # before any run starts
+    provenance = {"data_hash": data.data_hash, "code_version": TRAINING_VERSION}
+    members = [Member.open(Run(**fields), checkpoints, provenance, settings) for fields in settings["runs"]]
+    waiting = [member for member in members if not member.complete]
+    if waiting:
+        _train(waiting, len(members), settings, data, read, way, share_of_copies)
+    write_tables(members, data, settings, output)
+    record_pack(settings, provenance, output)
+    _say_sizes(members, output)
+
+
+def _say_sizes(members: Sequence[Member], output: Path) -> None:
+    """Say what the pack takes on disk."""
+    sizes = {"states": 0, "evaluations": 0}
+    for member in members:
+        for name, size in member.checkpoint.sizes().items():
+            sizes[name] += size
+    sizes["tables"] = sum(file.stat().st_size for file in output.glob("*.parquet"))
+    listed = ", ".join(f"{name} {size / 1e6:.3g} MB" for name, size in sizes.items())
+    print(f"on disk, of {len(members)} runs: {listed}", file=sys.stderr)
+
+
+def _train(
+    waiting: Sequence[Member],
+    total: int,
+    settings: Mapping[str, Any],
+    data: ImageSet,
+    read: Callable[[], ImageSet],
+    way: Way,
+    share_of_copies: ShareOfCopies | None,
+) -> None:
+    left = sum(member.images_left for member in waiting)
+    with (
+        stop_requests() as stop,
+        TrainingProgress(left) as progress,
+        claimed_device(way.device, progress.message, stop) as device,
+    ):
+        if device.type == "cuda":
+            set_up_gpu(way.deterministic, TrainingOptions.of(settings["training"]).precision)
+        workshop = Workshop(settings, data, way, device, share_of_copies)
+        limit = places(waiting, workshop, progress.message)
+        progress.message(
+            f"training {len(waiting)} of {total} runs on {device.type}, {limit} at a time; the others are finished"
+        )
+        if device.type == "cpu" and limit > 1:
+            alone = functools.partial(
+                train_alone, settings=settings, read=read, way=way, share_of_copies=share_of_copies
+            )
+            train_in_processes(waiting, limit, alone, workshop, progress, stop)
+            return
+        started = time.monotonic()
+        train_in_turn(waiting, limit, workshop, progress, stop)
+        elapsed = time.monotonic() - started
+        share = workshop.evaluating / max(1e-9, elapsed)
+        progress.message(f"evaluations took {100 * share:.1f} % of {elapsed:.1f} s")
+
+
+def train_alone(
+    member: Member,
+    settings: Mapping[str, Any],
+    read: Callable[[], ImageSet],
+    way: Way,
+    share_of_copies: ShareOfCopies | None,
+) -> None:
+    """Train one run in a process of its own, on the data that ``read`` reads; else as `train_pack`."""
+    workshop = Workshop(settings, read(), way, torch.device("cpu"), share_of_copies)
+    with stop_requests(with_parent=True) as stop, TrainingProgress(member.images_left, plain=True) as progress:
+        train_in_turn([member], 1, workshop, progress, stop)
+
+
+def write_tables(members: Sequence[Member], data: ImageSet, settings: Mapping[str, Any], output: Path) -> None:
+    """Write the pack's ``runs``, ``losses`` and ``samples`` from the members' checkpoints."""
+    formulation = build_formulation(settings["formulation"], data.classes)
+    losses, samples = [], []
+
+    @functools.cache
+    def evaluator_of(train_size: int) -> Evaluator:
+        return Evaluator(data, train_size, settings["evaluation"], formulation)
+
+    for member in members:
+        evaluator = evaluator_of(member.run.train_size)
+        for step in member.evaluated_steps:
+            evaluation = member.checkpoint.load_evaluation(step)
+            position = {"run_id": member.run.run_id, "step": step}
+            losses += [
+                pd.DataFrame({**position, "split": split, **_loss_columns(evaluator.items[split], values)})
+                for split, values in evaluation.losses.items()
+            ]
+            if step in member.sampled:
+                samples.append(pd.DataFrame({**position, **_sample_columns(evaluator, evaluation.samples)}))
+    shape = {"shape": ",".join(map(str, data.shape)), "channel_order": "height, width, channel"}
+    runs = pd.DataFrame([_run_row(member, data, settings, formulation) for member in members])
+    write_table(output / "runs.parquet", "runs", runs)
+    write_table(output / "losses.parquet", "losses", _stacked(losses, "losses"))
+    write_table(output / "samples.parquet", "samples", _stacked(samples, "samples"), shape)
+
+
+def _loss_columns(items: NoisyImages, losses: np.ndarray) -> dict[str, Any]:
+    index, time = items.index.numpy(), items.time.numpy()
+    return {"item": np.arange(len(losses)), "index": index, "time": time, "loss": losses}
+
+
+def _sample_columns(evaluator: Evaluator, images: np.ndarray) -> dict[str, Any]:
+    labels = None if evaluator.formulation.unconditional else evaluator.labels.numpy()
+    return {"index": np.arange(len(images)), "label": labels, "image": encode(images)}
+
+
+def _run_row(member: Member, data: ImageSet, settings: Mapping[str, Any], formulation: Formulation) -> dict[str, Any]:
+    with torch.device("meta"):
+        parameters = count_parameters(build_network(data, member.run, settings["network"], formulation))
+    return {
+        **dataclasses.asdict(member.run),
+        "dataset": settings["dataset"]["name"],
+        "parameters": parameters,
+        "status": member.status,
+        **member.checkpoint.provenance,
+    }
+
+
+def _stacked(frames: Sequence[pd.DataFrame], name: str) -> pd.DataFrame:
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=SCHEMAS[name].names)

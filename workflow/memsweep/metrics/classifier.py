@@ -1,0 +1,98 @@
+"""A small classifier of the study's own images, whose features need no download."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..base.errors import UserError
+from ..base.files import replacing, save
+from ..data.images import ImageSet, Split, read_images, to_network
+from ..data.randomness import generator
+
+FEATURES = 64
+# Passes through the training images, of which a large set needs fewer
+EPOCHS = 12
+MOST_STEPS = 2000
+BATCH_SIZE = 64
+LEARNING_RATE = 2e-3
+
+
+class Classifier(nn.Module):
+    """Three convolutions, average pooling and one hidden layer, whose activations are the features."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, 32, 3, padding=1)
+        self.conv2 = nn.Conv2d(32, 64, 3, padding=1, stride=2)
+        self.conv3 = nn.Conv2d(64, 64, 3, padding=1, stride=2)
+        self.hidden = nn.Linear(64 * 4, FEATURES)
+        self.head = nn.Linear(FEATURES, classes)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Images on [-1, 1], (B, C, H, W), to features, (B, 64)."""
+        for conv in (self.conv1, self.conv2, self.conv3):
+            x = F.relu(conv(x))
+        return F.relu(self.hidden(F.adaptive_avg_pool2d(x, 2).flatten(1)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits, (B, classes)."""
+        return self.head(self.features(x))
+
+
+def train_classifier(images: Path, output: Path) -> None:
+    """Train on the whole split ``train`` and save the weights; says the accuracy on split ``test``."""
+    data = read_images(images)
+    network = fit(data)
+    accuracy = evaluate(network, data.test)
+    print(f"classifier: accuracy {accuracy:.3f} on {len(data.test)} held-out images", file=sys.stderr)
+    with replacing(output) as temporary:
+        save({"classes": data.classes, "weights": network.state_dict()}, temporary)
+
+
+def fit(data: ImageSet) -> Classifier:
+    """A classifier trained with Adam and a learning rate that falls to zero along a cosine."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    network = Classifier(data.shape[2], data.classes)
+    images, labels = to_network(data.train.images), torch.from_numpy(data.train.labels)
+    batches = -(-len(images) // BATCH_SIZE)
+    epochs = max(1, min(EPOCHS, MOST_STEPS // batches))
+    optimiser = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE, fused=True)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, epochs * batches)
+    for epoch in range(epochs):
+        for index in torch.randperm(len(images), generator=generator("classifier", epoch)).split(BATCH_SIZE):
+            loss = F.cross_entropy(network(images[index]), labels[index])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+    return network.eval()
+
+
+@torch.no_grad()
+def evaluate(network: Classifier, split: Split) -> float:
+    """Share of a split's images that are classified correctly."""
+    parts = to_network(split.images).split(1000)  # all at once would take gigabytes of 10,000 images of 32x32
+    predicted = torch.cat([network(part).argmax(dim=1) for part in parts]).numpy()
+    return float((predicted == split.labels).mean())
+
+
+def read_classifier(path: Path) -> Classifier:
+    """Read what `train_classifier` saved.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+        weights = saved["weights"]
+        network = Classifier(weights["conv1.weight"].shape[1], saved["classes"])
+        network.load_state_dict(weights)
+    except Exception as error:  # torch raises whatever the damaged bytes lead to
+        raise UserError(f"{path}: not a classifier ({type(error).__name__}); delete it to train it again") from None
+    return network.eval()

@@ -1,0 +1,210 @@
+"""The stage ``measure``: what the samples of a pack's runs say about novelty and fidelity."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from ..data.images import ImageSet, decode, read_images
+from ..tables.parquet import image_shape, read_arrow, read_table, write_table
+from .features import Space, features_of, opened
+from .fidelity import DISTANCES, Distance
+from .neighbours import cosine_similarity, nearest_in_ranges
+from .novelty import copies, share
+
+Row = dict[str, Any]
+
+
+def measure_pack(
+    settings: Mapping[str, Any],
+    images: Path,
+    train: Path,
+    features: Path,
+    classifier: Path | None,
+    output: Path,
+) -> None:
+    """Write the metrics of a pack's runs at each step, and their samples' nearest neighbours.
+
+    Args:
+        settings: the config's ``metrics`` and ``confidence``.
+        images: the prepared image table.
+        train: folder of the pack's ``runs`` and ``samples``.
+        features: folder with the features of the images in each space.
+        classifier: weights of the study's classifier, which only the space of that name needs.
+        output: folder that receives ``metrics`` and ``neighbours``.
+    """
+    torch.set_num_threads(1)
+    data = read_images(images)
+    runs = read_table(train / "runs.parquet", "runs")
+    samples = read_arrow(train / "samples.parquet", "samples")
+    shape = image_shape({key.decode(): value.decode() for key, value in samples.schema.metadata.items()})
+    generated = decode(samples["image"], shape)
+    steps = samples.select(["run_id", "step", "index"]).to_pandas()
+    spaces = {name: Space.find(name, classifier, settings.get("weights")) for name in settings["spaces"]}
+    references = {name: features_of(space, features / f"{name}.parquet") for name, space in spaces.items()}
+    train_sizes = [int(size) for size in runs["train_size"].unique()]
+    novelty = NoveltyMeter(settings, data)
+    fidelity = FidelityMeter(settings, references)
+    similar_to = train_sizes if "sscd" in spaces else []
+    similarity = {size: SimilarityMeter(settings, references["sscd"], size) for size in similar_to}
+    held_out = {size: [row] for size, row in novelty.held_out(train_sizes).items()}
+    for size, meter in similarity.items():
+        held_out[size].append(meter.held_out())
+    size_of_sample = steps["run_id"].map(runs.set_index("run_id")["train_size"])
+    neighbours = pd.concat([novelty.neighbours(steps[size_of_sample == size], generated, size) for size in train_sizes])
+    pairs = neighbours.groupby(["run_id", "step"])
+
+    rows: list[Row] = []
+    with opened(spaces) as maps:
+        for run_id, train_size in zip(runs["run_id"], runs["train_size"], strict=True):
+            rows += [{"run_id": run_id, "step": None, **row} for row in held_out[train_size]]
+            for step, group in steps[steps["run_id"] == run_id].groupby("step"):
+                placed = {name: to_features(generated[group.index]) for name, to_features in maps.items()}
+                metrics = [*novelty.measure(pairs.get_group((run_id, step))), *fidelity.measure(placed, train_size)]
+                if train_size in similarity:
+                    metrics += similarity[train_size].measure(placed["sscd"])
+                rows += [{"run_id": run_id, "step": step, **row} for row in metrics]
+    table = pd.DataFrame(rows).astype({"step": "Int64"})
+    write_table(output / "metrics.parquet", "metrics", table)
+    write_table(output / "neighbours.parquet", "neighbours", neighbours)
+
+
+class NoveltyMeter:
+    """Finds copies among the samples of runs, and in their controls.
+
+    The control set of N training images is as large and disjoint from them: the images that
+    follow them in the fixed order, the held-out ones last. Where fewer are left, it is smaller.
+    """
+
+    def __init__(self, settings: Mapping[str, Any], data: ImageSet) -> None:
+        self.threshold = settings["f_mem_threshold"]
+        self.confidence = settings["confidence"]
+        self.images = _flat(np.concatenate([data.train.images, data.test.images]))
+        self.held_out_images = _flat(data.test.images)
+
+    def neighbours(self, samples: pd.DataFrame, images: np.ndarray, train_size: int) -> pd.DataFrame:
+        """The table ``neighbours`` of the samples of all runs with one training set, in one pass over the images.
+
+        Args:
+            samples: columns ``run_id``, ``step`` and ``index``; their index counts rows of ``images``.
+            images: generated images, (n, H, W, C) uint8.
+            train_size: N.
+        """
+        ranges = {"train": (0, train_size), "control": (train_size, min(2 * train_size, len(self.images)))}
+        ranges = {reference: (start, stop) for reference, (start, stop) in ranges.items() if stop - start >= 2}
+        found = nearest_in_ranges(_flat(images[samples.index]), self.images, list(ranges.values()))
+        return pd.concat(
+            samples.assign(
+                reference=reference,
+                nearest=neighbours.index[:, 0],
+                distance=neighbours.distance[:, 0] / 255,
+                second_distance=neighbours.distance[:, 1] / 255,
+            )
+            for reference, neighbours in zip(ranges, found, strict=True)
+        )
+
+    def measure(self, neighbours: pd.DataFrame) -> Iterator[Row]:
+        """The share of copies among samples, from their rows of the table ``neighbours``, by reference."""
+        for reference, pairs in neighbours.groupby("reference", sort=False):
+            distances = pairs["distance"].to_numpy(), pairs["second_distance"].to_numpy()
+            yield self._row("f_mem", str(reference), *distances)
+
+    def held_out(self, train_sizes: Sequence[int]) -> dict[int, Row]:
+        """The rule's false-positive rate by training-set size: held-out images in place of samples."""
+        found = nearest_in_ranges(self.held_out_images, self.images, [(0, size) for size in train_sizes])
+        return {
+            size: self._row("f_mem_held_out", "train", *neighbours.distance.T)
+            for size, neighbours in zip(train_sizes, found, strict=True)
+        }
+
+    def _row(self, metric: str, reference: str, first: np.ndarray, second: np.ndarray) -> Row:
+        return _share_row(metric, "pixels", reference, copies(first, second, self.threshold), self.confidence)
+
+
+class SimilarityMeter:
+    """Finds copies by SSCD (Pizzi et al. 2022): samples whose cosine similarity to some image exceeds a threshold.
+
+    The score of Marion & Wu 2026 against the training set; against the held-out images and against
+    a control set, chosen as in `NoveltyMeter`, it says how much of the score is no copying.
+    """
+
+    def __init__(self, settings: Mapping[str, Any], features: Mapping[str, np.ndarray], train_size: int) -> None:
+        self.threshold = settings["sscd_threshold"]
+        self.confidence = settings["confidence"]
+        self.held_out_images = features["test"]
+        following = np.concatenate([features["train"][train_size : 2 * train_size], features["test"]])
+        self.references = {
+            "train": features["train"][:train_size],
+            "test": features["test"],
+            "control": following[:train_size],
+        }
+
+    def measure(self, samples: np.ndarray) -> list[Row]:
+        """The share of copies among samples, given as SSCD features (n, d), against each reference."""
+        return [self._row("sscd_score", reference, samples) for reference in self.references]
+
+    def held_out(self) -> Row:
+        """The rule's false-positive rate: held-out images in place of samples."""
+        return self._row("sscd_score_held_out", "train", self.held_out_images)
+
+    def _row(self, metric: str, reference: str, samples: np.ndarray) -> Row:
+        similarity = cosine_similarity(samples, self.references[reference])
+        return _share_row(metric, "sscd", reference, similarity > self.threshold, self.confidence)
+
+
+def _share_row(metric: str, space: str, reference: str, copied: np.ndarray, confidence: float) -> Row:
+    found = share(copied, confidence)
+    return {
+        "metric": metric,
+        "space": space,
+        "reference": reference,
+        "value": found.value,
+        "ci_low": found.ci_low,
+        "ci_high": found.ci_high,
+        "generated": found.count,
+    }
+
+
+class FidelityMeter:
+    """Measures how far samples are from the training set and from the held-out images, in each space."""
+
+    def __init__(self, settings: Mapping[str, Any], references: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+        self.settings = settings
+        self.references = references
+        self.prepared: dict[tuple[str, str, int], dict[str, Callable[[np.ndarray], Distance]]] = {}
+
+    def measure(self, samples: Mapping[str, np.ndarray], train_size: int) -> Iterator[Row]:
+        """Distances of samples, given as features (n, d) by space, in each space and against each split."""
+        for space, generated in samples.items():
+            for reference in ("train", "test"):
+                for metric, distance_from in self._distances(space, reference, train_size).items():
+                    distance = distance_from(generated)
+                    yield {
+                        "metric": metric,
+                        "space": space,
+                        "reference": reference,
+                        "value": distance.value,
+                        "ci_low": distance.ci_low,
+                        "ci_high": distance.ci_high,
+                        "generated": len(generated),
+                    }
+
+    def _distances(self, space: str, reference: str, train_size: int) -> dict[str, Callable[[np.ndarray], Distance]]:
+        """The distances asked for, prepared once a reference: the held-out images, or a training set."""
+        images = self.references[space][reference]
+        images = images[:train_size] if reference == "train" else images
+        key = (space, reference, len(images))
+        if key not in self.prepared:
+            self.prepared[key] = {name: DISTANCES[name](images, self.settings) for name in self.settings["distances"]}
+        return self.prepared[key]
+
+
+def _flat(images: np.ndarray) -> np.ndarray:
+    """Images (n, H, W, C) as rows (n, H·W·C)."""
+    return images.reshape(len(images), math.prod(images.shape[1:]))

@@ -1,0 +1,67 @@
+"""The command ``estimate``: says what a study will cost before it starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from ..base.errors import UserError
+from ..study.catalogue import describe
+from ..study.config import read_yaml, resolve
+from ..study.cost import Cost, bytes_label, study_cost, together
+from ..study.grid import runs
+
+
+def print_estimate(file: Path, tflops: float | None = None) -> None:
+    """Print the cost of a study, by model size and in all.
+
+    Args:
+        file: the study's YAML file.
+        tflops: 10^12 floating-point operations per second that the device sustains; by default the
+            study's ``requests.tflops``.
+
+    Raises:
+        UserError: the file or the throughput is wrong.
+    """
+    if tflops is not None and tflops <= 0:
+        raise UserError(f"--tflops: found {tflops:g}; accepted is greater than 0")
+    config = resolve(read_yaml(file), [file])
+    if config["kind"] != "sweep":
+        raise UserError(f"{file}: found kind {config['kind']!r}; accepted is sweep, the one whose cost is known")
+    if tflops is None:
+        tflops = float(config["requests"]["tflops"])
+    facts = describe(config["dataset"])
+    shape = (facts.channels, facts.height, facts.width)
+    costs = study_cost(config, runs(config), shape, facts.classes)
+    table = Table(title=f"{config['study']}: estimated cost at {tflops:g} TFLOP/s", title_justify="left")
+    headings = ("channels", "runs", "parameters", "training", "evaluation", "memory of a run", "on disk", "hours")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    for size, cost in sorted(costs.items()):
+        table.add_row(str(size), *_cells(cost, tflops))
+    table.add_section()
+    table.add_row("all", *_cells(together(costs.values()), tflops))
+    console = Console(width=120)
+    console.print(table)
+    console.print(
+        "Training and evaluation are floating-point operations. Memory is that of the largest run in float32, "
+        "without the device's own overhead; disk is checkpoints, samples before compression and losses. "
+        "Hours are those of one device that sustains the given rate all the time. What measuring the samples "
+        "takes is not among them; published networks look at every sample once in each of their spaces.",
+        highlight=False,
+    )
+
+
+def _cells(cost: Cost, tflops: float) -> list[str]:
+    disk = cost.checkpoint_bytes + cost.sample_bytes + cost.loss_bytes
+    return [
+        str(cost.runs),
+        f"{cost.parameters:,}",
+        f"{cost.training_flops:.2g}",
+        f"{cost.evaluation_flops:.2g}",
+        bytes_label(cost.memory_bytes),
+        bytes_label(disk),
+        f"{cost.hours(tflops):.3g}",
+    ]

@@ -1,0 +1,111 @@
+"""The study of the mixed cumulant model: its jobs, one for each experiment and dimension, and their settings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from .kind import Study, canonical
+
+_MODEL = ("beta_u", "beta_v", "correlation")
+_UNIT = ("activation", "noise_levels", "step_size", "step_power")
+
+
+class MixedCumulant(Study):
+    """A checked configuration of a study of the mixed cumulant model.
+
+    Attributes:
+        unit_jobs: job path, such as ``experiment=independent/dimension=32``, to the single unit's
+            experiment and its dimension.
+        network_jobs: likewise, ``network=independent/dimension=8`` and the like.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__(config)
+        self.unit_jobs = _jobs("experiment", config["experiments"])
+        self.network_jobs = _jobs("network", config["networks"])
+
+    def _shared(self) -> dict[str, Any]:
+        return {"seed": self.config["seed"], "per_decade": self.config["evaluation"]["per_decade"]}
+
+    def learn_unit(self, job: str) -> str:
+        """Settings of ``learn_unit`` for one job."""
+        experiment, dimension = self.unit_jobs[job]
+        return canonical(
+            {
+                "model": _part(experiment, *_MODEL),
+                "unit": _part(experiment, *_UNIT),
+                "dimension": dimension,
+                "steps": math.ceil(experiment["samples"] * dimension ** experiment["samples_power"]),
+                "hold": self.config["recovery"]["hold"],
+                **_part(experiment, "replicas", "threshold"),
+                **self._shared(),
+            }
+        )
+
+    def unit_theory(self) -> str:
+        """Settings of ``unit_theory``."""
+        return canonical(
+            {
+                "experiments": [_described(experiment) for experiment in self.config["experiments"]],
+                "patterns": self.config["evaluation"]["cumulant_patterns"],
+                **self._section("seed", "confidence"),
+            }
+        )
+
+    def unit_recovery(self) -> str:
+        """Settings of ``unit_recovery``."""
+        experiments = [
+            {**_described(experiment), "jobs": _by_dimension(self.unit_jobs, experiment)}
+            for experiment in self.config["experiments"]
+        ]
+        bootstrap = self.config["recovery"]["bootstrap"]
+        return canonical({"experiments": experiments, "bootstrap": bootstrap, **self._section("confidence")})
+
+    def learn_network(self, job: str) -> str:
+        """Settings of ``learn_network`` for one job."""
+        network, dimension = self.network_jobs[job]
+        own = ("noise_level", "replicas", "width", "batch_size", "learning_rate", "steps", "test_patterns")
+        model = _part(network, *_MODEL)
+        return canonical({"model": model, "dimension": dimension, **_part(network, *own), **self._shared()})
+
+    def network_departure(self) -> str:
+        """Settings of ``network_departure``."""
+        networks = [
+            {
+                "model": _part(network, *_MODEL),
+                **_part(network, "name", "noise_level", "batch_size"),
+                "jobs": _by_dimension(self.network_jobs, network),
+            }
+            for network in self.config["networks"]
+        ]
+        recovery = self.config["recovery"]
+        levels = {"threshold": recovery["departure"], "bootstrap": recovery["bootstrap"]}
+        return canonical({"networks": networks, **levels, **self._section("confidence")})
+
+    def figure(self, name: str, *sections: str) -> str:
+        """Settings of a figure: the given sections of the config, and what all figures share."""
+        shared = {"palette": self.config["figures"]["palette"], "departure": self.config["recovery"]["departure"]}
+        return canonical({"figure": name, **shared, **self._section("confidence", *sections)})
+
+
+def _jobs(kind: str, experiments: list[dict[str, Any]]) -> dict[str, tuple[dict[str, Any], int]]:
+    return {
+        f"{kind}={experiment['name']}/dimension={dimension}": (experiment, dimension)
+        for experiment in experiments
+        for dimension in experiment["dimensions"]
+    }
+
+
+def _by_dimension(jobs: Mapping[str, tuple[dict[str, Any], int]], experiment: dict[str, Any]) -> dict[str, str]:
+    return {str(dimension): job for job, (member, dimension) in jobs.items() if member is experiment}
+
+
+def _part(section: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: section[name] for name in names}
+
+
+def _described(experiment: Mapping[str, Any]) -> dict[str, Any]:
+    model, unit = _part(experiment, *_MODEL), _part(experiment, *_UNIT)
+    return {"name": experiment["name"], "model": model, "unit": unit}

@@ -1,0 +1,138 @@
+"""Stops a change of mind, of code or of data before it trains again what is finished.
+
+Beside a pack's tables lies a record of what they come from (`base.records`). A run is trained again
+when the same point of the grid has another run id now, or the same id and other training code,
+unless a checkpoint of the new run is there already.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..base.errors import UserError
+from ..base.records import Record
+from .grid import trajectory_parameters
+from .run import AXES, Run
+
+
+@dataclass
+class Retraining:
+    """Finished runs that would be trained again.
+
+    Attributes:
+        runs: the new runs in place of them.
+        reasons: what differs, each as a phrase.
+    """
+
+    runs: list[Run] = field(default_factory=list)
+    reasons: set[str] = field(default_factory=set)
+
+
+def retraining(
+    config: Mapping[str, Any], runs: Sequence[Run], records: Iterable[Record], code_version: str, checkpoints: Path
+) -> Retraining:
+    """Which finished runs a study would train again, and why.
+
+    Args:
+        config: resolved.
+        runs: its runs.
+        records: of the packs that are about to be trained.
+        code_version: version of the training code.
+        checkpoints: folder with one checkpoint per run id.
+    """
+    current = {_point(vars(run)): run for run in runs}
+    parameters = _flat(trajectory_parameters(config))
+    found = Retraining()
+    for record in records:
+        replaced = [(old, current[_point(old)]) for old in record["settings"]["runs"] if _point(old) in current]
+        for old, run in replaced:
+            other = old["run_id"] != run.run_id
+            if not other and record["code_version"] == code_version:
+                continue
+            if other and _started(checkpoints / run.run_id, code_version):
+                continue
+            found.runs.append(run)
+            if other:
+                found.reasons |= _differences(_flat(_parameters(record["settings"])), parameters)
+            if record["code_version"] != code_version:
+                found.reasons.add(f"the training code was {record['code_version']}, is {code_version}")
+    return found
+
+
+def guard(found: Retraining, hours: float, tflops: float, accepted: int) -> None:
+    """Refuse to train more than ``accepted`` finished runs again.
+
+    Args:
+        found: by `retraining`.
+        hours: that these runs would take on a device that sustains ``tflops``.
+
+    Raises:
+        UserError: there are more.
+    """
+    count = len(found.runs)
+    if count <= accepted:
+        return
+    reasons = "; ".join(sorted(found.reasons)) or "their parameters changed"
+    raise UserError(
+        f"retrain_at_most: {_count(count)} would be trained again, some {hours:.2g} hours of a device at {tflops:g} "
+        f"TFLOP/s, because {reasons}; accepted is at most {accepted}. To go on: the same command with "
+        f"--config retrain_at_most={count}. To keep them: undo the change, or give the study another name."
+    )
+
+
+def guard_data(data_hash: str, records: Iterable[Record], accepted: int) -> None:
+    """Refuse other images under more than ``accepted`` finished runs.
+
+    Raises:
+        UserError: more runs were trained on images of another content.
+    """
+    runs = [run for record in records if record["data_hash"] != data_hash for run in record["settings"]["runs"]]
+    if len(runs) > accepted:
+        raise UserError(
+            f"retrain_at_most: {_count(len(runs))} would be trained again, because the images changed (their content "
+            f"hash is {data_hash} now); accepted is at most {accepted}. To go on: the same command with "
+            f"--config retrain_at_most={len(runs)}. To keep them: put the images back, or give the study another name."
+        )
+
+
+def _count(runs: int) -> str:
+    return f"{runs} finished run{'s' if runs > 1 else ''}"
+
+
+def _point(run: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(run[axis] for axis in AXES)
+
+
+def _started(checkpoint: Path, code_version: str) -> bool:
+    """Whether a run was begun with this code, so that it is continued rather than trained anew."""
+    try:
+        record = json.loads((checkpoint / "run.json").read_text())
+        return bool(record["provenance"]["code_version"] == code_version)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _parameters(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The trajectory parameters of a pack's settings."""
+    return trajectory_parameters(
+        {
+            **{key: settings[key] for key in ("dataset", "network", "formulation", "evaluation")},
+            "training": settings["training"],
+        }
+    )
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, item in value.items():
+        flat.update(_flat(item, f"{prefix}{key}.") if isinstance(item, Mapping) else {f"{prefix}{key}": item})
+    return flat
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> set[str]:
+    keys = {key for key in {*old, *new} if old.get(key) != new.get(key)}
+    return {f"{key} was {old.get(key, 'not set')}, is {new.get(key, 'not set')}" for key in keys}

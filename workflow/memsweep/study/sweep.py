@@ -1,0 +1,163 @@
+"""The sweep of diffusion models over a grid: its runs and packs, and the settings of its stages."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..base.records import read_records
+from .grid import evaluation_parameters, packs, runs, training_parameters
+from .kind import Study, canonical
+from .requests import Request, Requests
+from .retraining import guard, retraining
+from .run import AXES, Run
+
+# Feature spaces that need no published network.
+OWN_SPACES = ("pixels", "classifier")
+SWEPT_AXES = tuple(axis for axis in AXES if axis != "seed")
+
+
+class Sweep(Study):
+    """A checked configuration of a sweep, expanded.
+
+    Attributes:
+        runs: all runs of the grid.
+        packs: job path to the runs that one training job trains.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__(config)
+        if "substudy" in config:
+            self.place = f"{self.name}/substudies/{config['substudy']}"
+        self.runs = runs(config)
+        self.packs = packs(self.runs, config["pack"])
+
+    @property
+    def jobs(self) -> list[str]:
+        """The packs' job paths."""
+        return list(self.packs)
+
+    @property
+    def axes(self) -> list[str]:
+        """The axes, seeds aside, on which the grid takes more than one value."""
+        return [axis for axis in SWEPT_AXES if len({getattr(run, axis) for run in self.runs}) > 1]
+
+    @property
+    def surrogates(self) -> list[str]:
+        """The surrogates on which runs are evaluated."""
+        return sorted(self.config["evaluation"]["surrogates"])
+
+    def sheet_run(self) -> tuple[str, Run]:
+        """Job path and run of the sample sheet: the first run that takes the most values of ``grid.base``."""
+        base = self.config["grid"]["base"]
+        candidates = [(job, run) for job, members in self.packs.items() for run in members]
+        return max(candidates, key=lambda item: sum(getattr(item[1], axis) == base[axis] for axis in base))
+
+    def train(self, job: str) -> str:
+        """Settings of ``train`` for one pack: what decides its numbers."""
+        training = {"budget": self.config["training"]["budget"], **training_parameters(self.config["training"])}
+        if self.config["training"]["stop_memorised"]:
+            onset = {key: self.config["onset"][key] for key in ("loss_gap_absolute", "loss_gap_relative")}
+            training["stop_memorised"] = {
+                "share": self.config["training"]["stop_memorised"],
+                "copy_threshold": self.config["metrics"]["f_mem_threshold"],
+                **onset,
+            }
+        evaluation = evaluation_parameters(self.config)
+        sections = self._section("network", "formulation")
+        runs_ = [vars(run) for run in self.packs[job]]
+        changing = {"dataset": self.dataset(), "training": training, "evaluation": evaluation}
+        return canonical({"runs": runs_, **sections, **changing})
+
+    def baselines(self) -> str:
+        """Settings of ``baselines``."""
+        evaluation = {key: self.config["evaluation"][key] for key in ("images", "noise_levels")}
+        sizes = sorted({run.train_size for run in self.runs})
+        details = {"train_sizes": sizes, "surrogates": self.surrogates, **evaluation}
+        return canonical({**details, **self._section("formulation", "confidence")})
+
+    @functools.cached_property
+    def requests(self) -> Requests:
+        """What training jobs ask of a cluster."""
+        return Requests(self.config)
+
+    def request(self, job: str, attempt: int) -> Request:
+        """What one training job asks of a cluster at an attempt of it."""
+        return self.requests(self.packs[job], attempt)
+
+    def guard(self, jobs: list[str], results: Path, code_version: str) -> None:
+        """Stop before these packs train more finished runs again than the config accepts.
+
+        Args:
+            jobs: job paths of the packs that are about to be trained.
+            results: the study's results.
+            code_version: version of the training code.
+
+        Raises:
+            UserError: they would.
+        """
+        records = read_records(results / "train" / job for job in jobs)
+        found = retraining(self.config, self.runs, records, code_version, results / "checkpoints")
+        tflops = self.config["requests"]["tflops"]
+        guard(found, self.requests.hours(found.runs), tflops, self.config["retrain_at_most"])
+
+    def way(self) -> str:
+        """How ``train`` trains, as options of its command: it changes no number, and so makes no run stale."""
+        training = self.config["training"]
+        switches = {"--recompute": training["recompute"], "--deterministic": training["deterministic"]}
+        switches["--drop-states"] = not training["keep_states"]
+        values = {"device": "device", "together": "together", "checkpoint_seconds": "checkpoint-seconds"}
+        options = [f"--{option} {training[key]}" for key, option in values.items()]
+        return " ".join([*options, *(option for option, on in switches.items() if on)])
+
+    def gpus(self, present: int) -> int:
+        """GPUs that a job of ``train`` asks for, on a machine where so many are present."""
+        wanted = self.config["training"]["device"]
+        return int(wanted == "cuda" or (wanted == "auto" and present > 0))
+
+    def gpus_to_measure(self, present: int, *spaces: str) -> int:
+        """GPUs that a job asks for which looks at images in these spaces: published networks use one."""
+        return int(present > 0 and any(space not in OWN_SPACES for space in spaces))
+
+    def features(self, space: str) -> str:
+        """Settings of ``features`` for one space."""
+        weights = self.config["metrics"]["weights"]
+        return canonical({"space": space, "weights": {name: weights[name] for name in weights if name == space}})
+
+    def weights(self, *spaces: str) -> list[str]:
+        """The files of weights that the config gives for these spaces."""
+        given = self.config["metrics"]["weights"]
+        return [given[space] for space in spaces if space in given]
+
+    def measure(self) -> str:
+        """Settings of ``measure``."""
+        return canonical({**self.config["metrics"], **self._section("confidence")})
+
+    def collect(self) -> str:
+        """Settings of ``collect``."""
+        return canonical(
+            {
+                "jobs": self.jobs,
+                "noise_levels": self.config["evaluation"]["noise_levels"],
+                **self._section("confidence"),
+            }
+        )
+
+    def analyse(self) -> str:
+        """Settings of ``analyse``."""
+        details = {"f_mem_threshold": self.config["metrics"]["f_mem_threshold"], "surrogates": self.surrogates}
+        return canonical({"jobs": self.jobs, **self.config["onset"], **details, **self._section("confidence")})
+
+    def figure(self, name: str, *keys: str, **details: Any) -> str:
+        """Settings of a figure: of the config's ``figures`` (and ``thresholds``, ``confidence``) the given keys."""
+        onset = self.config["onset"]
+        shared = {
+            **self.config["figures"],
+            "thresholds": {key: onset[key] for key in ("loss_gap_absolute", "loss_gap_relative", "f_mem", "departure")},
+            "f_mem_threshold": self.config["metrics"]["f_mem_threshold"],
+            "confidence": self.config["confidence"],
+            "formulation": self.config["formulation"]["name"],
+        }
+        return canonical({"figure": name, **{key: shared[key] for key in keys}, **details})

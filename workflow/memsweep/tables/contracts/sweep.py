@@ -1,0 +1,218 @@
+"""The tables of a sweep."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from .columns import STEP, column, interval
+
+RUN = column("run_id", pa.string(), "hash of every parameter that can change the run's trajectory")
+SPLIT = column(
+    "split",
+    pa.string(),
+    "train: images the run is trained on; test: held-out images; gaussian, gaussian_mixture: draws from the "
+    "Gaussian of all training images, or of those of each class, that stand in for the test images",
+)
+LABEL = column("label", pa.int64(), "class of the image")
+
+SWEEP: dict[str, pa.Schema] = {
+    "images": pa.schema(
+        [
+            column(
+                "index",
+                pa.int64(),
+                "position of the image in the original dataset, in its own split where that has two",
+            ),
+            column("split", pa.string(), "train or test; a run is trained on the first train_size rows of train"),
+            LABEL,
+            column("image", pa.binary(), "pixels, uint8; shape and channel order in the schema metadata"),
+        ]
+    ),
+    "runs": pa.schema(
+        [
+            RUN,
+            column("train_size", pa.int64(), "training images N", "images"),
+            column("base_channels", pa.int64(), "channels of the U-Net's first level", "channels"),
+            column("batch_size", pa.int64(), "images per step B", "images"),
+            column("learning_rate", pa.float64(), "step size of Adam"),
+            column("seed", pa.int64(), "seed of the initialisation and of the training noise"),
+            column("dataset", pa.string(), "name of the dataset"),
+            column("parameters", pa.int64(), "trainable parameters P of the network", "parameters"),
+            column("max_steps", pa.int64(), "step at which the run ends", "steps"),
+            column(
+                "status",
+                pa.string(),
+                "finished, diverged (non-finite loss), or memorised (ended by a rule, after every onset)",
+            ),
+            column("data_hash", pa.string(), "content hash of the images the run was trained on"),
+            column("code_version", pa.string(), "version of the training code"),
+        ]
+    ),
+    "losses": pa.schema(
+        [
+            RUN,
+            STEP,
+            SPLIT,
+            column("item", pa.int64(), "which noisy image; the same image, time and noise at every step"),
+            column("index", pa.int64(), "position of the clean image in its split"),
+            column("time", pa.float32(), "noise level: 0 is the clean image, 1 is pure noise"),
+            column("loss", pa.float32(), "squared error per pixel of the averaged network"),
+        ]
+    ),
+    "samples": pa.schema(
+        [
+            RUN,
+            STEP,
+            column("index", pa.int64(), "which sample; the same latent and label at every step"),
+            column("label", pa.int64(), "class of the image; null where the model is unconditional"),
+            column("image", pa.binary(), "pixels, uint8; shape and channel order in the schema metadata"),
+        ]
+    ),
+    "surrogates": pa.schema(
+        [
+            column("split", pa.string(), "gaussian or gaussian_mixture: whose draws"),
+            column("index", pa.int64(), "position in the split; stands in for the test image there"),
+            column("label", pa.int64(), "class shown to the network: that of the test image"),
+            column(
+                "pixels",
+                pa.large_list(pa.float32()),
+                "the image, neither rounded nor clipped; shape and channel order in the schema metadata",
+                "pixel values in 0 ... 255",
+            ),
+        ]
+    ),
+    "features": pa.schema(
+        [
+            SPLIT,
+            column("index", pa.int64(), "position of the image in its split"),
+            column("feature", pa.large_list(pa.float32()), "the image in the feature space"),
+        ]
+    ),
+    "neighbours": pa.schema(
+        [
+            RUN,
+            STEP,
+            column("index", pa.int64(), "which sample"),
+            column("reference", pa.string(), "train: the training set; control: as many other images"),
+            column("nearest", pa.int64(), "row of the nearest image, counted in the image table's split train"),
+            column("distance", pa.float64(), "distance d1 to the nearest image", "pixel values in [0, 1], L2"),
+            column("second_distance", pa.float64(), "distance d2 to the second nearest", "pixel values in [0, 1], L2"),
+        ]
+    ),
+    "trajectories": pa.schema(
+        [RUN, STEP, SPLIT, column("loss", pa.float64(), "mean squared error per pixel"), *interval("loss")]
+    ),
+    "noise_levels": pa.schema(
+        [
+            RUN,
+            STEP,
+            SPLIT,
+            column("noise_level", pa.float64(), "middle of the bin of times; 0 is clean, 1 is pure noise"),
+            column("loss", pa.float64(), "mean squared error per pixel within the bin"),
+            *interval("loss"),
+        ]
+    ),
+    "baselines": pa.schema(
+        [
+            column(
+                "estimator",
+                pa.string(),
+                "the distribution under which it is the best denoiser: gaussian (the Wiener filter) or "
+                "gaussian_mixture, of all training images, or empirical, the first train_size training images",
+            ),
+            column(
+                "train_size", pa.int64(), "training images N that the loss depends on; null where on none", "images"
+            ),
+            SPLIT,
+            column("noise_level", pa.float64(), "middle of the bin of times; null where over all times"),
+            column("loss", pa.float64(), "mean squared error per pixel, on the noisy images of the evaluations"),
+            *interval("loss"),
+        ]
+    ),
+    "excess": pa.schema(
+        [
+            RUN,
+            STEP,
+            column("surrogate", pa.string(), "gaussian or gaussian_mixture"),
+            column("excess", pa.float64(), "loss on the surrogate over loss on the test images, minus 1"),
+            *interval("excess"),
+        ]
+    ),
+    "metrics": pa.schema(
+        [
+            RUN,
+            column("step", pa.int64(), "optimiser steps taken; null where the value holds for the whole run", "steps"),
+            column(
+                "metric",
+                pa.string(),
+                "share of copies: f_mem, sscd_score, and with held-out images in place of samples f_mem_held_out, "
+                "sscd_score_held_out; distance: sliced_wasserstein, frechet (squared; the FID in space inception), "
+                "kid (squared MMD, unbiased, so it may be below 0)",
+            ),
+            column("space", pa.string(), "feature space: pixels, classifier, inception, sscd or dinov2"),
+            column("reference", pa.string(), "train, test, control (training-set-sized, disjoint from it) or null"),
+            column("value", pa.float64(), "value of the metric"),
+            *interval("value"),
+            column("generated", pa.int64(), "images compared with the reference", "images"),
+        ]
+    ),
+    "onsets": pa.schema(
+        [
+            RUN,
+            column(
+                "definition",
+                pa.string(),
+                "of memorisation: test_loss_minimum, loss_gap_absolute, loss_gap_relative or f_mem; of the departure "
+                "from means and covariances of all images: departure, or of each class: departure_mixture",
+            ),
+            column(
+                "step",
+                pa.float64(),
+                "the onset; where censored the run's last step, for a departure that of its lowest test loss",
+                "steps",
+            ),
+            column("censored", pa.bool_(), "the run ended, or memorised, before the onset"),
+            column("left_censored", pa.bool_(), "the onset lies at or before the run's first evaluation"),
+            *interval("step"),
+        ]
+    ),
+    "peaks": pa.schema(
+        [
+            RUN,
+            column("definition", pa.string(), "definition of the onset"),
+            column(
+                "quantity",
+                pa.string(),
+                "peak_fidelity: smallest distance to held-out images at an evaluation up to the onset; "
+                "memorisation_rate: slope of the share of copies after the onset",
+            ),
+            column("metric", pa.string(), "the distance or share, as in the table metrics"),
+            column("space", pa.string(), "feature space of the metric"),
+            column("step", pa.int64(), "where the smallest distance lies; null for a rate", "steps"),
+            column("value", pa.float64(), "the distance, or share of copies per factor of ten in steps, if known"),
+            *interval("value"),
+            column("censored", pa.bool_(), "the run ended before the onset: no rate, and the best of the whole run"),
+        ]
+    ),
+    "usage": pa.schema(
+        [
+            column("job", pa.string(), "job path of the pack"),
+            column("runs", pa.int64(), "runs of the pack"),
+            column("requested_minutes", pa.float64(), "time that the job asks for at its first attempt", "minutes"),
+            column("used_minutes", pa.float64(), "time that its last attempt took", "minutes"),
+            column("requested_mb", pa.float64(), "memory that the job asks for at its first attempt", "10^6 bytes"),
+            column("used_mb", pa.float64(), "largest resident size of the job's processes", "10^6 bytes"),
+        ]
+    ),
+    "scaling": pa.schema(
+        [
+            column("definition", pa.string(), "definition of the onset"),
+            column("term", pa.string(), "axis: train_size, batch_size, learning_rate or parameters"),
+            column("exponent", pa.float64(), "k in: onset is proportional to axis ** k, the other axes held fixed"),
+            *interval("exponent"),
+            column("runs", pa.int64(), "runs behind the fit"),
+            column("censored_runs", pa.int64(), "of these, runs that ended before the onset"),
+            column("left_censored_runs", pa.int64(), "of these, runs with the onset at or before the first evaluation"),
+        ]
+    ),
+}

@@ -1,0 +1,153 @@
+"""How the Parquet tables are read and written.
+
+Columns and units are a contract, which stands in `contracts` and in the schema metadata of every
+file, so a table explains itself wherever it is read.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from ..base.errors import UserError
+from ..base.files import replacing
+from .contracts import SCHEMAS
+
+
+def image_shape(metadata: Mapping[str, str]) -> tuple[int, int, int]:
+    """(height, width, channels) of the images of a table, from its schema metadata."""
+    height, width, channels = (int(part) for part in metadata["shape"].split(","))
+    return height, width, channels
+
+
+# Rows of a row group: large enough to read fast, small enough for any memory
+ROW_GROUP = 500_000
+
+
+class TableWriter:
+    """Writes a table part by part; what it holds in memory is less than a row group."""
+
+    def __init__(self, file: Path, schema: pa.Schema) -> None:
+        self.schema = schema
+        self._file = pq.ParquetWriter(file, schema, compression="zstd")
+        self._waiting: list[pa.Table] = []
+        self._rows = 0
+
+    def add(self, data: pd.DataFrame | pa.Table) -> None:
+        """Append rows: the columns of the schema, in any order; errors as in `write_table`."""
+        if isinstance(data, pd.DataFrame):
+            part = pa.Table.from_pandas(data[self.schema.names], schema=self.schema, preserve_index=False)
+            part = part.replace_schema_metadata(self.schema.metadata)
+        else:
+            part = data.select(self.schema.names).cast(self.schema)
+        self._waiting.append(part)
+        self._rows += len(part)
+        if self._rows >= ROW_GROUP:
+            self._write()
+
+    def _write(self) -> None:
+        self._file.write_table(pa.concat_tables(self._waiting))
+        self._waiting, self._rows = [], 0
+
+    def close(self) -> None:
+        """Write what is left."""
+        if self._waiting:
+            self._write()
+        self._file.close()
+
+
+@contextmanager
+def table_writer(path: Path, name: str, metadata: Mapping[str, str] | None = None) -> Iterator[TableWriter]:
+    """A table to be written part by part, whole or not at all; arguments as in `write_table`."""
+    schema = SCHEMAS[name].with_metadata({"table": name, **(metadata or {})})
+    if "image" in schema.names:
+        size = math.prod(image_shape(metadata or {}))
+        position = schema.get_field_index("image")
+        schema = schema.set(position, schema.field(position).with_type(pa.binary(size)))
+    with replacing(path) as temporary:
+        writer = TableWriter(temporary, schema)
+        yield writer
+        writer.close()
+
+
+def write_table(
+    path: Path, name: str, data: pd.DataFrame | pa.Table, metadata: Mapping[str, str] | None = None
+) -> None:
+    """Write a table under its contract, whole or not at all.
+
+    Args:
+        path: the Parquet file.
+        name: key of `SCHEMAS`.
+        data: the columns of that schema, in any order.
+        metadata: further entries of the schema metadata; a table of images needs
+            ``shape``, such as ``8,8,1``, which also fixes the size of column ``image``.
+
+    Raises:
+        KeyError: a column is missing.
+        pyarrow.ArrowInvalid: a column cannot be held by its type.
+    """
+    with table_writer(path, name, metadata) as writer:
+        writer.add(data)
+
+
+def read_arrow(path: Path, name: str) -> pa.Table:
+    """Read a table and check that it is what its contract says.
+
+    Raises:
+        UserError: the file is missing, truncated, not Parquet, or another table.
+    """
+    try:
+        table = pq.ParquetFile(path).read()
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        raise UserError(
+            f"{path}: not a whole Parquet file ({' '.join(str(error).split())}); delete it to make it again"
+        ) from None
+    missing = [column for column in SCHEMAS[name].names if column not in table.column_names]
+    if missing:
+        raise UserError(f"{path}: not a table of {name}: no column {', '.join(missing)}")
+    return table
+
+
+# Files of a dataset, each of which takes some memory, and those that are read ahead of the one in use
+FILES_AT_ONCE = 500
+READ_AHEAD = 4
+
+
+def read_parts(paths: Sequence[Path], name: str) -> Iterator[pa.Table]:
+    """Read many files of one table, one after another in the order given, a few at a time in memory.
+
+    Raises:
+        UserError: as in `read_arrow`, naming the first file that is not what it should be.
+    """
+    for start in range(0, len(paths), FILES_AT_ONCE):
+        yield from _read_dataset(paths[start : start + FILES_AT_ONCE], name)
+
+
+def _read_dataset(paths: Sequence[Path], name: str) -> Iterator[pa.Table]:
+    schema = SCHEMAS[name]
+    try:
+        dataset = ds.dataset([str(path) for path in paths], schema=schema, format="parquet")
+        # A dataset would fill in a column that a file lacks
+        if all(set(schema.names) <= set(part.physical_schema.names) for part in dataset.get_fragments()):
+            for batch in dataset.to_batches(batch_readahead=READ_AHEAD, fragment_readahead=READ_AHEAD):
+                yield pa.Table.from_batches([batch])
+            return
+    except (pa.ArrowInvalid, OSError):
+        pass
+    for path in paths:
+        read_arrow(path, name)
+    raise UserError(f"{paths[0].parent}: files of the table {name} changed while they were read; run this stage again")
+
+
+def read_table(path: Path, name: str) -> pd.DataFrame:
+    """Read a table as a data frame; errors as in `read_arrow`."""
+    return read_arrow(path, name).to_pandas()

@@ -1,0 +1,158 @@
+"""What is measured of a run while it trains: paired losses, and samples from fixed latents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..data.images import ImageSet, Split, to_network, to_pixels
+from ..data.randomness import generator, stratified_times
+from ..diffusion.denoiser import Denoiser
+from ..diffusion.formulation import Formulation
+from ..models.unet import UNet
+from .cuda_graphs import GraphedDenoiser
+
+# Images a forward pass of an evaluation: large enough to be fast, small enough for any memory.
+CHUNK = 512
+
+
+@dataclass(frozen=True)
+class NoisyImages:
+    """Items on which the loss is evaluated: the same images, times and noise at every step of every run.
+
+    Attributes:
+        index: rows of the clean images in their split, (n,).
+        clean, noise: (n, C, H, W). time: (n,) in [0, 1]. label: (n,).
+    """
+
+    index: Tensor
+    clean: Tensor
+    noise: Tensor
+    time: Tensor
+    label: Tensor
+
+    def to(self, device: torch.device | str) -> NoisyImages:
+        """These items on a device."""
+        return NoisyImages(**{name: tensor.to(device) for name, tensor in vars(self).items()})
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one evaluation found.
+
+    Attributes:
+        losses: by split, squared error per pixel of each item, (n,) float32.
+        samples: generated images, (n, H, W, C) uint8; none where images were not generated.
+    """
+
+    losses: dict[str, np.ndarray]
+    samples: np.ndarray
+
+    @property
+    def finite(self) -> bool:
+        """Whether every loss is a number."""
+        return all(np.isfinite(losses).all() for losses in self.losses.values())
+
+
+def noisy_images(split: Split, images: int) -> NoisyImages:
+    """Pair a split's images with times and noise, the same for every split; a small one is used several times."""
+    source = generator("evaluation", "items")
+    index = torch.arange(images) % len(split)
+    order = torch.randperm(images, generator=source)
+    clean = to_network(split.images[index.numpy()])
+    return NoisyImages(
+        index=index,
+        clean=clean,
+        noise=torch.randn(clean.shape, generator=source),
+        time=stratified_times(torch.rand(images, generator=source))[order],
+        label=torch.from_numpy(split.labels)[index],
+    )
+
+
+class Evaluator:
+    """Evaluates denoisers of one training set, always on the same noisy images and latents.
+
+    Everything lies on the device from the beginning; the results leave it once an evaluation.
+    """
+
+    def __init__(
+        self,
+        data: ImageSet,
+        train_size: int,
+        settings: Mapping[str, Any],
+        formulation: Formulation,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """settings: the config's ``evaluation``; formulation: that of the denoisers.
+
+        Raises:
+            UserError: as `images.ImageSet.drawn`, of the settings' ``surrogates``.
+        """
+        train = Split(data.train.images[:train_size], data.train.labels[:train_size])
+        self.items = {
+            name: noisy_images(split, settings["images"]).to(device)
+            for name, split in {"train": train, "test": data.test, **data.drawn(settings.get("surrogates", ()))}.items()
+        }
+        height, width, channels = data.shape
+        self.formulation = formulation
+        self.latents = torch.randn(
+            (settings["samples"], channels, height, width), generator=generator("evaluation", "latents")
+        ).to(device)
+        # Only labels that were trained, each as often: a small training set may lack some
+        trained = torch.from_numpy(train.labels).unique()
+        self.labels = trained[torch.arange(settings["samples"]) % len(trained)].to(device)
+
+    @torch.no_grad()
+    def __call__(self, network: Denoiser, sampled: bool = True) -> Evaluation:
+        """Evaluate.
+
+        Args:
+            network: the denoiser, on the device.
+            sampled: whether images are generated too.
+        """
+        losses = {name: self._losses(network, items) for name, items in self.items.items()}
+        return Evaluation(losses, self._samples(network, len(self.latents) if sampled else 0))
+
+    def _losses(self, network: Denoiser, items: NoisyImages) -> np.ndarray:
+        columns = (items.clean, items.noise, items.time, items.label)
+        chunks = zip(*(column.split(images_a_pass(len(items.index))) for column in columns), strict=True)
+        result: np.ndarray = torch.cat([self.formulation.loss(network, *chunk) for chunk in chunks]).cpu().numpy()
+        return result
+
+    def _samples(self, network: Denoiser, count: int) -> np.ndarray:
+        if not count:
+            return np.empty((0, *self.latents.permute(0, 2, 3, 1).shape[1:]), np.uint8)
+        chunks = zip(self.latents.split(images_a_pass(count)), self.labels.split(images_a_pass(count)), strict=True)
+        return to_pixels(torch.cat([self.formulation.sample(network, *chunk) for chunk in chunks]))
+
+
+def images_a_pass(count: int) -> int:
+    """Images of a forward pass: at most `CHUNK`, and about the same in each of the passes that so many take."""
+    passes = -(-count // CHUNK)
+    return -(-count // passes)
+
+
+class InferenceNetwork:
+    """A network to evaluate averaged weights with: on a GPU, its passes are replayed as CUDA graphs.
+
+    Networks of one architecture share one, so that its graphs are captured once a job.
+    """
+
+    def __init__(self, network: UNet, dtype: torch.dtype) -> None:
+        """network: any of its architecture; dtype: the type of the numbers in its passes."""
+        self._network = network.in_precision(dtype).requires_grad_(False).eval()
+        self._weights: list[Tensor] = list(self._network.parameters())
+        on_gpu = self._weights[0].device.type == "cuda"
+        self._denoiser: Denoiser = GraphedDenoiser(self._network) if on_gpu else self._network
+
+    @torch.no_grad()
+    def load(self, average: UNet) -> Denoiser:
+        """The denoiser with these weights, until the next call."""
+        averages: list[Tensor] = list(average.parameters())
+        torch._foreach_copy_(self._weights, averages)
+        return self._denoiser

@@ -1,0 +1,307 @@
+"""Trains one run: Adam on the denoising loss, and a moving average of the weights.
+
+A step needs nothing from the host but the order of the images, which is laid down for many
+steps ahead: images, step counter and draws are on the device, the loss stays there, and no value
+decides what is done next. So a step can be replayed as one CUDA graph, and is the same code on a
+CPU.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..data.images import ImageSet, scaled
+from ..data.randomness import BatchOrder, Draws, generator, stratified_times
+from ..diffusion.formulation import Formulation
+from ..models.unet import UNet
+from ..study.run import Run
+from .cuda_graphs import STRIDE, StepGraph
+
+# Steps whose images are laid down at a time, and whose losses are kept.
+WINDOW = 256
+# Whether the networks of a GPU hold an image's channels side by side, as `fused_norm` wants them; off like it.
+CHANNELS_LAST = False
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """What of the config's ``training`` decides a run's numbers.
+
+    Attributes:
+        ema_decay: decay of the averaged weights.
+        precision: ``float32``; ``tf32``, the same but for products on a GPU, which round their factors to
+            ten bits; or ``bfloat16``: forward and backward pass in bfloat16, from float32 weights that
+            are updated in float32.
+        gradient_clip: largest norm of the gradient; 0 is no limit.
+        accumulate: parts in which a batch is computed, one after the other.
+    """
+
+    ema_decay: float
+    precision: str = "float32"
+    gradient_clip: float = 0.0
+    accumulate: int = 1
+
+    @classmethod
+    def of(cls, training: Mapping[str, Any]) -> TrainingOptions:
+        """The options among the settings of a config's ``training``."""
+        given = {key: training[key] for key in cls.__dataclass_fields__ if key in training}
+        return cls(**{**given, "accumulate": int(given.get("accumulate", 1))})
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the numbers in the network's passes."""
+        return torch.bfloat16 if self.precision == "bfloat16" else torch.float32
+
+
+def build_network(data: ImageSet, run: Run, network: Mapping[str, Any], formulation: Formulation) -> UNet:
+    """The run's U-Net, initialised from its seed. ``network``: the config's section of that name."""
+    height, width, channels = data.shape
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(run.seed)
+        return UNet((channels, height, width), formulation.labels, run.base_channels, **network)
+
+
+@dataclass(frozen=True)
+class DeviceImages:
+    """Training images on a device, once for all runs of a pack: (n, C, H, W) uint8, and labels (n,)."""
+
+    images: Tensor
+    labels: Tensor
+
+    @classmethod
+    def load(cls, data: ImageSet, count: int, device: torch.device | str) -> DeviceImages:
+        """The first ``count`` training images."""
+        images = torch.from_numpy(data.train.images[:count]).permute(0, 3, 1, 2).contiguous()
+        return cls(images.to(device), torch.from_numpy(data.train.labels[:count]).to(device))
+
+
+class Trainer:
+    """The state of one run, and the step that advances it.
+
+    The state after s steps is a function of the run's parameters and of the data alone:
+    batches, noise, times and dropped labels are derived from (seed, step).
+
+    Attributes:
+        step: optimiser steps taken, or handed to the device.
+        network: the weights being trained, float32.
+        average: their exponential moving average, which is evaluated and sampled from.
+    """
+
+    def __init__(
+        self,
+        data: ImageSet,
+        run: Run,
+        network: Mapping[str, Any],
+        formulation: Formulation,
+        options: TrainingOptions,
+        device: torch.device | str = "cpu",
+        images: DeviceImages | None = None,
+        recompute: bool = False,
+    ) -> None:
+        """Build the run at its step 0.
+
+        Args:
+            data: the prepared dataset.
+            run: the run.
+            network: the config's ``network``.
+            formulation: what is learnt.
+            options: how it is learnt.
+            device: where.
+            images: the training images there, at least the run's, to share them with other runs.
+            recompute: keep activations of no block, and compute them again in the backward pass.
+        """
+        self.run = run
+        self.formulation = formulation
+        self.device = torch.device(device)
+        self.options = options
+        self.step = self._begun = 0
+        self.network = build_network(data, run, network, formulation).to(self.device)
+        if self.device.type == "cuda" and CHANNELS_LAST:
+            self.network.to(memory_format=torch.channels_last)  # as its convolutions want it
+        self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
+        self._working = self.network
+        if options.dtype != torch.float32:
+            self._working = self.network.in_precision(options.dtype)
+        self._working.recompute = recompute
+        self._weights: list[Tensor] = list(self.network.parameters())
+        self._working_weights: list[Tensor] = list(self._working.parameters())
+        self._averages: list[Tensor] = list(self.average.parameters())
+        self._images = images or DeviceImages.load(data, run.train_size, self.device)
+        self._order = BatchOrder(run.seed, run.train_size, run.batch_size)
+        self._noise, self._times, self._drops = (
+            Draws(run.seed, purpose, device=self.device) for purpose in ("noise", "time", "labels")
+        )
+        self._dropout = network["dropout"] > 0
+        self._count = torch.zeros((), dtype=torch.int64, device=self.device)
+        self._window = torch.zeros((WINDOW, run.batch_size), dtype=torch.int64, device=self.device)
+        self._seeds = torch.zeros((WINDOW, 3), dtype=torch.int64, device=self.device)
+        self._losses = torch.zeros(WINDOW, device=self.device)
+        self._optimiser = self._build_optimiser()
+        self._lay_down()
+        self._graph: StepGraph | None = None
+        # torch draws dropout masks from a state of its own, which must be set before every step
+        self._graphed = self.device.type == "cuda" and not self._dropout
+
+    def advance(self, steps: int) -> None:
+        """Take several optimiser steps; on a GPU, hand them to it."""
+        if self._graphed and self._graph is None:
+            self._graph = StepGraph(self._take_step, self._tensors())
+            self._refresh_working_weights()
+        for _ in range(steps):
+            if self._dropout:
+                torch.manual_seed(generator(self.run.seed, "dropout", self.step).initial_seed())
+            if self._graph:
+                self._graph.replay()
+            else:
+                self._take_step()
+            self.step += 1
+            if self.step % WINDOW == 0:
+                self._lay_down()
+
+    @property
+    def waits_for_the_host(self) -> bool:
+        """Whether a GPU needs a word from the host for every kernel of a step, so that packs gain little there."""
+        return self.device.type == "cuda" and not self._graphed
+
+    @property
+    def stride(self) -> int:
+        """Steps to take at a time: one on a CPU, and as many on a GPU as keep it busy meanwhile."""
+        return STRIDE if self._graphed else 1
+
+    @property
+    def finite(self) -> bool:
+        """Whether the losses of the latest batches are numbers; waits for the device."""
+        return bool(torch.isfinite(self._losses).all())
+
+    @property
+    def ready(self) -> bool:
+        """Whether the device has little left to do for this run, so that more may be handed to it."""
+        return self._graph is None or self._graph.ready
+
+    def recent_loss(self) -> float:
+        """Mean loss of the latest batches that this object was trained on, at most `WINDOW`; waits for the device."""
+        steps = torch.arange(max(self._begun, self.step - WINDOW), self.step)
+        return float(self._losses[(steps % WINDOW).to(self.device)].mean()) if len(steps) else math.nan
+
+    def _build_optimiser(self) -> torch.optim.Adam:
+        """Adam, its memory laid out at once: what is allocated while a graph is captured would be cleared with it."""
+        on_gpu = self.device.type == "cuda"
+        rate = torch.tensor(self.run.learning_rate, device=self.device) if on_gpu else self.run.learning_rate
+        optimiser = torch.optim.Adam(self._weights, lr=rate, fused=True, capturable=on_gpu)
+        for weight in self._weights:
+            weight.grad = torch.zeros_like(weight)
+        optimiser.step()  # on gradients of 0 this moves nothing
+        for memory in optimiser.state.values():
+            memory["step"].zero_()
+        optimiser.zero_grad()
+        return optimiser
+
+    def _lay_down(self) -> None:
+        """Put the order of the images of the coming steps, and the seeds of their draws, on the device."""
+        first = self.step - self.step % WINDOW
+        steps = torch.arange(first, first + WINDOW)
+        order = torch.stack([self._order(step) for step in steps.tolist()])
+        seeds = torch.stack([draws.seeds(steps) for draws in (self._noise, self._times, self._drops)], dim=1)
+        for place, laid in ((self._window, order), (self._seeds, seeds)):
+            # Pinned, else the copy would wait for all that the device still has to do
+            place.copy_(laid.pin_memory() if self.device.type == "cuda" else laid, non_blocking=True)
+
+    def _take_step(self) -> None:
+        slot = (self._count % WINDOW).view(1)
+        index = self._window.index_select(0, slot).view(-1)
+        noise_seed, time_seed, drop_seed = self._seeds.index_select(0, slot).view(-1)
+        clean, label = scaled(self._images.images[index]), self._images.labels[index]
+        noise = self._noise.normal(noise_seed, clean.shape)
+        time = stratified_times(self._times.uniform(time_seed, len(clean)))
+        if self.formulation.label_dropout:
+            label = self.formulation.drop_labels(label, self._drops.uniform(drop_seed, len(clean)))
+        loss = self._backward(clean, noise, time, label)
+        if self.options.gradient_clip:
+            torch.nn.utils.clip_grad_norm_(self._weights, self.options.gradient_clip)
+        self._optimiser.step()
+        self._optimiser.zero_grad()
+        self._losses.index_copy_(0, slot, loss.view(1))
+        self._count += 1
+        with torch.no_grad():
+            self._refresh_working_weights()
+            self._update_average()
+
+    def _backward(self, clean: Tensor, noise: Tensor, time: Tensor, label: Tensor) -> Tensor:
+        """Gradients of the batch's mean loss, which is returned, without dimensions."""
+        total = torch.zeros((), device=self.device)
+        for part in _parts(len(clean), self.options.accumulate):
+            # Every n-th item, so that each part spans all times
+            losses = self.formulation.loss(self._working, clean[part], noise[part], time[part], label[part])
+            loss = losses.sum() / len(clean)
+            loss.backward()
+            total = total + loss.detach()
+            if self._working is not self.network:
+                self._take_over_gradients()
+        return total
+
+    @torch.no_grad()
+    def _take_over_gradients(self) -> None:
+        """Add the gradients of the network that computes to those of the weights, in float32."""
+        gradients = [torch.empty_like(weight) for weight in self._weights]
+        torch._foreach_copy_(gradients, _gradients(self._working_weights))
+        if self._weights[0].grad is not None:
+            torch._foreach_add_(gradients, _gradients(self._weights))
+        for weight, working, gradient in zip(self._weights, self._working_weights, gradients, strict=True):
+            weight.grad, working.grad = gradient, None
+
+    @torch.no_grad()
+    def _refresh_working_weights(self) -> None:
+        """Round the weights to the precision of the network that computes."""
+        if self._working is not self.network:
+            torch._foreach_copy_(self._working_weights, self._weights)
+
+    def _update_average(self) -> None:
+        """Move the average by a share that is larger in the first steps, so that it forgets the initialisation."""
+        warm_up = (1 + self._count) / (10 + self._count)
+        share = 1 - warm_up.clamp(max=self.options.ema_decay)
+        if self.device.type == "cpu":
+            torch._foreach_lerp_(self._averages, self._weights, float(share))
+            return
+        # The same by tensors alone, as a GPU would have to tell the host a number
+        moves = torch._foreach_sub(self._weights, self._averages)
+        torch._foreach_mul_(moves, share)
+        torch._foreach_add_(self._averages, moves)
+
+    def _tensors(self) -> dict[str, Sequence[Tensor]]:
+        """Everything that a step changes and the next one needs."""
+        memory = [self._optimiser.state[weight] for weight in self._weights]
+        return {
+            "count": [self._count],
+            "network": [weight.detach() for weight in self._weights],
+            "average": self._averages,
+            **{name: [each[name] for each in memory] for name in ("exp_avg", "exp_avg_sq", "step")},
+        }
+
+    def state(self) -> dict[str, Any]:
+        """Everything needed to continue from this step."""
+        return {"taken": self.step, **self._tensors()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state that `state` returned."""
+        self.step = self._begun = state["taken"]
+        for name, tensors in self._tensors().items():
+            for tensor, saved in zip(tensors, state[name], strict=True):
+                tensor.copy_(saved)
+        self._refresh_working_weights()
+        self._lay_down()
+
+
+def _gradients(weights: Sequence[Tensor]) -> list[Tensor]:
+    return [weight.grad for weight in weights if weight.grad is not None]
+
+
+def _parts(items: int, parts: int) -> Iterator[slice]:
+    """Slices that part so many items; each takes every ``parts``-th."""
+    return (slice(start, None, parts) for start in range(min(items, parts)))
