@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -398,3 +400,47 @@ def test_an_empty_class_folder_is_answered_before_anything_starts(tmp_path: Path
     (tmp_path / "b").mkdir()
     with pytest.raises(UserError, match=r"config error: dataset\.path: found .* class folder b holds no images"):
         resolve(changed("dataset", {**FOLDER, "path": str(tmp_path)}))
+
+
+def test_checking_a_config_loads_nothing_but_yaml_and_jsonschema() -> None:
+    """The Snakefile does so for every job on a cluster."""
+
+    def loaded(code: str) -> set[str]:
+        code = f"import jsonschema, sys, yaml; {code}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+        return set(subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT).split())
+
+    resolving = "import memsweep.config as c, pathlib; c.resolve(c.read_yaml(pathlib.Path('config/config.yaml')))"
+    assert loaded(resolving) - loaded("pass") - sys.stdlib_module_names == {"memsweep"}
+
+
+def test_of_a_part_that_stands_in_two_places_each_is_filled_in_on_its_own() -> None:
+    shared = yaml.safe_load("{evaluation: &part {per_decade: 3}, recovery: *part}")
+    with pytest.raises(UserError, match=r"recovery\.per_decade: unknown key") as error:
+        resolve({**MIXED_CUMULANT, **shared})
+    assert len(str(error.value).splitlines()) == 1
+    same = yaml.safe_load("[&part {only: {seed: [0]}}, *part]")
+    config = changed("substudies", {"a": same[0], "b": same[1]})
+    before = copy.deepcopy(config)
+    resolve(config)
+    assert config == before
+
+
+def test_a_text_that_looks_like_a_number_is_one_where_a_number_is_wanted() -> None:
+    config = resolve({**changed("study", "12e5"), "confidence": "9e-1"})
+    assert (config["study"], config["confidence"]) == ("12e5", 0.9)
+    with pytest.raises(UserError, match=r"dataset.name: found '1e3'; accepted is one of"):
+        resolve(changed("dataset.name", "1e3"))
+
+
+@pytest.mark.parametrize("path", ["colour", "grid", "training.ema_decay", "grid.products", "only", "pack", "kind"])
+def test_what_writes_out_to_more_than_can_be_looked_at_is_refused(path: str) -> None:
+    folded: Any = [0] * 9
+    for _ in range(8):
+        folded = [folded] * 9
+    deep: Any = {}
+    for _ in range(1500):
+        deep = {"a": deep}
+    with pytest.raises(UserError, match="the study: found more than 1000000 values; accepted is a smaller study"):
+        resolve(changed(path, folded))
+    with pytest.raises(UserError, match="the study: found more than 10 levels of keys and lists; accepted are at most"):
+        resolve(changed(path, deep))

@@ -14,9 +14,9 @@ import torch
 from memsweep.errors import UserError
 from memsweep.feature_learning import noisy_digits, planted_networks
 from memsweep.feature_learning.analysis import summarise
-from memsweep.feature_learning.checks import FRAME
 from memsweep.feature_learning.planted import plant
 from memsweep.feature_learning.probes import accuracy_replicates, percentile_interval, probe
+from memsweep.frame import FRAME
 from memsweep.images import Split, read_images
 from memsweep.tables import read_table
 

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..frame import FRAME
 from ..images import Split
 from ..randomness import generator
-from .checks import FRAME
 
 BRIGHT = 255
 

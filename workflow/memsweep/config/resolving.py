@@ -1,0 +1,51 @@
+"""The way of a config: read, filled in by its schema, checked by the rules of its kind of study."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import UserError
+from .asked import Asked, Config
+from .filling import fill
+from .reading import as_typed, size_problem
+from .rules import RULES, broken
+from .rules.files import file_problems, relative
+from .schemas import KINDS, schema
+from .sentences import sentence, shown
+
+
+def resolve(config: Mapping[str, Any], files: list[Path] | None = None) -> Config:
+    """Check a study's configuration and return it with every default filled in.
+
+    Args:
+        config: the study as read from YAML.
+        files: where it was read from; checked for keys written twice and, together with
+            the other studies in the same folder, for study names used twice.
+
+    Raises:
+        UserError: one sentence per problem, each naming the key, the value found and what
+            is accepted.
+    """
+    if not isinstance(config, Mapping):
+        named = f"{relative(files[0])}: " if files else ""
+        raise UserError(f"config error: {named}found {shown(config)}; accepted is a study, a mapping of keys to values")
+    too_much = size_problem(config)
+    if too_much:
+        raise UserError(f"config error: {too_much}")
+    # A choice of runs is mostly made on the command line
+    given = {key: as_typed(value) if key in ("only", "exclude") else value for key, value in config.items()}
+    problems = list(file_problems(files or []))
+    kind = given.get("kind", "sweep")
+    if kind not in KINDS:
+        problems.append(f"kind: found {shown(kind)}; accepted is one of {', '.join(KINDS)}")
+        resolved: Config = {}
+    else:
+        resolved, errors = fill(given, schema(kind))
+        problems += (sentence(error, given) for error in errors)
+    if not problems:
+        problems += broken(RULES[kind], Asked(given, resolved))
+    if problems:
+        raise UserError("\n".join(f"config error: {problem}" for problem in dict.fromkeys(problems)))
+    return resolved
