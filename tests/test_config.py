@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import copy
+import itertools
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -444,3 +447,63 @@ def test_what_writes_out_to_more_than_can_be_looked_at_is_refused(path: str) -> 
         resolve(changed(path, folded))
     with pytest.raises(UserError, match="the study: found more than 10 levels of keys and lists; accepted are at most"):
         resolve(changed(path, deep))
+
+
+def numbers(rules: dict[str, Any], path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
+    """Every number that a schema accepts, with its place; the first place of a list."""
+    if rules.get("type") in ("integer", "number"):
+        yield path, rules
+    for key, value in rules.get("properties", {}).items():
+        yield from numbers(value, (*path, key))
+    if "items" in rules:
+        yield from numbers(rules["items"], (*path, 0))
+
+
+STUDIES = {"sweep": DEFAULT, "mixed_cumulant": MIXED_CUMULANT, "feature_learning": FEATURES}
+NUMBERS = [(kind, path) for kind in KINDS for path, _ in numbers(schema(kind))]
+
+
+@pytest.mark.parametrize(("kind", "path"), NUMBERS, ids=lambda value: str(value))
+def test_every_number_has_bounds(kind: str, path: tuple[Any, ...]) -> None:
+    rules = dict(numbers(schema(kind)))[path]
+    assert rules.keys() & {"minimum", "exclusiveMinimum"}
+    assert rules.keys() & {"maximum", "exclusiveMaximum"}
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)[1:]
+    for value in (1e300, -1e300, 10**400):
+        config = copy.deepcopy(STUDIES[kind])
+        part = config
+        for name, following in itertools.pairwise(path):
+            if isinstance(name, str):
+                part.setdefault(name, {})
+                if following == 0 and not (isinstance(part[name], list) and part[name]):
+                    part[name] = [value]
+            part = part[name]
+        part[path[-1]] = value
+        with pytest.raises(UserError, match=rf"{re.escape(key)}: found .*; accepted is (at|less|greater|a finite)"):
+            resolve(config)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("study", "tiny\n", "study: found 'tiny\\n'; accepted is a name of letters"),
+        ("study", "a" * 101, "accepted is a text of at most 100 characters"),
+        ("substudies", {"a" * 101: {}}, "accepted is a text of at most 100 characters"),
+        ("substudies", {1: {}}, "substudies: found 1; accepted is text"),
+        ("dataset.path", "", "dataset.path: found ''; accepted is a text of at least 1 character(s)"),
+        ("grid", product(seed=[2**63]), "found 9223372036854775808; accepted is at most 9223372036854775807"),
+        (
+            "grid",
+            product(seed=list(range(2000)), train_size=[32] * 1000),
+            "grid.products: found 2000000 runs; accepted are at most 1000000 in one study",
+        ),
+    ],
+)
+def test_what_could_only_fail_later_is_refused(path: str, value: Any, expected: str) -> None:
+    config = changed(path, value)
+    if path == "dataset.path":
+        config["dataset"] = {**FOLDER, "path": value}
+    with pytest.raises(UserError) as error:
+        resolve(config)
+    assert expected in str(error.value)
+    assert len(str(error.value).splitlines()) == 1

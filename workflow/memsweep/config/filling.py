@@ -7,8 +7,8 @@ only what its schema knows is walked, however deep the rest may be.
 
 from __future__ import annotations
 
+import math
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,6 +17,9 @@ from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
 from .reading import CommandLineText
+
+# Beyond what tables can hold a number stays as it was written, for the schema to refuse.
+LARGEST_WHOLE = 2**63 - 1
 
 
 def fill(config: Mapping[str, Any], rules: Mapping[str, Any]) -> tuple[dict[str, Any], list[ValidationError]]:
@@ -48,8 +51,10 @@ def _items(validator: Any, subschema: Any, instance: Any, rules: Any) -> Iterato
 
 
 def _is_finite_number(checker: Any, value: Any) -> bool:
-    """Neither infinity nor not-a-number, which YAML can write, nor a whole number beyond all floats."""
-    return Draft202012Validator.TYPE_CHECKER.is_type(value, "number") and abs(value) <= sys.float_info.max
+    """Neither infinity nor not-a-number, which YAML can write."""
+    return Draft202012Validator.TYPE_CHECKER.is_type(value, "number") and (
+        isinstance(value, int) or math.isfinite(value)
+    )
 
 
 _Filling = extend(
@@ -66,7 +71,7 @@ def _as_wanted(value: Any, subschema: Mapping[str, Any]) -> Any:
     wanted = subschema.get("type")
     if isinstance(value, str):
         value = _number(value) if wanted in ("number", "integer") else str(value)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST_WHOLE:
         return value
     # 600 and 600.0 would be two settings
     if wanted == "number":

@@ -19,6 +19,8 @@ _ACCEPTED = {
     "multipleOf": "a multiple of {}",
     "minItems": "a list of at least {} value(s)",
     "maxItems": "a list of at most {} value(s)",
+    "minLength": "a text of at least {} character(s)",
+    "maxLength": "a text of at most {} characters",
     "uniqueItems": "a list without repeated values",
     "pattern": "a name of letters, digits, '-' and '_'",
 }
@@ -90,8 +92,7 @@ def sentence(error: ValidationError, given: Mapping[str, Any]) -> str:
     if keyword == "enum":
         accepted = f"one of {', '.join(map(str, rule))}"
     elif keyword == "type":
-        is_number = isinstance(instance, int | float) and not isinstance(instance, bool)
-        accepted = "a finite number" if rule == "number" and is_number else _TYPES[rule]
+        accepted = "a finite number" if rule == "number" and isinstance(instance, float) else _TYPES[rule]
     elif keyword == "not":
         accepted = cast(Any, error.schema)["description"]
     elif keyword in ("minProperties", "maxProperties"):

@@ -34,7 +34,11 @@ class Rules:
 RULES = {
     "sweep": Rules(
         follow=(measures.figures_show_what_is_measured,),
-        grounds=(images.there_are_images_to_train_on, grid.every_product_has_every_axis),
+        grounds=(
+            images.there_are_images_to_train_on,
+            grid.every_product_has_every_axis,
+            grid.the_grid_can_be_expanded,
+        ),
         beyond=(
             choices.the_substudy_has_a_name,
             choices.chosen_values_are_on_the_grid,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from ...run import AXES
 from ..asked import Asked
+
+LARGEST_GRID = 1_000_000
 
 
 def every_product_has_every_axis(asked: Asked) -> Iterator[str]:
@@ -15,6 +18,14 @@ def every_product_has_every_axis(asked: Asked) -> Iterator[str]:
         missing = [axis for axis in AXES if axis not in product and axis not in grid["base"]]
         if missing:
             yield f"grid.products[{number}]: no value for {', '.join(missing)}; give it here or in grid.base"
+
+
+def the_grid_can_be_expanded(asked: Asked) -> Iterator[str]:
+    """A grid is counted before it is written out, for which some take more time and memory than there are."""
+    grid = asked.config["grid"]["products"]
+    size = sum(math.prod(len(product.get(axis, [0])) for axis in AXES) for product in grid)
+    if size > LARGEST_GRID:
+        yield f"grid.products: found {size} runs; accepted are at most {LARGEST_GRID} in one study"
 
 
 def training_sets_fit_into_the_data(asked: Asked) -> Iterator[str]:
