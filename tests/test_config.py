@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import os
 import re
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from memsweep.config import KINDS, resolve, schema
+from memsweep.config import KINDS, read_yaml, resolve, schema
 from memsweep.errors import UserError
 
 ROOT = Path(__file__).parents[1]
@@ -507,3 +508,54 @@ def test_what_could_only_fail_later_is_refused(path: str, value: Any, expected: 
         resolve(config)
     assert expected in str(error.value)
     assert len(str(error.value).splitlines()) == 1
+
+
+def test_what_the_command_line_hands_over_as_text_is_read_where_a_value_is_wanted(tmp_path: Path) -> None:
+    path = write(tmp_path / "study.yaml", changed("training.keep_states", False))
+    typed = changed("training", {"budget": {"steps": "640"}, "deterministic": "true", "ema_decay": ".99"})
+    typed["substudies"] = {"640": {"only": {"train_size": ["32"], "learning_rate": ["1.5e-3"]}}}
+    typed["substudy"] = "640"
+    config = resolve(typed, [path])
+    assert config["training"]["budget"] == {"steps": 640}
+    assert config["training"]["deterministic"] is True
+    assert config["training"]["ema_decay"] == 0.99
+    assert config["substudies"] == {"640": {"only": {"train_size": [32], "learning_rate": [0.0015]}}}
+    assert (config["study"], config["substudy"], type(config["substudy"])) == ("digits", "640", str)
+    with pytest.raises(UserError, match=r"training.budget.steps: found inf; accepted is a whole number"):
+        resolve(changed("training.budget", {"steps": "9" * 5000}), [path])
+    for value in ("x64", "6 4", "0x10", "1_000", "nan"):
+        with pytest.raises(UserError, match=rf"training.budget.steps: found '{value}'; accepted is a whole number"):
+            resolve(changed("training.budget", {"steps": value}), [path])
+
+
+def test_what_a_file_writes_as_text_is_text(tmp_path: Path) -> None:
+    path = write(tmp_path / "study.yaml", changed("training.ema_decay", "0.9"))
+    with pytest.raises(UserError, match=r"training.ema_decay: found '0.9'; accepted is a number"):
+        resolve(changed("training.ema_decay", "0.9"), [path])
+
+
+def test_what_else_lies_in_the_folder_of_a_study_is_no_problem_of_it(tmp_path: Path) -> None:
+    path = write(tmp_path / "study.yaml", DEFAULT)
+    (tmp_path / ".#study.yaml").symlink_to("someone@machine.123:456")
+    (tmp_path / "broken.yaml").symlink_to("nowhere.yaml")
+    (tmp_path / "date.yaml").write_text("study: 2026-02-30\n")
+    (tmp_path / "deep.yaml").write_text("[" * 5000)
+    (tmp_path / "latin.yaml").write_bytes(b"study: caf\xe9\n")
+    (tmp_path / "folder.yaml").mkdir()
+    os.mkfifo(tmp_path / "pipe.yaml")
+    assert resolve(DEFAULT, [path])["study"] == "digits"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"study: 2026-02-30\n", "not YAML: day is out of range for month"),
+        (b"[" * 5000, "keys and lists within one another are too many to be read"),
+        (b"study: caf\xe9\n", "not YAML: 'utf-8' codec can't decode"),
+    ],
+)
+def test_a_file_that_is_no_yaml_is_named(content: bytes, expected: str, tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=rf"{path}: {expected}"):
+        read_yaml(path)

@@ -70,7 +70,7 @@ def _as_wanted(value: Any, subschema: Mapping[str, Any]) -> Any:
         return value.copy()
     wanted = subschema.get("type")
     if isinstance(value, str):
-        value = _number(value) if wanted in ("number", "integer") else str(value)
+        value = _read(value, wanted)
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST_WHOLE:
         return value
     # 600 and 600.0 would be two settings
@@ -79,14 +79,20 @@ def _as_wanted(value: Any, subschema: Mapping[str, Any]) -> Any:
     return int(value) if wanted == "integer" and value == int(value) else value
 
 
-def _number(text: str) -> Any:
-    """A text as the number it writes.
+def _read(text: str, wanted: Any) -> Any:
+    """A text as what it stands for.
 
-    Of a file, 1e-4 as YAML 1.2 reads it, which the older YAML of PyYAML takes for text; of the command line every
-    number, as Snakemake hands it over as text.
+    Of a file, 1e-4 as YAML 1.2 reads it, which the older YAML of PyYAML takes for text; of the command line, all that
+    YAML reads.
     """
-    if re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", text):
-        return float(text)
-    if isinstance(text, CommandLineText) and re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)", text):
-        return int(text) if text.lstrip("+-").isdigit() else float(text)
+    is_typed = isinstance(text, CommandLineText)
+    if wanted in ("number", "integer"):
+        if is_typed and re.fullmatch(r"[-+]?\d{1,18}", text):
+            return int(text)
+        if re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", text):
+            return float(text)
+        if is_typed and re.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", text):
+            return float(text)
+    if is_typed and wanted == "boolean" and text.lower() in ("true", "false"):
+        return text.lower() == "true"
     return str(text)

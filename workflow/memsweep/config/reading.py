@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +37,10 @@ def read_yaml(path: Path) -> Any:
         raise UserError(f"{path}: {error}") from None
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # of text that is no Unicode, or a date that no calendar has
         raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise UserError(f"{path}: keys and lists within one another are too many to be read") from None
 
 
 # Keys and lists within one another, and values in all: far beyond any study.
@@ -64,18 +66,22 @@ def size_problem(config: Any) -> str:
 
 
 class CommandLineText(str):
-    """A text that no file holds. Snakemake's ``--config`` hands numbers in lists and mappings over as text."""
+    """A text from the command line: Snakemake's ``--config`` hands over all in lists and mappings as text."""
 
     __slots__ = ()
 
 
-def as_typed(choice: Any) -> Any:
-    """A choice of runs from the command line, with the texts in its lists marked."""
-    if not isinstance(choice, Mapping):
-        return choice
-    lists = {key: value for key, value in choice.items() if isinstance(value, list)}
-    return {**choice, **{key: [_typed(value) for value in values] for key, values in lists.items()}}
+def as_typed(value: Any, written: Sequence[Any]) -> Any:
+    """A config with every text marked that comes from the command line.
 
-
-def _typed(value: Any) -> Any:
-    return CommandLineText(value) if isinstance(value, str) else value
+    Args:
+        value: the config, or a part of it.
+        written: what the files of the study hold in its place.
+    """
+    if isinstance(value, Mapping):
+        parts = [part for part in written if isinstance(part, Mapping)]
+        return {key: as_typed(item, [part[key] for part in parts if key in part]) for key, item in value.items()}
+    if isinstance(value, list):
+        lists = [part for part in written if isinstance(part, list)]
+        return [as_typed(item, [part[i] for part in lists if i < len(part)]) for i, item in enumerate(value)]
+    return CommandLineText(value) if isinstance(value, str) and value not in written else value

@@ -11,7 +11,7 @@ from .asked import Asked, Config
 from .filling import fill
 from .reading import as_typed, size_problem
 from .rules import RULES, broken
-from .rules.files import file_problems, relative
+from .rules.files import read_studies, relative
 from .schemas import KINDS, schema
 from .sentences import sentence, shown
 
@@ -34,9 +34,10 @@ def resolve(config: Mapping[str, Any], files: list[Path] | None = None) -> Confi
     too_much = size_problem(config)
     if too_much:
         raise UserError(f"config error: {too_much}")
-    # A choice of runs is mostly made on the command line
-    given = {key: as_typed(value) if key in ("only", "exclude") else value for key, value in config.items()}
-    problems = list(file_problems(files or []))
+    studies, problems = read_studies(files or [])
+    # A choice of runs is mostly made on the command line, and is read alike in a file
+    written = [{key: part for key, part in study.items() if key not in ("only", "exclude")} for study in studies]
+    given = as_typed(config, written if files else [{**config, "only": None, "exclude": None}])
     kind = given.get("kind", "sweep")
     if kind not in KINDS:
         problems.append(f"kind: found {shown(kind)}; accepted is one of {', '.join(KINDS)}")
