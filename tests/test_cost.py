@@ -104,6 +104,14 @@ def test_the_estimate_is_printed_by_model_size(capsys: pytest.CaptureFixture[str
     assert "digits: estimated cost at 0.05 TFLOP/s" in printed
     assert "194,321" in printed
     assert "399,897" in printed
+    study = yaml.safe_load(CONFIG.read_text())
+    shares = []
+    for every in (1, 4):
+        config = resolve({**study, "evaluation": {**study["evaluation"], "sample_every": every}})
+        total = together(study_cost(config, runs(config), (1, 8, 8), 10).values())
+        shares.append(f"{total.evaluation_flops / (total.evaluation_flops + total.training_flops):.0%}")
+    assert f"Evaluations are {shares[0]} of all operations" in " ".join(printed.split())
+    assert f"with evaluation.sample_every: 4 they are {shares[1]}." in " ".join(printed.split())
 
 
 def test_a_wrong_study_or_rate_is_a_sentence(tmp_path: Path) -> None:

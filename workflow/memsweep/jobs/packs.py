@@ -101,6 +101,8 @@ def _train(
     ):
         if device.type == "cuda":
             set_up_gpu(way.deterministic, TrainingOptions.of(settings["training"]).precision)
+            if settings["network"]["dropout"]:
+                progress.message("with dropout, steps are launched kernel by kernel: packs gain little")
         workshop = Workshop(settings, data, way, device, share_of_copies)
         limit = places(waiting, workshop, progress.message)
         progress.message(

@@ -166,11 +166,6 @@ class Trainer:
                 self._lay_down()
 
     @property
-    def waits_for_the_host(self) -> bool:
-        """Whether a GPU needs a word from the host for every kernel of a step, so that packs gain little there."""
-        return self.device.type == "cuda" and not self._graphed
-
-    @property
     def stride(self) -> int:
         """Steps to take at a time: one on a CPU, and as many on a GPU as keep it busy meanwhile."""
         return STRIDE if self._graphed else 1
