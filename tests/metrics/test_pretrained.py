@@ -24,9 +24,9 @@ from memsweep.metrics.classifier import train_classifier
 from memsweep.metrics.features import SPACES, Space, features_of, write_features
 from memsweep.metrics.fidelity import DISTANCES
 from memsweep.metrics.measure import SimilarityMeter, measure_pack
-from memsweep.metrics.neighbours import cosine_similarity
 from memsweep.metrics.novelty import share
 from memsweep.metrics.pretrained import SOURCES, file_hash, find_weights, open_network
+from memsweep.metrics.similarity import cosine_similarity
 from memsweep.study.config import resolve, schema
 from memsweep.study.sweep import OWN_SPACES
 from memsweep.tables.parquet import read_arrow, read_table, write_table
