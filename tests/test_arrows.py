@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import memsweep
 import pytest
+from helpers.configs import ROOT
 from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
-ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "workflow" / "memsweep"
 
 

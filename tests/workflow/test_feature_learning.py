@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Project, new_project  # type: ignore[attr-defined]
+from helpers.projects import Project, new_project
 
 TABLES = ("alignments", "growth", "stationary", "phase", "phase_fits", "noisy_probes", "planted_probes")
 FIGURES = ("feature_alignment", "feature_phase_diagram", "noisy_digit_maps", "feature_probes")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import PARTS, ROOT, TINY, Project  # type: ignore[attr-defined]
+from helpers.configs import ROOT
+from helpers.projects import PARTS, TINY, Project
 from PIL import Image
 
 IMAGES = "results/tiny/data/images.parquet"

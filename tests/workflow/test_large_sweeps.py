@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import Project  # type: ignore[attr-defined]
+from helpers.projects import Project
 from memsweep.__main__ import main
 
 TABLES = ("runs", "trajectories", "noise_levels", "metrics")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Project, new_project  # type: ignore[attr-defined]
+from helpers.projects import Project, new_project
 
 SCALING = "results/tiny/figures/mixed_cumulant_scaling.pdf"
 STUDY: dict[str, Any] = {

@@ -19,7 +19,7 @@ import pandas as pd
 import pyarrow.fs
 import pyarrow.parquet as pq
 import pytest
-from conftest import TINY, new_project  # type: ignore[attr-defined]
+from helpers.projects import TINY, new_project
 
 NEEDED = {"snakemake_storage_plugin_s3": "snakemake-storage-plugin-s3", "moto": "moto", "flask": "moto[server]"}
 MISSING = [name for module, name in NEEDED.items() if importlib.util.find_spec(module) is None]

@@ -25,7 +25,7 @@ import pandas as pd
 import psutil
 import pytest
 import torch
-from conftest import TINY, Project, new_project  # type: ignore[attr-defined]
+from helpers.projects import TINY, Project, new_project
 
 NODE = Path(__file__).with_name("slurm_node.sh")
 

@@ -16,7 +16,7 @@ import pandas as pd
 import psutil
 import pyarrow.parquet as pq
 import pytest
-from conftest import TINY, Project, new_project  # type: ignore[attr-defined]
+from helpers.projects import TINY, Project, new_project
 
 FIGURES = ("dynamics_train_size", "dynamics_learning_rate", "memorisation_time", "scaling_exponents", "peaks")
 ALL_FIGURES = (*FIGURES, "simplicity_bias", "two_clocks", "novelty_fidelity", "sample_sheet")

@@ -182,7 +182,7 @@ def noisy_digits(settings: Settings, files: Arguments) -> None:
 
 
 def planted_features(settings: Settings, files: Arguments) -> None:
-    from .theory.feature_learning.planted_networks import train_planted
+    from .theory.feature_learning.planted_features import train_planted
 
     train_planted(settings, files.images, files.output)
 

@@ -8,7 +8,7 @@ wildcard_constraints:
 
 TWO_PATCH = fingerprint("theory.feature_learning.alignment")
 NOISY = lineage(PREPARED, fingerprint("theory.feature_learning.noisy_digits"))
-PLANTED = lineage(PREPARED, fingerprint("theory.feature_learning.planted_networks"))
+PLANTED = lineage(PREPARED, fingerprint("theory.feature_learning.planted_features"))
 
 # What the tables of a study rest on: every job, and what is made of it
 LEARNT = lineage(
@@ -75,7 +75,7 @@ rule planted_features:
         f"{RESULTS}/logs/planted/{{job}}.log",
     params:
         settings=lambda wildcards: STUDY.planted(wildcards.job),
-        code=f"planted features code {fingerprint('theory.feature_learning.planted_networks')}",
+        code=f"planted features code {fingerprint('theory.feature_learning.planted_features')}",
         upstream=f"data {PREPARED}",
     shell:
         "python -m memsweep planted_features --images {input.images} --output {output}"

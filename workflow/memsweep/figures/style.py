@@ -1,4 +1,4 @@
-"""What the figures share: their look, their words, their colours, and how they are saved."""
+"""What the figures share: their look, their colours, their marks, and how they are saved."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ..base.errors import UserError
 from ..base.files import replacing
-from ..study.run import AXES
+from .wording import number_label, power_label
 
 Colour = tuple[float, float, float]
 
@@ -32,31 +32,10 @@ WIDTH = 7.0
 INK = "0.2"
 """Colour of lines and text that stand for no swept value."""
 
-SWEPT = ("train_size", "base_channels", "batch_size", "learning_rate")
-"""The axes that have a figure: all but the seed."""
-
-DEFINITIONS = ("test_loss_minimum", "loss_gap_absolute", "loss_gap_relative", "f_mem")
-"""The definitions of the onset, in the order in which they are drawn."""
-
-DEPARTURES = ("departure", "departure_mixture")
-"""The definitions of the departure from Gaussian surrogates, drawn where a study has them."""
-
-AXIS_LABELS = {
-    "train_size": "training images $N$",
-    "base_channels": "parameters $P$",
-    "parameters": "parameters $P$",
-    "batch_size": "batch size $B$",
-    "learning_rate": r"learning rate $\eta$",
-}
-
-TIME_LABELS = {"normalised_step": "normalised step $T$", "step": "step"}
-
-MINUS = "\N{MINUS SIGN}"
-
 Dashes = tuple[float, tuple[float, ...]]
-
 DOTS: Dashes = (0, (1, 1.5))
 DASHES: Dashes = (0, (4, 2))
+
 DASH_DOTS: Dashes = (0, (6, 1.5, 1, 1.5))
 """Styles of lines that are no data: references, expectations, and thresholds."""
 
@@ -147,98 +126,6 @@ def ends(row: Mapping[Hashable, Any]) -> NDArray[np.float64]:
     return np.clip(np.array([row["ci_low"], row["ci_high"]], float), 1 / _BEYOND, _BEYOND)
 
 
-def along(runs: pd.DataFrame, axis: str) -> pd.DataFrame:
-    """The runs that vary along one axis, every other axis except the seed held fixed.
-
-    Among the groups of runs that agree in the other axes this is the one with the most
-    values of ``axis``; of several such, the one with the most runs; then the first.
-    """
-    fixed = [other for other in AXES if other not in (axis, "seed")]
-    groups = [group for _, group in runs.groupby(fixed, sort=False)]
-    return max(groups, key=lambda group: (group[axis].nunique(), len(group)), default=runs)
-
-
-def held_fixed(runs: pd.DataFrame, axis: str | None) -> str:
-    """The values that the runs along an axis share, and how many seeds there are: what a figure must say.
-
-    Args:
-        runs: rows of the runs table, equal on every axis but ``axis`` and the seed.
-        axis: the swept axis, or None where nothing is swept.
-    """
-    if runs.empty:
-        return ""
-    run = runs.iloc[0]
-    values = {
-        "train_size": f"$N$ = {run['train_size']}",
-        "base_channels": f"$P$ = {count_label(run['parameters'])}",
-        "batch_size": f"$B$ = {run['batch_size']}",
-        "learning_rate": rf"$\eta$ = {number_label(run['learning_rate'])}",
-    }
-    seeds = sorted(runs["seed"].unique())
-    named = f"seed {seeds[0]}" if len(seeds) == 1 else f"up to {len(seeds)} seeds per value"
-    return ",  ".join([*(text for name, text in values.items() if name != axis), named])
-
-
-def normalised_step(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.Series[float]:
-    """T = step · (N_min / N) · (B / B_min) · (η / η_min) for each row (Marion & Wu 2026).
-
-    The minima are over ``runs``. Time to memorise in proportion to N, 1 / B and 1 / η would
-    make the runs' curves one curve in T.
-
-    Args:
-        rows: columns ``run_id`` and ``step``.
-        runs: rows of the runs table, at least all those named in ``rows``.
-    """
-    scale = (
-        (runs["train_size"].min() / runs["train_size"])
-        * (runs["batch_size"] / runs["batch_size"].min())
-        * (runs["learning_rate"] / runs["learning_rate"].min())
-    )
-    factor = rows["run_id"].map(dict(zip(runs["run_id"], scale, strict=True)))
-    return (rows["step"].astype(float) * factor.astype(float)).rename("time")
-
-
-def timed(rows: pd.DataFrame, runs: pd.DataFrame, time: str) -> pd.DataFrame:
-    """The rows of these runs, with the runs' axes and a column ``time``.
-
-    Args:
-        rows: rows of a table with columns ``run_id`` and ``step``.
-        runs: the runs to keep.
-        time: ``normalised_step`` or ``step``.
-    """
-    kept = rows[rows["run_id"].isin(runs["run_id"]) & rows["step"].notna()]
-    joined = kept.merge(runs[["run_id", *AXES]], on="run_id", how="left")
-    joined["time"] = normalised_step(joined, runs) if time == "normalised_step" else joined["step"].astype(float)
-    return joined.sort_values(["run_id", "step"], ignore_index=True)
-
-
-def metric(metrics: pd.DataFrame, name: str, reference: str, space: str) -> pd.DataFrame:
-    """The finite values of one metric against one reference, in one feature space."""
-    wanted = (
-        (metrics["metric"] == name)
-        & (metrics["reference"] == reference)
-        & ((metrics["space"] == space) | metrics["space"].isna())
-        & np.isfinite(metrics["value"].to_numpy(dtype=float))
-    )
-    found: pd.DataFrame = metrics[wanted]
-    return found
-
-
-def over_seeds(rows: pd.DataFrame, axis: str) -> pd.DataFrame:
-    """Mean and band of ``value`` over seeds, for each value of an axis and step.
-
-    Returns:
-        Columns ``axis``, ``step``, ``time``, ``mean``, ``low`` and ``high``. The band runs
-        from the lowest to the highest end of the seeds' confidence intervals, so that it
-        means the same for one seed as for several, and never looks surer for having two.
-    """
-    ends = rows.assign(low=rows["ci_low"].fillna(rows["value"]), high=rows["ci_high"].fillna(rows["value"]))
-    bands: pd.DataFrame = ends.groupby([axis, "step"], as_index=False).agg(
-        time=("time", "first"), mean=("value", "mean"), low=("low", "min"), high=("high", "max")
-    )
-    return bands
-
-
 def colours(values: Sequence[float], palette: str) -> dict[float, Colour]:
     """A colour for each value, in order, from the part of a colour map that shows on white.
 
@@ -258,76 +145,6 @@ def colours(values: Sequence[float], palette: str) -> dict[float, Colour]:
     ends = (0.0, 1.0) if len(ordered) > 1 else (0.5, 0.5)
     places = np.linspace(*ends, len(ordered)) * (len(visible) - 1)
     return {value: visible[round(float(place))] for value, place in zip(ordered, places, strict=True)}
-
-
-def count_label(count: float) -> str:
-    """A count in three significant digits: 512, 64k, 2.93M."""
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if count >= 0.9995 * size:
-            return f"{float(f'{count / size:.3g}'):g}{unit}"
-    return f"{count:g}"
-
-
-def number_label(value: float) -> str:
-    """A number as a paper prints it: 0.05, 2000, $10^{-4}$, $3\\times10^{-4}$."""
-    return f"{value:g}" if value == 0 or 1e-2 <= abs(value) < 1e4 else power_label(value)
-
-
-def power_label(value: float) -> str:
-    """A number other than 0 as a mantissa and a power of ten; a mantissa of 1 is left out."""
-    digits, power = f"{value:.2e}".split("e")
-    mantissa = f"{float(digits):g}"
-    factor = "" if mantissa == "1" else rf"{mantissa}\times"
-    return f"${factor}10^{{{int(power)}}}$"
-
-
-def exponent_label(value: float) -> str:
-    """An exponent in two decimals, or three digits, with a proper minus; an unknown one as a question mark."""
-    if np.isnan(value):
-        return "?"
-    digits = "∞" if np.isinf(value) else (f"{abs(value):.2f}" if abs(value) < 10 else f"{abs(value):.3g}")
-    return f"{MINUS}{digits}" if value < 0 and digits != "0.00" else digits
-
-
-def value_labels(axis: str, runs: pd.DataFrame) -> dict[float, str]:
-    """How each value of an axis is written; a model size is written as its parameters."""
-    values = sorted(runs[axis].unique())
-    if axis == "base_channels":
-        parameters = runs.groupby("base_channels")["parameters"].first()
-        return {value: count_label(float(parameters[value])) for value in values}
-    if axis == "learning_rate":
-        return {value: number_label(value) for value in values}
-    return {value: f"{value:g}" for value in values}
-
-
-def distance_label(metric: str, space: str) -> str:
-    """A distance and the space in which it is taken; in Inception space the field has names of its own."""
-    match metric, space:
-        case "frechet", "inception":
-            return "FID"
-        case "kid", "inception":
-            return "KID"
-    name = {"sliced_wasserstein": "sliced Wasserstein", "frechet": "Fréchet distance", "kid": "kernel distance"}[metric]
-    return f"{name} ({space} space)"
-
-
-def definition_label(definition: str, thresholds: Mapping[str, float]) -> str:
-    """A definition of the onset in words, with its threshold."""
-    match definition:
-        case "test_loss_minimum":
-            return "test loss minimum"
-        case "loss_gap_absolute":
-            return f"loss gap > {thresholds[definition]:g}"
-        case "loss_gap_relative":
-            return f"loss gap > {100 * thresholds[definition]:g} % of train"
-        case "departure":
-            return f"leaves Gaussian by {100 * thresholds['departure']:g} %"
-        case "departure_mixture":
-            return f"leaves mixture by {100 * thresholds['departure']:g} %"
-        case "f_mem":
-            return rf"$f_\mathrm{{mem}}$ > {100 * thresholds[definition]:g} %"
-        case _:
-            return definition
 
 
 def logarithmic(ax: Axes, which: Literal["x", "y"]) -> None:
@@ -382,11 +199,6 @@ def censored_handles(onsets: pd.DataFrame) -> list[Line2D]:
         for side, (marker, label) in _CENSORED.items()
         if onsets[side].any()
     ]
-
-
-def censored_count(fit: Mapping[Hashable, Any]) -> int:
-    """Runs of a row of the table ``scaling`` that are censored on either side."""
-    return int(fit["censored_runs"]) + int(fit["left_censored_runs"])
 
 
 def published_marks(ax: Axes, marks: Sequence[tuple[float, float, str]]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from . import style
+from . import wording
 
 _DODGE = 0.03  # of the width of a panel, between neighbouring seeds
 _MARGIN = 0.14  # of the range of an axis, left and right of it
@@ -30,7 +30,7 @@ def places_of(runs: pd.DataFrame, axis: str) -> pd.DataFrame:
 def show_values(ax: Axes, runs: pd.DataFrame, axis: str) -> None:
     """A logarithmic axis with a tick at each value."""
     places = runs.groupby(axis)[coordinate(axis)].first()
-    labels = style.value_labels(axis, runs)
+    labels = wording.value_labels(axis, runs)
     low, high = float(places.min()), float(places.max())
     margin = (high / low) ** _MARGIN if high > low else 2.0
     ax.set_xscale("log")
@@ -40,4 +40,4 @@ def show_values(ax: Axes, runs: pd.DataFrame, axis: str) -> None:
     crowded = len(labels) > 3 and axis in ("base_channels", "learning_rate")
     ax.set_xticks([float(places[value]) for value in labels], list(labels.values()), **(slant if crowded else {}))
     ax.set_xticks([], minor=True)
-    ax.set_xlabel(style.AXIS_LABELS[axis])
+    ax.set_xlabel(wording.AXIS_LABELS[axis])

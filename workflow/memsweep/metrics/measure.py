@@ -15,8 +15,9 @@ from ..data.images import ImageSet, decode, read_images
 from ..tables.parquet import image_shape, read_arrow, read_table, write_table
 from .features import Space, features_of, opened
 from .fidelity import DISTANCES, Distance
-from .neighbours import cosine_similarity, nearest_in_ranges
+from .neighbours import nearest_in_ranges
 from .novelty import copies, share
+from .similarity import cosine_similarity
 
 Row = dict[str, Any]
 

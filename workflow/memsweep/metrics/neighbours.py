@@ -25,20 +25,25 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from .rounding import error_bound, ieee_products, rounded_up, row_sums_in_fixed_order, underflow_bound
+
 # Bytes of working memory, beyond the arguments and the result.
 MEMORY = 2**29
+
 # References whose distances to a block of queries are computed by one matrix product.
 TILE = 2048
+
 # Queries whose candidates in a tile are dealt with at a time.
 STRIP = 256
+
 # Bytes that a candidate pair takes while pairs are sorted; all pairs of a strip can be candidates.
 PAIR_BYTES = 128
+
 # Bytes of the differences measured at a time: about a CPU core's cache.
 CACHE_BYTES = 2**21
 
@@ -108,7 +113,7 @@ def nearest_in_ranges(
     rows = _rows_of_block(queries, references, len(ranges) * k, memory)
     tiles = list(_tiles(ranges))
     parts = []
-    with _ieee_products():
+    with ieee_products():
         for row in range(0, len(queries), rows):
             block = _Points.read(queries[row : row + rows], centre)
             best = [_Found.nothing(len(block.exact), k, centre.device) for _ in ranges]
@@ -171,10 +176,10 @@ def _search_tile(queries: _Points, references: _Points, limit: torch.Tensor, k: 
     """The k nearest references of each query, of those whose squared distance is at most its ``limit``."""
     found = _Found.nothing(len(limit), k, limit.device)
     dimension = queries.centred.shape[1]
-    error, underflow = _error_bound(dimension), _underflow_bound(dimension)
+    error, underflow = error_bound(dimension), underflow_bound(dimension)
     bias = ((1 - 2 * error) * references.squares).float()
     lower = torch.addmm(bias, queries.centred, references.centred.T, alpha=-2)  # the proof's s
-    below = _rounded_up(limit - (1 - 2 * error) * queries.squares + underflow)
+    below = rounded_up(limit - (1 - 2 * error) * queries.squares + underflow)
     # Once some tiles are searched, few queries have anything nearer in another one
     hopeful = (lower.amin(dim=1) <= below).nonzero()[:, 0]
     for rows in hopeful.split(STRIP):
@@ -182,7 +187,7 @@ def _search_tile(queries: _Points, references: _Points, limit: torch.Tensor, k: 
         if strip.shape[1] > k:
             values, columns = strip.topk(k, dim=1, largest=False)
             upper = values + 4 * error * (queries.squares[rows, None] + references.squares[columns])
-            below[rows] = torch.minimum(below[rows], _rounded_up(upper.amax(dim=1) + 2 * underflow))
+            below[rows] = torch.minimum(below[rows], rounded_up(upper.amax(dim=1) + 2 * underflow))
         row, column = (strip <= below[rows, None]).nonzero().T
         squared = _squared_distances(queries.exact, references.exact, rows[row], column)
         _keep_nearest(found, rows[row], column, squared)
@@ -211,59 +216,8 @@ def _squared_distances(
     squared = torch.empty(len(row), dtype=torch.float64, device=row.device)
     for some_rows, some_columns, part in zip(row.split(size), column.split(size), squared.split(size), strict=True):
         terms = left[some_rows].double().sub_(right[some_columns]).square_()
-        part.copy_(_row_sums_in_fixed_order(terms) if rounded else terms.sum(dim=1))
+        part.copy_(row_sums_in_fixed_order(terms) if rounded else terms.sum(dim=1))
     return squared
-
-
-def _row_sums_in_fixed_order(terms: torch.Tensor) -> torch.Tensor:
-    """The sum of each row, computed in place.
-
-    Halves are added to each other until one column is left, so that the order of additions
-    depends on the dimension alone; that of ``sum`` may depend on the device and the number of rows.
-    """
-    while (width := terms.shape[1]) > 1:
-        terms[:, : width // 2] += terms[:, width - width // 2 :]
-        terms = terms[:, : width - width // 2]
-    return terms[:, 0]
-
-
-def _error_bound(dimension: int) -> float:
-    """The g of the module's proof."""
-    terms = (dimension + 4) * 2.0**-24
-    return terms / (1 - terms)
-
-
-def _underflow_bound(dimension: int) -> float:
-    """What underflow in the products can add to the error, also where subnormal numbers become zero."""
-    return 4 * (dimension + 4) * torch.finfo(torch.float32).tiny
-
-
-def _rounded_up(values: torch.Tensor) -> torch.Tensor:
-    """Float32 values that are not below the given float64 ones."""
-    rounded = values.float()
-    return rounded.nextafter(torch.full_like(rounded, torch.inf))
-
-
-@contextmanager
-def _ieee_products() -> Iterator[None]:
-    """Compute float32 matrix products in float32, whatever the process allows."""
-    if not hasattr(torch.backends.cuda.matmul, "fp32_precision"):  # before torch 2.9
-        general = torch.get_float32_matmul_precision()
-        torch.set_float32_matmul_precision("highest")
-        try:
-            yield
-        finally:
-            torch.set_float32_matmul_precision(general)
-        return
-    backends = (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
-    allowed = [backend.fp32_precision for backend in backends]
-    try:
-        for backend in backends:
-            backend.fp32_precision = "ieee"
-        yield
-    finally:
-        for backend, precision in zip(backends, allowed, strict=True):
-            backend.fp32_precision = precision
 
 
 def _tiles(ranges: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
@@ -306,28 +260,3 @@ def _check(queries: np.ndarray, references: np.ndarray, ranges: Sequence[tuple[i
             raise ValueError(f"range {start}:{stop} reaches outside the {len(references)} references")
         if stop - start < k:
             raise ValueError(f"{k} neighbours asked for among {stop - start} references")
-
-
-def cosine_similarity(samples: np.ndarray, references: np.ndarray) -> np.ndarray:
-    """The cosine similarity of each sample to the most similar reference.
-
-    Args:
-        samples: features (m, d), float32. references: (n, d), float32.
-
-    Returns:
-        (m,), float64, in [-1, 1]. What has no direction, being of length 0, is similar to nothing: 0.
-    """
-    directed = np.linalg.norm(samples, axis=1) > 0
-    undirected = np.linalg.norm(references, axis=1) == 0
-    similarity = np.zeros(len(samples))
-    if directed.any() and not undirected.all():
-        # Between unit vectors, |a - b|^2 = 2 - 2 a.b
-        distance = nearest(_unit(samples[directed]), _unit(references[~undirected]), k=1).distance[:, 0]
-        similarity[directed] = 1 - np.square(distance) / 2
-    return np.maximum(similarity, 0) if undirected.any() else similarity
-
-
-def _unit(features: np.ndarray) -> np.ndarray:
-    """Rows, none of them of length 0, scaled to length 1."""
-    unit: np.ndarray = features / np.linalg.norm(features, axis=1, keepdims=True)
-    return unit

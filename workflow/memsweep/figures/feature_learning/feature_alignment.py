@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ...tables.parquet import read_table
-from .. import style
+from .. import style, wording
 
 SOURCES = ("alignments", "growth")
 
@@ -70,7 +70,7 @@ def _heading(alignments: pd.DataFrame, settings: Mapping[str, Any]) -> str:
     sizes, seeds = alignments["train_size"].unique(), alignments["seed"].nunique()
     return (
         f"$n$ = {', '.join(map(str, sizes))},  $d$ = {model['dimension']},  $m$ = {model['neurons']},  "
-        rf"$\sigma$ = {model['noise']:g},  $\sigma_0$ = {style.number_label(model['initialisation'])},  "
+        rf"$\sigma$ = {model['noise']:g},  $\sigma_0$ = {wording.number_label(model['initialisation'])},  "
         rf"$\eta$ = {rates['classification']:g} and {rates['diffusion']:g},  {seeds} seeds"
     )
 

@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from ...tables.parquet import read_table
-from .. import style
+from .. import style, wording
 from .feature_alignment import objective_label, objectives
 
 SOURCES = ("phase", "phase_fits")
@@ -62,7 +62,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
 def _heading(cells: pd.DataFrame, model: Mapping[str, Any]) -> str:
     return (
         f"$d$ = {model['dimension']},  $m$ = {model['neurons']},  "
-        rf"$\sigma$ = {model['noise']:g},  $\sigma_0$ = {style.number_label(model['initialisation'])},  "
+        rf"$\sigma$ = {model['noise']:g},  $\sigma_0$ = {wording.number_label(model['initialisation'])},  "
         f"up to {cells['seeds'].max()} seeds per cell"
     )
 
@@ -138,7 +138,7 @@ def _laws(fits: pd.DataFrame) -> str:
 
     def said(quantity: str) -> str:
         row = rows[quantity]
-        value, low, high = (style.exponent_label(row[key]) for key in ("value", "ci_low", "ci_high"))
+        value, low, high = (wording.exponent_label(row[key]) for key in ("value", "ci_low", "ci_high"))
         return f"{value} [{low}, {high}]"
 
     return f"slope {said('slope')}, steepest {said('steepest_slope')}, ratio 1 at {said('crossing')}"

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ...tables.parquet import read_table
-from .. import style
+from .. import style, wording
 from ..power_law import seen
 from . import words
 
@@ -44,7 +44,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             _losses(row[0], mine["network_curves"], colours)
             style.lettered(row[0], letters[0], words.latents_label(network))
             _excess(row[1], mine["network_curves"], colours, settings["departure"])
-            style.lettered(row[1], letters[1], f"$d$ (surrogate / test {style.MINUS} 1)")
+            style.lettered(row[1], letters[1], f"$d$ (surrogate / test {wording.MINUS} 1)")
             _departures(row[2], mine, tables["recovery_times"], network, settings)
             style.lettered(row[2], letters[2], "departure", pad=16)
         _legend(figure, networks[0], colours)
@@ -141,5 +141,5 @@ def _legend(figure: Figure, network: Mapping[str, Any], colours: Mapping[float, 
     figure.legend(handles=swept, loc="outside lower left", title=words.DIMENSION, ncols=3, alignment="left")
     figure.legend(handles=lines, loc="outside lower right", ncols=2, handlelength=2.6)
     held = rf"{words.strengths_label(network)},  $s$ = {network['noise_level']:g},  {network['width']} hidden units"
-    batch = rf"$B$ = {network['batch_size']},  Adam, $\eta$ = {style.number_label(network['learning_rate'])}"
+    batch = rf"$B$ = {network['batch_size']},  Adam, $\eta$ = {wording.number_label(network['learning_rate'])}"
     figure.suptitle(f"{held},  {batch},  {network['replicas']} replicas", fontsize="medium", color=style.INK)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from .. import style
+from .. import style, wording
 
 SPIKE_LABELS = {"u": r"$\langle w, u\rangle$", "v": r"$\langle w, v\rangle$"}
 
@@ -29,7 +29,7 @@ def latents_label(experiment: Mapping[str, Any]) -> str:
     if correlation == 0:
         return "independent latents"
     if abs(correlation) == 1:
-        return rf"$\nu$ = {'' if correlation > 0 else style.MINUS}sign $\lambda$"
+        return rf"$\nu$ = {'' if correlation > 0 else wording.MINUS}sign $\lambda$"
     return rf"$E[\nu\,$sign$\,\lambda]$ = {correlation:g}"
 
 
@@ -56,7 +56,7 @@ def power_label(power: float) -> str:
     """d to a power, as a factor: nothing for 0."""
     if power == 0:
         return ""
-    sign = style.MINUS if power < 0 else ""
+    sign = wording.MINUS if power < 0 else ""
     return r" $d$" if power == 1 else rf" $d^{{{sign}{abs(power):g}}}$"
 
 
@@ -69,7 +69,7 @@ def interval_label(row: Mapping[Any, Any]) -> str:
     """An exponent and its interval in words."""
     if not np.isfinite(row["exponent"]):
         return "not estimable"
-    exponent, low, high = (style.exponent_label(float(row[key])) for key in ("exponent", "ci_low", "ci_high"))
+    exponent, low, high = (wording.exponent_label(float(row[key])) for key in ("exponent", "ci_low", "ci_high"))
     return f"{exponent} [{low}, {high}]"
 
 

@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ...analysis import published
 from ...tables.parquet import read_table
-from .. import style
+from .. import selection, style, wording
 
 SOURCES = ("runs", "trajectories", "metrics")
 
@@ -40,14 +40,14 @@ class _Curves:
     settings: Mapping[str, Any]
 
     def metric(self, name: str, reference: str, space: str) -> pd.DataFrame:
-        return style.metric(self.metrics, name, reference, space)
+        return selection.metric(self.metrics, name, reference, space)
 
     def split(self, name: str) -> pd.DataFrame:
         return self.losses[self.losses["split"] == name]
 
     def draw(self, ax: Axes, rows: pd.DataFrame, dashes: style.Dashes, width: float = 1.2, band: bool = True) -> None:
         """The mean over seeds as a line, its band behind it, for each value of the axis."""
-        for value, curve in style.over_seeds(rows, self.axis).groupby(self.axis):
+        for value, curve in selection.over_seeds(rows, self.axis).groupby(self.axis):
             colour = self.colours[float(str(value))]
             if band:
                 ax.fill_between(curve["time"], curve["low"], curve["high"], color=colour, alpha=0.15, linewidth=0)
@@ -65,14 +65,14 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             ``thresholds`` of the onset.
     """
     axis, panels = settings["axis"], settings["panels"]
-    runs = style.along(read_table(sources["runs"], "runs"), axis)
-    losses = style.timed(read_table(sources["trajectories"], "trajectories"), runs, settings["time"])
+    runs = selection.along(read_table(sources["runs"], "runs"), axis)
+    losses = selection.timed(read_table(sources["trajectories"], "trajectories"), runs, settings["time"])
     losses = losses.rename(columns={"loss": "value"})
     curves = _Curves(
         axis,
         runs,
         losses[np.isfinite(losses["value"])],
-        style.timed(read_table(sources["metrics"], "metrics"), runs, settings["time"]),
+        selection.timed(read_table(sources["metrics"], "metrics"), runs, settings["time"]),
         style.colours(runs[axis].tolist(), settings["palette"]),
         settings,
     )
@@ -80,7 +80,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     rows = -(-len(panels) // columns)
     with style.styled():
         figure = Figure(figsize=(style.WIDTH, 0.8 + 2.3 * rows), layout="constrained")
-        figure.suptitle(style.held_fixed(runs, axis), fontsize="medium", color=style.INK)
+        figure.suptitle(wording.held_fixed(runs, axis), fontsize="medium", color=style.INK)
         axes = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel().tolist()
         for ax in axes[len(panels) :]:
             ax.remove()
@@ -92,7 +92,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             if not ax.lines:
                 style.note(ax, "no values")
         for ax in axes[-columns:]:
-            ax.set_xlabel(style.TIME_LABELS[settings["time"]])
+            ax.set_xlabel(wording.TIME_LABELS[settings["time"]])
             ax.tick_params(labelbottom=True)
         style.logarithmic(axes[0], "x")
         _legends(figure, curves)
@@ -111,7 +111,7 @@ def _loss_gap(ax: Axes, curves: _Curves) -> tuple[str, str]:
     _threshold(ax, curves.settings["thresholds"]["loss_gap_absolute"])
     curves.draw(ax, _gaps(curves.losses), _TRAIN)
     _linear(ax)
-    return "loss gap", f"test loss {style.MINUS} training loss"
+    return "loss gap", f"test loss {wording.MINUS} training loss"
 
 
 def _f_mem(ax: Axes, curves: _Curves) -> tuple[str, str]:
@@ -136,7 +136,9 @@ def _published_scores(curves: _Curves) -> list[tuple[float, float]]:
     rows = published.scores(curves.runs, sweep, curves.settings["formulation"])
     if not rows:
         return []
-    numbers = style.timed(pd.DataFrame(rows, columns=["run_id", "step", "score"]), curves.runs, curves.settings["time"])
+    numbers = selection.timed(
+        pd.DataFrame(rows, columns=["run_id", "step", "score"]), curves.runs, curves.settings["time"]
+    )
     return list(zip(numbers["time"], numbers["score"], strict=True))
 
 
@@ -155,7 +157,7 @@ def _distance(metric: str) -> _Panel:
             _linear(ax)
         else:
             _logarithmic(ax)
-        return "distance of the generated images", style.distance_label(metric, space)
+        return "distance of the generated images", wording.distance_label(metric, space)
 
     return panel
 
@@ -218,7 +220,7 @@ def _linear(ax: Axes) -> None:
 def _legends(figure: Figure, curves: _Curves) -> None:
     """Colours on the left, line styles on the right, both in two lines below the panels."""
     axis, panels = curves.axis, curves.settings["panels"]
-    labels = style.value_labels(axis, curves.runs)
+    labels = wording.value_labels(axis, curves.runs)
     swept = [Line2D([], [], color=curves.colours[value], linewidth=2.4, label=label) for value, label in labels.items()]
     styles = [("train", _TRAIN), ("test", _TEST)]
     shares = {"f_mem": "pixels", "sscd_score": "sscd"}
@@ -235,7 +237,7 @@ def _legends(figure: Figure, curves: _Curves) -> None:
     figure.legend(
         handles=swept,
         loc="outside lower left",
-        title=style.AXIS_LABELS[axis],
+        title=wording.AXIS_LABELS[axis],
         ncols=min(len(swept), 5),
         handlelength=1.6,
         alignment="left",

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 
 from ...analysis import published
 from ...tables.parquet import read_table
-from .. import style
+from .. import selection, style, wording
 from ..power_law import band, location, seen
 
 SOURCES = ("runs", "onsets", "scaling")
@@ -30,9 +30,9 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         settings: ``palette``; ``thresholds`` of the onset; ``formulation``, its name, for the
             published onsets (left out where it is not given).
     """
-    runs = style.along(read_table(sources["runs"], "runs"), "train_size")
+    runs = selection.along(read_table(sources["runs"], "runs"), "train_size")
     onsets = read_table(sources["onsets"], "onsets").merge(runs[["run_id", "train_size", "seed"]], on="run_id")
-    onsets = onsets[onsets["definition"].isin(style.DEFINITIONS)]  # departures are another clock
+    onsets = onsets[onsets["definition"].isin(selection.DEFINITIONS)]  # departures are another clock
     onsets = onsets[onsets["step"] > 0]  # a run that was never evaluated says nothing
     onsets = onsets.assign(place=onsets["train_size"] * _DODGE ** _offsets(onsets["seed"]))
     scaling = read_table(sources["scaling"], "scaling")
@@ -41,12 +41,12 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
 
     with style.styled():
         figure = Figure(figsize=(style.WIDTH, 5.2), layout="constrained")
-        figure.suptitle(style.held_fixed(runs, "train_size"), fontsize="medium", color=style.INK)
+        figure.suptitle(wording.held_fixed(runs, "train_size"), fontsize="medium", color=style.INK)
         panels = figure.subplots(2, 2, sharex=True, sharey=True).ravel()
         marked: list[float] = []
-        for ax, letter, definition in zip(panels, "abcd", style.DEFINITIONS, strict=True):
+        for ax, letter, definition in zip(panels, "abcd", selection.DEFINITIONS, strict=True):
             rows = onsets[onsets["definition"] == definition]
-            style.lettered(ax, letter, style.definition_label(definition, settings["thresholds"]), pad=16)
+            style.lettered(ax, letter, wording.definition_label(definition, settings["thresholds"]), pad=16)
             _points(ax, rows, colours)
             _power_law(ax, rows, fits.get(definition))
             threshold = settings["thresholds"].get(definition)
@@ -57,7 +57,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         if len(onsets):
             _scales(panels[0], [*onsets["step"], *marked], runs)
         for ax in panels[2:]:
-            ax.set_xlabel(style.AXIS_LABELS["train_size"])
+            ax.set_xlabel(wording.AXIS_LABELS["train_size"])
         for ax in panels[::2]:
             ax.set_ylabel("onset of memorisation (steps)")
         _legend(figure, onsets, bool(marked))
@@ -103,9 +103,9 @@ def _power_law(ax: Axes, rows: pd.DataFrame, fit: Mapping[Hashable, Any] | None)
     ax.plot(sizes, height * (sizes / pivot) ** exponent, color=style.INK, linewidth=1.1, zorder=1)
     if not np.isnan(ends).any():
         ax.fill_between(sizes, *band(sizes / pivot, height, ends), color=style.INK, alpha=0.1, linewidth=0)
-    interval = f"[{style.exponent_label(ends[0])}, {style.exponent_label(ends[1])}]"
-    runs = f"{int(fit['runs'])} runs, {style.censored_count(fit)} censored"
-    _say(ax, rf"$\tau \propto N^k$,  $k$ = {style.exponent_label(exponent)} {interval};  {runs}")
+    interval = f"[{wording.exponent_label(ends[0])}, {wording.exponent_label(ends[1])}]"
+    runs = f"{int(fit['runs'])} runs, {selection.censored_count(fit)} censored"
+    _say(ax, rf"$\tau \propto N^k$,  $k$ = {wording.exponent_label(exponent)} {interval};  {runs}")
 
 
 def _say(ax: Axes, text: str) -> None:

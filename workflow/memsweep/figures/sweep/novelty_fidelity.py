@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ...tables.parquet import read_table
-from .. import style
+from .. import selection, style, wording
 
 SOURCES = ("runs", "metrics")
 
@@ -30,9 +30,9 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     runs = read_table(sources["runs"], "runs")
     paths = _paths(read_table(sources["metrics"], "metrics"), settings["distance"])
     with style.styled():
-        groups = {axis: style.along(runs, axis) for axis in style.SWEPT}
+        groups = {axis: selection.along(runs, axis) for axis in selection.SWEPT}
         # A run that varies along no axis is still worth a panel
-        swept = [axis for axis in style.SWEPT if groups[axis][axis].nunique() > 1] or ["train_size"]
+        swept = [axis for axis in selection.SWEPT if groups[axis][axis].nunique() > 1] or ["train_size"]
         rows, columns = (1, len(swept)) if len(swept) < 3 else (2, 2)
         figure = Figure(figsize=(style.WIDTH, 1.2 + 2.5 * rows), layout="constrained")
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
@@ -41,11 +41,11 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         for ax, letter, axis in zip(panels, "abcd", swept, strict=False):
             shown = groups[axis]
             colours = style.colours(shown[axis].tolist(), settings["palette"])
-            style.lettered(ax, letter, style.AXIS_LABELS[axis], pad=16)
-            fixed = style.held_fixed(shown, axis)
+            style.lettered(ax, letter, wording.AXIS_LABELS[axis], pad=16)
+            fixed = wording.held_fixed(shown, axis)
             ax.text(0, 1.02, fixed, transform=ax.transAxes, fontsize="small", color="0.35", va="bottom")
-            _trajectories(ax, style.timed(paths, shown, "step"), axis, colours)
-            _values(ax, style.value_labels(axis, shown), colours)
+            _trajectories(ax, selection.timed(paths, shown, "step"), axis, colours)
+            _values(ax, wording.value_labels(axis, shown), colours)
         if len(paths):
             style.logarithmic(panels[0], "x")
         panels[0].invert_xaxis()
@@ -62,8 +62,8 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
 def _paths(metrics: pd.DataFrame, space: str) -> pd.DataFrame:
     """Novelty and distance of each run at each step that has both."""
     keys = ["run_id", "step"]
-    share = style.metric(metrics, "f_mem", "train", "pixels")[[*keys, "value"]]
-    distance = style.metric(metrics, "sliced_wasserstein", "test", space)[[*keys, "value"]]
+    share = selection.metric(metrics, "f_mem", "train", "pixels")[[*keys, "value"]]
+    distance = selection.metric(metrics, "sliced_wasserstein", "test", space)[[*keys, "value"]]
     both = share.merge(distance, on=keys, suffixes=("_share", "_distance"))
     return both.assign(novelty=1 - both["value_share"], distance=both["value_distance"])
 

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ...analysis import published
 from ...tables.parquet import read_table
-from .. import style
+from .. import selection, style, wording
 from ..swept_axis import coordinate, places_of, show_values
 
 SOURCES = ("runs", "peaks")
@@ -44,7 +44,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     fidelity = fidelity[(fidelity["metric"] == "sliced_wasserstein") & fidelity["value"].notna()]
     share = "sscd_score" if definition == "sscd_score" else "f_mem"
     rates = table[(table["quantity"] == "memorisation_rate") & (table["metric"] == share)]
-    swept = [axis for axis in style.SWEPT if style.along(runs, axis)[axis].nunique() > 1] or [style.SWEPT[0]]
+    swept = selection.swept(runs)
 
     with style.styled():
         width = style.WIDTH if len(swept) > 1 else style.WIDTH / 2
@@ -52,7 +52,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         panels = figure.subplots(2, len(swept), sharex="col", sharey="row", squeeze=False)
         marked = False
         for (top, bottom), axis in zip(panels.T, swept, strict=True):
-            shown = style.along(runs, axis)
+            shown = selection.along(runs, axis)
             colours = style.colours(shown[axis].tolist(), settings["palette"])
             places = places_of(shown, axis)
             peaks = fidelity.merge(places, on="run_id")
@@ -71,7 +71,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         panels[0, 0].set_ylabel(f"sliced Wasserstein to test\n({settings['distance']} space)")
         panels[1, 0].set_ylabel(f"rise of {_SHARE_LABELS[share]}\nper decade of steps")
         figure.align_xlabels(panels[1])
-        label = style.definition_label(definition, settings["thresholds"])
+        label = wording.definition_label(definition, settings["thresholds"])
         _legend(figure, label, [fidelity, rates], marked, narrow=len(swept) < 2)
     return figure
 

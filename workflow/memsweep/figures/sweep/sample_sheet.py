@@ -18,7 +18,7 @@ from matplotlib.patches import Rectangle
 from ...base.errors import UserError
 from ...metrics.novelty import copies
 from ...tables.parquet import image_shape, read_arrow, read_table
-from .. import style
+from .. import style, wording
 
 SOURCES = ("runs", "images", "samples", "neighbours")
 
@@ -141,7 +141,7 @@ def _label(ax: Axes, top: float, step: int, share: float) -> None:
 
 def _title(path: Path, run_id: str) -> str:
     runs = read_table(path, "runs")
-    return style.held_fixed(runs[runs["run_id"] == run_id], None) or f"run {run_id}"
+    return wording.held_fixed(runs[runs["run_id"] == run_id], None) or f"run {run_id}"
 
 
 def _heading(figure: Figure, title: str, threshold: float) -> None:

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...tables.parquet import read_table
-from .. import style
+from .. import selection, style, wording
 
 SOURCES = ("scaling",)
 
@@ -31,7 +31,10 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         settings: ``thresholds`` of the onset; ``confidence`` of the intervals.
     """
     scaling = read_table(sources["scaling"], "scaling")
-    definitions = [*style.DEFINITIONS, *(name for name in style.DEPARTURES if name in set(scaling["definition"]))]
+    definitions = [
+        *selection.DEFINITIONS,
+        *(name for name in selection.DEPARTURES if name in set(scaling["definition"])),
+    ]
     terms = [term for term in _TERMS if (scaling.loc[scaling["term"] == term, "runs"] > 0).any()]
     limits = _limits(scaling)
     with style.styled():
@@ -93,12 +96,12 @@ def _group(
         if np.isfinite(exponent):
             ax.plot(exponent, place, marker=_MARKERS[place], color=palette[place], markersize=4.5)
         _columns(column, place, _numbers(fit))
-    labels = [style.definition_label(definition, settings["thresholds"]) for definition in definitions]
+    labels = [wording.definition_label(definition, settings["thresholds"]) for definition in definitions]
     ax.set_yticks(range(len(labels)), labels)
     ax.set_ylim(len(labels) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
-    ax.set_title(style.AXIS_LABELS[term], weight="bold", pad=2, loc="left")
+    ax.set_title(wording.AXIS_LABELS[term], weight="bold", pad=2, loc="left")
 
 
 def _interval(
@@ -116,10 +119,10 @@ def _interval(
 
 def _numbers(fit: Mapping[Hashable, Any]) -> tuple[str, str, str]:
     """The exponent, its interval, and the runs behind it."""
-    runs = f"{int(fit['runs'])} ({style.censored_count(fit)})"
+    runs = f"{int(fit['runs'])} ({selection.censored_count(fit)})"
     if not np.isfinite(fit["exponent"]):
         return "", "not estimable", runs
-    exponent, low, high = (style.exponent_label(float(fit[key])) for key in ("exponent", "ci_low", "ci_high"))
+    exponent, low, high = (wording.exponent_label(float(fit[key])) for key in ("exponent", "ci_low", "ci_high"))
     return exponent, f"[{low}, {high}]", runs
 
 

@@ -20,7 +20,7 @@ from matplotlib.ticker import MaxNLocator
 
 from ...analysis.departure import SURROGATES
 from ...tables.parquet import read_table
-from .. import style
+from .. import selection, style, wording
 
 SOURCES = ("runs", "trajectories", "excess", "onsets", "baselines")
 
@@ -41,21 +41,21 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         settings: ``thresholds`` of the onset, with ``departure``; ``surrogates``, their names.
     """
     runs = read_table(sources["runs"], "runs")
-    axis = next((axis for axis in style.SWEPT if style.along(runs, axis)[axis].nunique() > 1), style.SWEPT[0])
-    runs = style.along(runs, axis)
+    axis = selection.swept(runs)[0]
+    runs = selection.along(runs, axis)
     losses = _of(runs, read_table(sources["trajectories"], "trajectories"), "loss")
     excess = _of(runs, read_table(sources["excess"], "excess"), "excess")
     onsets = read_table(sources["onsets"], "onsets").merge(runs[["run_id", axis]], on="run_id")
     baselines = read_table(sources["baselines"], "baselines")
     baselines = baselines[baselines["noise_level"].isna()]
     floor = float(losses["value"].min()) / _DEEPEST if len(losses) else 0.0
-    labels = style.value_labels(axis, runs)
+    labels = wording.value_labels(axis, runs)
     values = _spread(sorted(labels), _MOST_PANELS)
     colours = _colours()
 
     with style.styled():
         figure = Figure(figsize=(style.WIDTH, 4.9), layout="constrained")
-        figure.suptitle(style.held_fixed(runs, axis), fontsize="medium", color=style.INK)
+        figure.suptitle(wording.held_fixed(runs, axis), fontsize="medium", color=style.INK)
         # One axis of steps for all columns, so that a departure that does not move with the axis is seen not to
         panels = figure.subplots(2, len(values), sharex=True, sharey="row", squeeze=False)
         for column, value in enumerate(values):
@@ -65,7 +65,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             _baselines(top, baselines, int(here["train_size"].iloc[0]), floor, colours)
             _excess(bottom, excess[excess[axis] == value], axis, colours)
             _departures(bottom, onsets[onsets[axis] == value], settings, colours)
-            name = style.AXIS_LABELS[axis].split()[-1]
+            name = wording.AXIS_LABELS[axis].split()[-1]
             style.lettered(top, "abcd"[column], f"{name} = {labels[value]}")
             style.lettered(bottom, "efgh"[column])
             bottom.set_xlabel("step")
@@ -73,14 +73,14 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
                 style.note(top, "no values")
         _scales(panels, losses["time"])
         panels[0, 0].set_ylabel("loss (per pixel)")
-        panels[1, 0].set_ylabel(f"excess: surrogate / test {style.MINUS} 1")
+        panels[1, 0].set_ylabel(f"excess: surrogate / test {wording.MINUS} 1")
         _legend(figure, settings["surrogates"], colours, onsets)
     return figure
 
 
 def _of(runs: pd.DataFrame, rows: pd.DataFrame, value: str) -> pd.DataFrame:
-    """The finite rows of these runs, with what `style.over_seeds` needs."""
-    timed = style.timed(rows, runs, "step").rename(columns={value: "value"})
+    """The finite rows of these runs, with what `selection.over_seeds` needs."""
+    timed = selection.timed(rows, runs, "step").rename(columns={value: "value"})
     finite: pd.DataFrame = timed[np.isfinite(timed["value"].to_numpy(dtype=float))]
     return finite
 
@@ -98,7 +98,7 @@ def _colours() -> dict[str, style.Colour | str]:
 
 def _curve(ax: Axes, rows: pd.DataFrame, axis: str, colour: style.Colour | str) -> None:
     """The mean over seeds as a line, its band behind it."""
-    curve = style.over_seeds(rows, axis)
+    curve = selection.over_seeds(rows, axis)
     ax.fill_between(curve["time"], curve["low"], curve["high"], color=colour, alpha=0.15, linewidth=0)
     ax.plot(curve["time"], curve["mean"], color=colour, marker="o" if len(curve) == 1 else "")
 
@@ -124,7 +124,7 @@ def _baselines(
             colour, edge = colours[estimator], 0.97 - 0.03 * place
             if row["loss"] < floor:
                 label, low, foot = (
-                    style.power_label(row["loss"]) if row["loss"] > _ROUNDING else "0",
+                    wording.power_label(row["loss"]) if row["loss"] > _ROUNDING else "0",
                     (edge, 0.02),
                     (edge, 0.16),
                 )

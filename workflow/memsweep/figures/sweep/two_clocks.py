@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ...tables.parquet import read_table
-from .. import style
+from .. import selection, style, wording
 from ..power_law import band, location, seen
 from ..swept_axis import coordinate, places_of, show_values
 
@@ -40,7 +40,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     onsets = onsets[onsets["step"] > 0]  # a run that was never evaluated says nothing
     scaling = read_table(sources["scaling"], "scaling")
     clocks = _clocks(onsets, settings["onset"])
-    swept = [axis for axis in style.SWEPT if style.along(runs, axis)[axis].nunique() > 1] or [style.SWEPT[0]]
+    swept = selection.swept(runs)
     columns = min(2, len(swept))
     rows = -(-len(swept) // columns)
 
@@ -50,7 +50,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         for ax in panels[len(swept) :]:
             ax.remove()
         for ax, axis, letter in zip(panels, swept, string.ascii_lowercase, strict=False):
-            shown = style.along(runs, axis)
+            shown = selection.along(runs, axis)
             places = places_of(shown, axis).assign(value=shown[coordinate(axis)].astype(float))
             texts = []
             for definition, (colour, marker) in clocks.items():
@@ -59,7 +59,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
                 _points(ax, here, colour, marker)
                 _line(ax, here, fit, colour)
                 texts.append(_exponent(fit, here))
-            style.lettered(ax, letter, style.held_fixed(shown, axis), size=7, pad=4 + _LINE * (len(texts) + 1))
+            style.lettered(ax, letter, wording.held_fixed(shown, axis), size=7, pad=4 + _LINE * (len(texts) + 1))
             _say(ax, axis, texts, _difference(scaling, list(clocks), coordinate(axis)), [c for c, _ in clocks.values()])
             show_values(ax, shown, axis)
         _steps(panels[: len(swept)], onsets[onsets["definition"].isin(clocks)])
@@ -111,7 +111,7 @@ def _exponent(fit: Fit, rows: pd.DataFrame) -> str:
     if not np.isfinite(fit["exponent"]):
         all_ended = len(rows) and rows["censored"].all()
         return "every run ended before it" if all_ended else "not estimable"
-    exponent, low, high = (style.exponent_label(float(fit[key])) for key in ("exponent", "ci_low", "ci_high"))
+    exponent, low, high = (wording.exponent_label(float(fit[key])) for key in ("exponent", "ci_low", "ci_high"))
     return f"$k$ = {exponent} [{low}, {high}]"
 
 
@@ -129,7 +129,7 @@ def _difference(scaling: pd.DataFrame, clocks: Sequence[str], term: str) -> str:
         return ""
     low = gap - np.hypot(late["exponent"] - late["ci_low"], early["ci_high"] - early["exponent"])
     high = gap + np.hypot(late["ci_high"] - late["exponent"], early["exponent"] - early["ci_low"])
-    numbers = [style.exponent_label(float(number)) for number in (gap, low, high)]
+    numbers = [wording.exponent_label(float(number)) for number in (gap, low, high)]
     return f"{numbers[0]} [{numbers[1]}, {numbers[2]}]"
 
 
@@ -163,7 +163,7 @@ def _legend(
 ) -> None:
     look: dict[str, Any] = {"markersize": 3.5, "linewidth": 1}
     handles = [
-        Line2D([], [], color=colour, marker=marker, label=style.definition_label(name, thresholds), **look)
+        Line2D([], [], color=colour, marker=marker, label=wording.definition_label(name, thresholds), **look)
         for name, (colour, marker) in clocks.items()
     ]
     handles += style.censored_handles(onsets[onsets["definition"].isin(clocks)])

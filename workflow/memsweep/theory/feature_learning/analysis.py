@@ -12,7 +12,7 @@ import pandas as pd
 from ...tables.parquet import read_table, write_table
 from .growth import growth
 from .phase import phase, phase_fits
-from .planted_networks import OBJECTIVES, TASKS
+from .planted_features import OBJECTIVES, TASKS
 from .probes import accuracy_replicates, percentile_interval
 
 

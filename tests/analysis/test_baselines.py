@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import FORMULATIONS
+from helpers.packs import FORMULATIONS
 from memsweep.analysis.baselines import denoiser, empirical, item_losses, mixture, wiener, write_baselines
 from memsweep.data.images import read_images
 from memsweep.data.surrogates import Gaussian, fit_gaussian, write_surrogates

@@ -21,7 +21,7 @@ STAGES = {
     "pages": ("report.pages",),
     "dynamics": ("figures.sweep.dynamics",),
     "sample_sheet": ("figures.sweep.sample_sheet",),
-    "planted": ("theory.feature_learning.planted_networks",),
+    "planted": ("theory.feature_learning.planted_features",),
     "phase": ("theory.feature_learning.alignment",),
     "recovery": ("theory.mixed_cumulant.recovery",),
     "version": ("training.version",),

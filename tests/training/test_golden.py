@@ -12,14 +12,14 @@ CASES = dict(golden.cases())
 
 
 def test_the_numbers_are_those_of_the_version() -> None:
-    assert HELD["version"] == TRAINING_VERSION, "write those of this version: python tests/golden.py"
+    assert HELD["version"] == TRAINING_VERSION, "write those of this version: python tests/training/golden.py"
     assert set(HELD["cases"]) == set(CASES)
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_trajectories_are_those_of_the_version(case: str) -> None:
     moved = golden.moved(case, CASES[case](), HELD["cases"][case])
-    assert not moved, f"raise TRAINING_VERSION and run python tests/golden.py, or undo the change: {moved}"
+    assert not moved, f"raise TRAINING_VERSION and run python tests/training/golden.py, or undo the change: {moved}"
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from conftest import FORMULATIONS, pack_settings, start_training
+from helpers.packs import FORMULATIONS, pack_settings, start_training
 from memsweep.base.errors import UserError
 from memsweep.base.interruption import Interrupted
 from memsweep.jobs import packs

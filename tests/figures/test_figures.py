@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from memsweep.analysis.peaks import peaks as peaks_table
 from memsweep.base.errors import UserError
-from memsweep.figures import style
+from memsweep.figures import selection, style, wording
 from memsweep.figures.power_law import location
 from memsweep.figures.sweep import (
     dynamics,
@@ -52,7 +52,7 @@ SIZES, CHANNELS, BATCHES, RATES = (64, 128, 256, 512), (8, 16, 32), (16, 32, 64)
 PARAMETERS = {8: 64_122, 16: 193_706, 32: 651_210}
 STEPS = 12
 SURROGATES = ("gaussian", "gaussian_mixture")
-LISTED = (*style.DEFINITIONS, *style.DEPARTURES)
+LISTED = (*selection.DEFINITIONS, *selection.DEPARTURES)
 
 
 # --- a study whose onsets follow a power law -----------------------------------------
@@ -113,7 +113,7 @@ def study() -> Tables:
         for term, exponent in (("train_size", 1.0), ("batch_size", -1.0), ("learning_rate", -0.6), ("parameters", -0.4))
     ]
     tables = {**{name: pd.DataFrame(rows[name]) for name in rows}, "scaling": pd.DataFrame(scaling)}
-    of_memorisation = tables["onsets"][tables["onsets"]["definition"].isin(style.DEFINITIONS)]
+    of_memorisation = tables["onsets"][tables["onsets"]["definition"].isin(selection.DEFINITIONS)]
     tables["peaks"] = peaks_table(of_memorisation, tables["metrics"], 0.95)
     return {**tables, "baselines": _baselines()}
 
@@ -195,7 +195,7 @@ def _metrics(run_id: str, steps: Any, onset: float, size: int, random: Any) -> l
 def _onsets(run_id: str, steps: Any, onset: float, random: Any) -> list[dict[str, Any]]:
     rows = []
     for definition, factor in zip(LISTED, (0.5, 1.0, 1.3, 2.0, 0.1, 0.3), strict=True):
-        scatter = random.normal() if definition in style.DEFINITIONS else 0
+        scatter = random.normal() if definition in selection.DEFINITIONS else 0
         step = factor * onset * np.exp(0.08 * scatter)
         censored = step > steps[-1]
         ends = (steps[-1] * 0.9, np.inf) if censored else (step * 0.88, step * 1.15)
@@ -334,7 +334,7 @@ def test_tables_without_rows_leave_empty_panels(name: str, tables: Tables, tmp_p
 # --- dynamics -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("axis", style.SWEPT)
+@pytest.mark.parametrize("axis", selection.SWEPT)
 def test_dynamics_has_a_line_for_each_value_and_split(axis: str, tables: Tables, tmp_path: Path) -> None:
     figure = drawn("dynamics", tables, tmp_path, axis=axis, time="step")
     values = len({"train_size": SIZES, "base_channels": CHANNELS, "batch_size": BATCHES, "learning_rate": RATES}[axis])
@@ -409,7 +409,7 @@ def test_every_censored_run_is_a_hollow_triangle(tables: Tables, tmp_path: Path)
     shown = tables["runs"]["run_id"].head(8)
     expected = tables["onsets"][tables["onsets"]["run_id"].isin(shown)].groupby("definition")["censored"].sum()
     figure = drawn("memorisation_time", tables, tmp_path)
-    for ax, definition in zip(figure.axes, style.DEFINITIONS, strict=True):
+    for ax, definition in zip(figure.axes, selection.DEFINITIONS, strict=True):
         assert sum(line.get_marker() == "^" for line in ax.lines) == expected[definition]
     assert expected["f_mem"] > 0
 
@@ -420,7 +420,7 @@ def test_an_onset_before_the_first_evaluation_is_a_triangle_that_points_down(tab
     onsets.loc[early, ["left_censored", "ci_low"]] = [True, 0.0]
     figure = drawn("memorisation_time", tables, tmp_path)
     shapes = [[line.get_marker() for line in ax.lines].count("v") for ax in figure.axes]
-    assert shapes == [int(definition == "loss_gap_absolute") for definition in style.DEFINITIONS]
+    assert shapes == [int(definition == "loss_gap_absolute") for definition in selection.DEFINITIONS]
     assert "at or before the first evaluation" in words(figure)
 
 
@@ -475,7 +475,7 @@ def test_simplicity_bias_has_losses_baselines_and_departures_of_each_n(tables: T
         assert len(losses.lines) == 4 + 2 * 3
         levels = {float(line.get_ydata()[0]) for line in losses.lines if line.get_linestyle() == "--"}  # type: ignore[index]
         assert levels == {0.4, 0.25, 0.02 * size**0.3}
-        here = onsets[(onsets["train_size"] == size) & onsets["definition"].isin(style.DEPARTURES)]
+        here = onsets[(onsets["train_size"] == size) & onsets["definition"].isin(selection.DEPARTURES)]
         shapes = [str(line.get_marker()) for line in excess.lines]
         assert shapes.count(">") == here["censored"].sum()
         assert shapes.count("o") == (~here["censored"]).sum()
@@ -500,7 +500,7 @@ def test_one_surrogate_is_drawn_alone(tables: Tables, tmp_path: Path) -> None:
 
 def test_without_departures_the_other_figures_are_as_they_were(tables: Tables, tmp_path: Path) -> None:
     for name in ("onsets", "scaling"):
-        tables[name] = tables[name][tables[name]["definition"].isin(style.DEFINITIONS)]
+        tables[name] = tables[name][tables[name]["definition"].isin(selection.DEFINITIONS)]
     assert "leaves" not in words(drawn("scaling_exponents", tables, tmp_path))
     drawn("memorisation_time", tables, tmp_path)
     drawn("two_clocks", tables, tmp_path)
@@ -549,13 +549,13 @@ def test_peaks_has_two_rows_and_a_column_for_each_swept_axis(tables: Tables, tmp
     assert len(figure.axes) == 2 * 4
     tables["runs"] = tables["runs"][tables["runs"]["learning_rate"] == 1e-3]
     figure = drawn("peaks", tables, tmp_path)
-    assert [ax.get_xlabel() for ax in figure.axes[3:]] == [style.AXIS_LABELS[axis] for axis in style.SWEPT[:3]]
+    assert [ax.get_xlabel() for ax in figure.axes[3:]] == [wording.AXIS_LABELS[axis] for axis in selection.SWEPT[:3]]
 
 
 def test_censored_peaks_are_hollow_and_runs_without_a_rate_crossed(tables: Tables, tmp_path: Path) -> None:
     shown = tables["peaks"][tables["peaks"]["definition"] == "f_mem"].set_index("run_id")
     figure = drawn("peaks", tables, tmp_path)
-    runs = [run_id for axis in style.SWEPT for run_id in style.along(tables["runs"], axis)["run_id"]]
+    runs = [run_id for axis in selection.SWEPT for run_id in selection.along(tables["runs"], axis)["run_id"]]
     fidelity = shown[(shown["quantity"] == "peak_fidelity") & (shown["space"] == "classifier")].loc[runs]
     rates = shown[shown["quantity"] == "memorisation_rate"].loc[runs]
     assert len(lines(figure, "v")) == fidelity["censored"].sum() > 0
@@ -564,12 +564,12 @@ def test_censored_peaks_are_hollow_and_runs_without_a_rate_crossed(tables: Table
     drawn_values = sorted(
         float(np.asarray(line.get_ydata())[0]) for line in figure.axes[0].lines if line.get_marker() in "ov"
     )
-    along = style.along(tables["runs"], "train_size")["run_id"]
+    along = selection.along(tables["runs"], "train_size")["run_id"]
     assert drawn_values == pytest.approx(sorted(fidelity.loc[along, "value"].groupby(level=0).first()))
 
 
 def test_seeds_stand_side_by_side_around_their_value(tables: Tables) -> None:
-    places = places_of(style.along(tables["runs"], "train_size"), "train_size")
+    places = places_of(selection.along(tables["runs"], "train_size"), "train_size")
     grouped = np.log(places["place"]).groupby(places["train_size"])
     assert grouped.nunique().tolist() == [2] * len(SIZES)
     assert np.exp(grouped.mean()).tolist() == pytest.approx(list(SIZES))
@@ -578,7 +578,7 @@ def test_seeds_stand_side_by_side_around_their_value(tables: Tables) -> None:
 def paper_study() -> Tables:
     """The synthetic study moved to the sweep of N of Marion & Wu 2026; everything else is its own."""
     tables = study()
-    along = style.along(tables["runs"], "train_size")
+    along = selection.along(tables["runs"], "train_size")
     runs = along.assign(
         train_size=along["train_size"] * 32,  # 2048 to 16384
         base_channels=128,
@@ -748,16 +748,19 @@ def test_along_takes_the_longest_sweep_then_the_most_runs_then_the_first() -> No
         ("i", 64, 8, 64, 1e-3, 2),
         ("j", 64, 8, 64, 1e-3, 3),
     )
-    assert style.along(runs, "train_size")["run_id"].tolist() == ["d", "e", "f"]
-    assert style.along(runs, "learning_rate")["run_id"].tolist() == ["g", "h", "i", "j"]
-    assert style.along(runs[runs["run_id"].isin(["b", "c", "d", "e"])], "train_size")["run_id"].tolist() == ["b", "c"]
+    assert selection.along(runs, "train_size")["run_id"].tolist() == ["d", "e", "f"]
+    assert selection.along(runs, "learning_rate")["run_id"].tolist() == ["g", "h", "i", "j"]
+    assert selection.along(runs[runs["run_id"].isin(["b", "c", "d", "e"])], "train_size")["run_id"].tolist() == [
+        "b",
+        "c",
+    ]
 
 
 def test_the_normalised_step_by_hand() -> None:
     runs = runs_table(("a", 64, 8, 16, 1e-3, 0), ("b", 256, 8, 32, 4e-3, 0))
     rows = pd.DataFrame({"run_id": ["b", "a", "b"], "step": [100, 100, 10]})
     # b: 64/256 · 32/16 · 4e-3/1e-3 = 2
-    assert style.normalised_step(rows, runs).tolist() == pytest.approx([200.0, 100.0, 20.0])
+    assert selection.normalised_step(rows, runs).tolist() == pytest.approx([200.0, 100.0, 20.0])
 
 
 def test_bands_run_from_the_lowest_to_the_highest_end_of_the_intervals() -> None:
@@ -772,7 +775,7 @@ def test_bands_run_from_the_lowest_to_the_highest_end_of_the_intervals() -> None
             "ci_high": [2.0, 3.5, np.nan],
         }
     )
-    bands = style.over_seeds(rows, "train_size")
+    bands = selection.over_seeds(rows, "train_size")
     assert bands[["step", "mean", "low", "high"]].to_numpy().tolist() == [[1, 2.0, 0.5, 3.5], [2, 5.0, 4.0, 5.0]]
 
 
@@ -792,17 +795,17 @@ def test_an_unknown_palette_is_an_error() -> None:
 @pytest.mark.parametrize(
     ("label", "text"),
     [
-        (style.count_label(512), "512"),
-        (style.count_label(64_122), "64.1k"),
-        (style.count_label(999_900), "1M"),
-        (style.count_label(2_926_690), "2.93M"),
-        (style.number_label(0.05), "0.05"),
-        (style.number_label(1e-4), "$10^{-4}$"),
-        (style.number_label(4e-4), r"$4\times10^{-4}$"),
-        (style.exponent_label(-1.004), "\N{MINUS SIGN}1.00"),
-        (style.exponent_label(-0.001), "0.00"),
-        (style.exponent_label(float("nan")), "?"),
-        (style.exponent_label(-np.inf), "\N{MINUS SIGN}∞"),
+        (wording.count_label(512), "512"),
+        (wording.count_label(64_122), "64.1k"),
+        (wording.count_label(999_900), "1M"),
+        (wording.count_label(2_926_690), "2.93M"),
+        (wording.number_label(0.05), "0.05"),
+        (wording.number_label(1e-4), "$10^{-4}$"),
+        (wording.number_label(4e-4), r"$4\times10^{-4}$"),
+        (wording.exponent_label(-1.004), "\N{MINUS SIGN}1.00"),
+        (wording.exponent_label(-0.001), "0.00"),
+        (wording.exponent_label(float("nan")), "?"),
+        (wording.exponent_label(-np.inf), "\N{MINUS SIGN}∞"),
     ],
 )
 def test_numbers_in_print(label: str, text: str) -> None:

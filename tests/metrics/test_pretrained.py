@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import timm
 import torch
-from conftest import pack_settings
+from helpers.configs import changed
+from helpers.packs import pack_settings
 from memsweep.base.errors import UserError
 from memsweep.data.images import read_images
 from memsweep.jobs.life import Way
@@ -23,14 +24,13 @@ from memsweep.metrics.classifier import train_classifier
 from memsweep.metrics.features import SPACES, Space, features_of, write_features
 from memsweep.metrics.fidelity import DISTANCES
 from memsweep.metrics.measure import SimilarityMeter, measure_pack
-from memsweep.metrics.neighbours import cosine_similarity
 from memsweep.metrics.novelty import share
 from memsweep.metrics.pretrained import SOURCES, file_hash, find_weights, open_network
+from memsweep.metrics.similarity import cosine_similarity
 from memsweep.study.config import resolve, schema
 from memsweep.study.sweep import OWN_SPACES
 from memsweep.tables.parquet import read_arrow, read_table, write_table
 from PIL import Image
-from test_config import changed
 from torch import nn
 from torch_fidelity import feature_extractor_inceptionv3 as library
 from torchvision.transforms import functional as vision

@@ -12,27 +12,11 @@ from typing import Any
 
 import pytest
 import yaml
+from helpers.configs import DEFAULT, ROOT, changed
 from memsweep.base.errors import UserError
 from memsweep.study.config import KINDS, read_yaml, resolve, schema
 
-ROOT = Path(__file__).parents[1]
-DEFAULT = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
-
 FOLDER = {"name": "image_folder", "path": "nowhere", "size": 8, "mode": "grey"}
-
-
-def changed(path: str, value: Any) -> dict[str, Any]:
-    """The embedded study with one key, given as dotted path, set to ``value``; a value of ... removes it."""
-    config = copy.deepcopy(DEFAULT)
-    *parents, last = path.split(".")
-    section = config
-    for name in parents:
-        section = section.setdefault(name, {})
-    if value is ...:
-        del section[last]
-    else:
-        section[last] = value
-    return config
 
 
 def product(**axes: list[Any]) -> dict[str, Any]:

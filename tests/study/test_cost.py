@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from helpers.configs import ROOT
 from memsweep.base.errors import UserError
 from memsweep.models.unet import UNet, count_parameters
 from memsweep.report.estimate import print_estimate
@@ -16,7 +17,7 @@ from memsweep.study.grid import runs
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-CONFIG = Path(__file__).parents[1] / "config" / "config.yaml"
+CONFIG = ROOT / "config" / "config.yaml"
 
 
 NETWORKS = [

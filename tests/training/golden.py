@@ -1,7 +1,7 @@
 """Golden trajectories: what tiny networks do in a few steps under every formulation, precision and option.
 
-``python tests/golden.py`` writes their numbers beside the version of the training code. Where numbers have moved and
-the version has not, it refuses: runs trained before and after would pass for the same.
+``python tests/training/golden.py`` writes their numbers beside the version of the training code. Where numbers have
+moved and the version has not, it refuses: runs trained before and after would pass for the same.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import FORMULATIONS, pack_settings
+from helpers.packs import FORMULATIONS, pack_settings
 from memsweep.data.images import ImageSet, read_images
 from memsweep.data.randomness import BatchOrder, Draws, stratified_times
 from memsweep.diffusion.formulation import Formulation, build_formulation

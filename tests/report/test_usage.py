@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 import yaml
+from helpers.configs import ROOT
 from memsweep.base.errors import UserError
 from memsweep.report.usage import print_usage
 from memsweep.study.kinds import open_study
 from memsweep.tables.parquet import read_table
 
-CONFIG = Path(__file__).parents[1] / "config" / "config.yaml"
+CONFIG = ROOT / "config" / "config.yaml"
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 
 

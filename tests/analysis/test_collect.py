@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import pack_settings
+from helpers.packs import pack_settings
 from memsweep.analysis.collect import KEYS, by_noise_level, collect, mean_losses
 from memsweep.base.errors import UserError
 from memsweep.data.images import read_images

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import itertools
-from pathlib import Path
 from typing import Any
 
 import yaml
+from helpers.configs import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from memsweep.study.config import resolve
@@ -19,7 +19,6 @@ from memsweep.study.grid import (
 )
 from memsweep.study.run import AXES
 
-ROOT = Path(__file__).parents[1]
 BASE = {"train_size": 32, "base_channels": 16, "batch_size": 16, "learning_rate": 0.003, "seed": 0}
 
 values = {

@@ -6,17 +6,17 @@ import copy
 import math
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from helpers.configs import ROOT
 from memsweep.study.config import resolve
 from memsweep.study.cost import study_cost, together
 from memsweep.study.grid import runs
 from memsweep.study.requests import Requests
 
-FOLDER = Path(__file__).parents[1] / "config"
+FOLDER = ROOT / "config"
 
 
 def requests(name: str = "cifar10", **changes: Any) -> tuple[Requests, dict[str, Any]]:

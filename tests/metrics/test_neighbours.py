@@ -138,7 +138,7 @@ def test_the_result_survives_the_worst_error_that_the_bound_allows(monkeypatch: 
     monkeypatch.setattr(torch, "addmm", worst_product)
     assert_exact(nearest(queries, references), queries, references)
     # and without the bound it would not
-    monkeypatch.setattr(neighbours, "_error_bound", lambda dimension: 0.0)
+    monkeypatch.setattr(neighbours, "error_bound", lambda dimension: 0.0)
     with pytest.raises(AssertionError):
         assert_exact(nearest(queries, references), queries, references)
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 import yaml
+from helpers.configs import ROOT
 from memsweep.base.errors import UserError
 from memsweep.base.records import RECORD, read_records, record_pack
 from memsweep.study.kinds import open_study
 from memsweep.study.sweep import Sweep
 
-CONFIG = yaml.safe_load((Path(__file__).parents[1] / "config" / "config.yaml").read_text())
+CONFIG = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
 
 
 def study(**changes: Any) -> Sweep:

@@ -13,7 +13,7 @@ import pandas as pd
 import psutil
 import pytest
 import torch
-from conftest import pack_settings, start_training
+from helpers.packs import pack_settings, start_training
 from memsweep.base.errors import UserError
 from memsweep.base.interruption import StartAgain, StopRequest
 from memsweep.data.images import read_images

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import pack_settings
+from helpers.packs import pack_settings
 from memsweep.analysis.onset import copy_onset, loss_onsets
 from memsweep.data.images import read_images
 from memsweep.jobs.life import Way

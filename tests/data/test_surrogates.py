@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import FORMULATIONS, pack_settings
+from helpers.packs import FORMULATIONS, pack_settings
 from memsweep.base.errors import UserError
 from memsweep.data.datasets import prepare
 from memsweep.data.images import ImageSet, Split, read_images, to_network

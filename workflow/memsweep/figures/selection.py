@@ -1,0 +1,101 @@
+"""The rows that figures show: runs along one axis, their times, one metric, and its band over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..study.run import AXES
+
+SWEPT = ("train_size", "base_channels", "batch_size", "learning_rate")
+"""The axes that have a figure: all but the seed."""
+
+DEFINITIONS = ("test_loss_minimum", "loss_gap_absolute", "loss_gap_relative", "f_mem")
+"""The definitions of the onset, in the order in which they are drawn."""
+
+DEPARTURES = ("departure", "departure_mixture")
+"""The definitions of the departure from Gaussian surrogates, drawn where a study has them."""
+
+
+def along(runs: pd.DataFrame, axis: str) -> pd.DataFrame:
+    """The runs that vary along one axis, every other axis except the seed held fixed.
+
+    Among the groups of runs that agree in the other axes this is the one with the most
+    values of ``axis``; of several such, the one with the most runs; then the first.
+    """
+    fixed = [other for other in AXES if other not in (axis, "seed")]
+    groups = [group for _, group in runs.groupby(fixed, sort=False)]
+    return max(groups, key=lambda group: (group[axis].nunique(), len(group)), default=runs)
+
+
+def swept(runs: pd.DataFrame) -> list[str]:
+    """The axes along which runs vary, every other one held fixed; the first axis where there is none."""
+    return [axis for axis in SWEPT if along(runs, axis)[axis].nunique() > 1] or [SWEPT[0]]
+
+
+def normalised_step(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.Series[float]:
+    """T = step · (N_min / N) · (B / B_min) · (η / η_min) for each row (Marion & Wu 2026).
+
+    The minima are over ``runs``. Time to memorise in proportion to N, 1 / B and 1 / η would
+    make the runs' curves one curve in T.
+
+    Args:
+        rows: columns ``run_id`` and ``step``.
+        runs: rows of the runs table, at least all those named in ``rows``.
+    """
+    scale = (
+        (runs["train_size"].min() / runs["train_size"])
+        * (runs["batch_size"] / runs["batch_size"].min())
+        * (runs["learning_rate"] / runs["learning_rate"].min())
+    )
+    factor = rows["run_id"].map(dict(zip(runs["run_id"], scale, strict=True)))
+    return (rows["step"].astype(float) * factor.astype(float)).rename("time")
+
+
+def timed(rows: pd.DataFrame, runs: pd.DataFrame, time: str) -> pd.DataFrame:
+    """The rows of these runs, with the runs' axes and a column ``time``.
+
+    Args:
+        rows: rows of a table with columns ``run_id`` and ``step``.
+        runs: the runs to keep.
+        time: ``normalised_step`` or ``step``.
+    """
+    kept = rows[rows["run_id"].isin(runs["run_id"]) & rows["step"].notna()]
+    joined = kept.merge(runs[["run_id", *AXES]], on="run_id", how="left")
+    joined["time"] = normalised_step(joined, runs) if time == "normalised_step" else joined["step"].astype(float)
+    return joined.sort_values(["run_id", "step"], ignore_index=True)
+
+
+def metric(metrics: pd.DataFrame, name: str, reference: str, space: str) -> pd.DataFrame:
+    """The finite values of one metric against one reference, in one feature space."""
+    wanted = (
+        (metrics["metric"] == name)
+        & (metrics["reference"] == reference)
+        & ((metrics["space"] == space) | metrics["space"].isna())
+        & np.isfinite(metrics["value"].to_numpy(dtype=float))
+    )
+    found: pd.DataFrame = metrics[wanted]
+    return found
+
+
+def over_seeds(rows: pd.DataFrame, axis: str) -> pd.DataFrame:
+    """Mean and band of ``value`` over seeds, for each value of an axis and step.
+
+    Returns:
+        Columns ``axis``, ``step``, ``time``, ``mean``, ``low`` and ``high``. The band runs
+        from the lowest to the highest end of the seeds' confidence intervals, so that it
+        means the same for one seed as for several, and never looks surer for having two.
+    """
+    ends = rows.assign(low=rows["ci_low"].fillna(rows["value"]), high=rows["ci_high"].fillna(rows["value"]))
+    bands: pd.DataFrame = ends.groupby([axis, "step"], as_index=False).agg(
+        time=("time", "first"), mean=("value", "mean"), low=("low", "min"), high=("high", "max")
+    )
+    return bands
+
+
+def censored_count(fit: Mapping[Hashable, Any]) -> int:
+    """Runs of a row of the table ``scaling`` that are censored on either side."""
+    return int(fit["censored_runs"]) + int(fit["left_censored_runs"])
