@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
 STUDY = {
