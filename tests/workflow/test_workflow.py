@@ -243,7 +243,7 @@ def test_a_killed_workflow_continues_where_it_was(finished_once: Project, tmp_pa
         start_new_session=True,
     )
     deadline = time.monotonic() + 120
-    while not list((killed.results / "checkpoints").glob("*/evaluation-00000100.npz")):
+    while not list((killed.results / "checkpoints").glob("*/evaluation-00000100.safetensors")):
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -270,7 +270,7 @@ def test_a_failed_extension_of_a_finished_study_is_not_taken_for_done(finished: 
         stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 120
-    while len(list((finished.results / "checkpoints").glob("*/evaluation-00000100.npz"))) < 2:
+    while len(list((finished.results / "checkpoints").glob("*/evaluation-00000100.safetensors"))) < 2:
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
