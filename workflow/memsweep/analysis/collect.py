@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 from scipy.stats import norm
 
 from ..base.errors import UserError
@@ -65,12 +66,21 @@ def gather(folder: Path, runs_of: Mapping[str, Sequence[str]], name: str, output
         runs_of: the ids of each pack's runs, by its job path.
         name: of the table.
         output: folder that receives it.
+
+    Raises:
+        UserError: a run has no rows, or there are rows of others, as where a file is that of another pack.
     """
     known = {run_id for runs in runs_of.values() for run_id in runs}
+    seen: set[str] = set()
     with table_writer(output / f"{name}.parquet", name) as table:
         for part in read_parts([folder / job / f"{name}.parquet" for job in runs_of], name):
             check_runs(folder, part, known)
+            seen.update(pc.unique(part["run_id"]).to_pylist())
             table.add(part)
+        for job, runs in runs_of.items():
+            if missing := set(runs) - seen:
+                path = folder / job / f"{name}.parquet"
+                raise UserError(f"{path}: has no rows of {', '.join(sorted(missing))}; delete it to make it again")
 
 
 def by_noise_level(losses: pd.DataFrame, bins: int) -> pd.DataFrame:
