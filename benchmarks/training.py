@@ -8,13 +8,17 @@
 
 Both sides of a comparison run in turn within each round, in one process, so that whatever else the
 machine does meets both; ratios are taken round by round. On a CPU processor time is quoted beside
-elapsed time, since other work distorts it less. `--device cuda` measures on a GPU.
+elapsed time, since other work distorts it less. `--device cuda` measures on a GPU, which is set up as a
+training job sets it up; the eager loops have torch's own settings. Each point is saved as soon as it is
+measured, and no point begins that would end after `--seconds`.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
+import gc
 import io
 import json
 import os
@@ -22,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,16 +34,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from memsweep.base.devices import set_up_cuda, set_up_gpu
 from memsweep.data.datasets import prepare
 from memsweep.data.images import ImageSet, Split, to_network
 from memsweep.data.surrogates import write_surrogates
 from memsweep.diffusion.formulation import build_formulation
 from memsweep.jobs.life import Way
 from memsweep.jobs.packs import train_pack
+from memsweep.models import unet
 from memsweep.study.config import read_yaml, resolve
 from memsweep.study.cost import network_cost
 from memsweep.study.run import Run
 from memsweep.study.sweep import Sweep
+from memsweep.training.cuda_graphs import STRIDE
 from memsweep.training.trainer import DeviceImages, Trainer, TrainingOptions, build_network
 from record import RESULTS, commit, machine, ratios, save, spread
 from torch.utils.data import DataLoader, TensorDataset
@@ -50,6 +57,8 @@ PAPER = {"channel_multipliers": [1, 2, 4], "blocks": 3, "attention_levels": [1, 
 PAPER |= {"embedding": 512, "dropout": 0.0}
 # About the U-Net of Bonnaire et al. 2025 at width 32: 4.4 M parameters, 3.4 GFLOP an image and step
 SMALL = {**PAPER, "blocks": 2, "attention_levels": [2], "embedding": 128}
+# That of the embedded study
+DIGITS = {**PAPER, "channel_multipliers": [1, 2], "blocks": 1, "attention_levels": [], "embedding": 64}
 
 
 @dataclass(frozen=True)
@@ -77,6 +86,14 @@ class Problem:
     def run(self, seed: int = 0) -> Run:
         return Run("", self.train_size, self.base_channels, self.batch_size, 1e-4, seed, 10**9)
 
+    def on(self, device: str) -> Problem:
+        return dataclasses.replace(self, device=device)
+
+    def trainer(self, options: TrainingOptions, seed: int = 0, images: DeviceImages | None = None) -> Trainer:
+        """A run on the current stream."""
+        formulation = build_formulation(FLOW, 10)
+        return Trainer(self.data, self.run(seed), self.network, formulation, options, self.device, images)
+
     def cost(self) -> tuple[int, float]:
         """Parameters, and floating-point operations of training on one image."""
         shape = (self.channels, self.side, self.side)
@@ -93,38 +110,53 @@ class Ours:
     """Runs of this library, side by side where there are several."""
 
     def __init__(self, problem: Problem, precision: str, count: int = 1) -> None:
-        self.problem = problem
-        data, options = problem.data, TrainingOptions(0.9999, precision=precision)
-        images = DeviceImages.load(data, problem.train_size, problem.device)
+        options = TrainingOptions(0.9999, precision=precision)
+        images = DeviceImages.load(problem.data, problem.train_size, problem.device)
         gpu = problem.device == "cuda"
+        self.set_up: Callable[[], None] = partial(set_up_gpu, False, precision)  # as a job does, before it captures
         self.streams = [torch.cuda.Stream() if gpu else None for _ in range(count)]
         self.trainers = []
         for seed, stream in enumerate(self.streams):
             with torch.cuda.stream(stream):
-                formulation = build_formulation(FLOW, 10)
-                run = problem.run(seed)
-                self.trainers.append(Trainer(data, run, problem.network, formulation, options, problem.device, images))
+                self.trainers.append(problem.trainer(options, seed, images))
 
     def __call__(self, steps: int) -> None:
-        for taken in range(0, steps, 16):
+        self.set_up()
+        for taken in range(0, steps, STRIDE):
             for trainer, stream in zip(self.trainers, self.streams, strict=True):
                 with torch.cuda.stream(stream):
-                    trainer.advance(min(16, steps - taken))
+                    trainer.advance(min(STRIDE, steps - taken))
 
 
 class Peer:
-    """An eager float32 loop: a DataLoader, Adam as it comes, a Python loop for the average, `.item()` each step."""
+    """An eager loop as published trainers have it: Adam as it comes, the average in Python, `.item()` each step.
 
-    def __init__(self, problem: Problem) -> None:
+    Its images come from a DataLoader, which puts each batch together on the host, or, as fairly as can be, lie
+    on the device.
+    """
+
+    def __init__(self, problem: Problem, on_device: bool = False) -> None:
         self.device = problem.device
         data = problem.data
         self.formulation = build_formulation(FLOW, 10)
         self.network = build_network(data, problem.run(), problem.network, self.formulation).to(self.device)
         self.average = build_network(data, problem.run(), problem.network, self.formulation).to(self.device)
         self.optimiser = torch.optim.Adam(self.network.parameters(), lr=1e-4)
-        images = TensorDataset(to_network(data.train.images), torch.from_numpy(data.train.labels))
-        loader = DataLoader(images, problem.batch_size, shuffle=True, drop_last=True, pin_memory=self.device == "cuda")
-        self.batches = self._forever(loader)
+        images, labels = to_network(data.train.images), torch.from_numpy(data.train.labels)
+        if on_device:
+            self.batches = self._drawn(images.to(self.device), labels.to(self.device), problem.batch_size)
+        else:
+            pinned = self.device == "cuda"
+            pairs = TensorDataset(images, labels)
+            self.batches = self._forever(
+                DataLoader(pairs, problem.batch_size, shuffle=True, drop_last=True, pin_memory=pinned)
+            )
+
+    @staticmethod
+    def _drawn(images: torch.Tensor, labels: torch.Tensor, count: int) -> Iterator[Any]:
+        while True:
+            index = torch.randint(len(images), (count,), device=images.device)
+            yield images[index], labels[index]
 
     @staticmethod
     def _forever(loader: DataLoader[Any]) -> Iterator[Any]:
@@ -132,6 +164,15 @@ class Peer:
             yield from loader
 
     def __call__(self, steps: int) -> None:
+        torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = True, False  # torch's own settings
+        torch.use_deterministic_algorithms(False)
+        fused, unet.FUSED = unet.FUSED, False
+        try:
+            self._train(steps)
+        finally:
+            unet.FUSED = fused
+
+    def _train(self, steps: int) -> None:
         for _ in range(steps):
             clean, label = (part.to(self.device) for part in next(self.batches))
             noise, time_ = torch.randn_like(clean), torch.rand(len(clean), device=self.device)
@@ -143,6 +184,16 @@ class Peer:
                 for mean, weight in zip(self.average.parameters(), self.network.parameters(), strict=True):
                     mean.mul_(0.9999).add_(weight, alpha=1 - 0.9999)
             loss.item()
+
+
+PEERS = {"eager loop": False, "eager loop, images on the device": True}
+
+
+def free(device: str) -> None:
+    """Give back the memory of what is no longer referred to, so that a point is not measured beside the last one."""
+    gc.collect()
+    if device == "cuda":
+        torch.cuda.empty_cache()
 
 
 def in_turn(contenders: Mapping[str, Callable[[], Any]], rounds: int, device: str) -> dict[str, dict[str, list[float]]]:
@@ -167,7 +218,7 @@ def _children() -> float:
     return found.children_user + found.children_system
 
 
-def measure_cpu(arguments: argparse.Namespace) -> dict[str, Any]:
+def measure_cpu(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """The embedded study's run against a plain loop, and a pack of six against six runs alone."""
     torch.set_num_threads(1)
     config = resolve(read_yaml(ROOT / "config" / "config.yaml"))
@@ -210,71 +261,89 @@ def measure_cpu(arguments: argparse.Namespace) -> dict[str, Any]:
         for kind in ("elapsed", "processor"):
             of_six = [6 * t for t in times["one"][kind]]
             result[f"{name}, {kind} time against six times one"] = spread(ratios(times[name][kind], of_six))
-    return result
+    yield result
 
 
-def measure_step(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Images a second of one run, its share of the device's peak, and its speed against the eager loop."""
+def measure_step(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Images a second of one run, its share of the device's peak, and its speed against the eager loops."""
     device = arguments.device
     peak = matrix_product_rate(device, torch.bfloat16 if device == "cuda" else torch.float32)
-    rows = []
     for base_channels in arguments.channels:
         for batch_size in arguments.batches:
             problem = Problem(PAPER, base_channels, batch_size, device=device)
-            parameters, flops = problem.cost()
-            row: dict[str, Any] = {"base_channels": base_channels, "batch_size": batch_size, "parameters": parameters}
-            try:
-                contenders = {name: Ours(problem, name) for name in arguments.precisions}
-                peer = Peer(problem)
-                steps = arguments.steps or max(16, int(2e13 / (flops * batch_size)) if device == "cuda" else 2)
-                calls = {name: partial(ours, steps) for name, ours in contenders.items()}
-                times = in_turn({**calls, "eager loop": partial(peer, steps)}, arguments.rounds, device)
-            except (torch.OutOfMemoryError, RuntimeError) as error:
-                rows.append(row | {"failed": str(error)[:200]})
-                continue
-            for name, found in times.items():
-                rates = [steps * batch_size / t for t in found["elapsed"]]
-                row[name] = {
-                    "images_a_second": spread(rates),
-                    "share_of_peak": spread([rate * flops / peak for rate in rates]),
-                    "speed_against_eager_loop": spread(ratios(times["eager loop"]["elapsed"], found["elapsed"])),
-                }
-            rows.append(row)
-            print(json.dumps(row), flush=True)
-    return {"matrix_product_flops_a_second": peak, "runs": rows}
+            row = {"base_channels": base_channels, "batch_size": batch_size, "matrix_product_flops_a_second": peak}
+            yield row | step_point(problem, arguments.precisions, peak, arguments.rounds, arguments.steps)
 
 
-def measure_packs(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Images a second of 1, 2, 4, 8 and 16 small runs side by side, together."""
-    rows = []
+def step_point(
+    problem: Problem, precisions: Sequence[str], peak: float, rounds: int, steps: int | None = None
+) -> dict[str, Any]:
+    """One network and batch in these precisions, with the eager loops beside them."""
+    parameters, flops = problem.cost()
+    point: dict[str, Any] = {"parameters": parameters, "flops_an_image": flops}
+    device = problem.device
+    steps = steps or (max(4, min(32, int(3e13 / (flops * problem.batch_size)))) if device == "cuda" else 2)
+    free(device)
+    try:
+        contenders: dict[str, Callable[[int], None]] = {name: Ours(problem, name) for name in precisions}
+        contenders |= {name: Peer(problem, on_device) for name, on_device in PEERS.items()}
+        for name in precisions:
+            started = time.perf_counter()
+            contenders[name](1)
+            finish(device)
+            point[name] = {"first_step_seconds": float(f"{time.perf_counter() - started:.3g}")}
+        times = in_turn({name: partial(call, steps) for name, call in contenders.items()}, rounds, device)
+    except RuntimeError as error:
+        return point | {"failed": str(error)[:200]}
+    for name, found in times.items():
+        rates = [steps * problem.batch_size / t for t in found["elapsed"]]
+        point[name] = point.get(name, {}) | {
+            "images_a_second": spread(rates),
+            "share_of_peak": spread([rate * flops / peak for rate in rates]),
+            **{
+                f"speed_against_{peer.replace(' ', '_')}": spread(ratios(times[peer]["elapsed"], found["elapsed"]))
+                for peer in PEERS
+            },
+        }
+    return point
+
+
+def measure_packs(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Images a second of several small runs side by side, together."""
     for base_channels, batch_size in ((16, 16), (32, 16), (32, 64), (32, 512)):
         problem = Problem(SMALL, base_channels, batch_size, device=arguments.device)
-        steps = arguments.steps or (200 if arguments.device == "cuda" else 1)
-        peer = Peer(problem)
-        packs = {count: Ours(problem, arguments.precisions[-1], count) for count in arguments.sizes}
-        calls = {str(count): partial(pack, steps) for count, pack in packs.items()}
-        times = in_turn({**calls, "eager loop": partial(peer, steps)}, arguments.rounds, arguments.device)
-        alone, eager = (times[name]["elapsed"] for name in (str(arguments.sizes[0]), "eager loop"))
-        for count in arguments.sizes:
-            elapsed = times[str(count)]["elapsed"]
-            row = {
-                "parameters": problem.cost()[0],
-                "base_channels": base_channels,
-                "batch_size": batch_size,
-                "runs": count,
-                "images_a_second": spread([count * steps * batch_size / t for t in elapsed]),
-                "gain_of_packing": spread([count / arguments.sizes[0] * r for r in ratios(alone, elapsed)]),
-                "speed_against_eager_loop": spread([count * r for r in ratios(eager, elapsed)]),
-            }
-            rows.append(row)
-            print(json.dumps(row), flush=True)
-    return {"packs": rows}
+        yield from pack_point(problem, arguments.precisions[-1], arguments.sizes, arguments.rounds, arguments.steps)
 
 
-def measure_evaluation(arguments: argparse.Namespace) -> dict[str, Any]:
+def pack_point(
+    problem: Problem, precision: str, sizes: Sequence[int], rounds: int, steps: int | None = None
+) -> Iterator[dict[str, Any]]:
+    """Packs of these sizes of one network, each beside the least and the eager loop, and freed before the next."""
+    device = problem.device
+    steps = steps or (96 if device == "cuda" else 1)
+    for count in sizes:
+        free(device)
+        contenders: dict[str, Callable[[int], None]] = {"pack": Ours(problem, precision, count)}
+        contenders["alone"] = Ours(problem, precision, sizes[0])
+        contenders["eager"] = Peer(problem, on_device=True)
+        times = in_turn({name: partial(call, steps) for name, call in contenders.items()}, rounds, device)
+        pack, alone, eager = (times[name]["elapsed"] for name in ("pack", "alone", "eager"))
+        yield {
+            "parameters": problem.cost()[0],
+            "base_channels": problem.base_channels,
+            "batch_size": problem.batch_size,
+            "precision": precision,
+            "runs": count,
+            "images_a_second": spread([count * steps * problem.batch_size / t for t in pack]),
+            "gain_of_packing": spread([count / sizes[0] * r for r in ratios(alone, pack)]),
+            "speed_against_eager_loop_images_on_the_device": spread([count * r for r in ratios(eager, pack)]),
+        }
+        contenders.clear()
+
+
+def measure_evaluation(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """The share that a job of each pack of the embedded study, or of another, says evaluations took."""
     sweep = Sweep(resolve(read_yaml(arguments.study)))
-    rows = []
     with tempfile.TemporaryDirectory() as folder:
         images = Path(folder) / "images.parquet"
         prepare(json.loads(sweep.prepare()), images)
@@ -286,14 +355,11 @@ def measure_evaluation(arguments: argparse.Namespace) -> dict[str, Any]:
                 way = Way(device=arguments.device)
                 settings, place = json.loads(sweep.train(job)), Path(folder) / job
                 train_pack(settings, images, place / "c", place / "t", way, surrogates)
-            rows.append(
-                {"job": job, "said": next(line for line in said.getvalue().splitlines() if "evaluations" in line)}
-            )
-            print(json.dumps(rows[-1]), flush=True)
-    return {"study": sweep.name, "packs": rows}
+            line = next(line for line in said.getvalue().splitlines() if "evaluations" in line)
+            yield {"study": sweep.name, "job": job, "said": line}
 
 
-def measure_startup(arguments: argparse.Namespace) -> dict[str, Any]:
+def measure_startup(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Seconds of a training job that has one step to take, and of what it must load."""
     with tempfile.TemporaryDirectory() as folder:
         images = Path(folder) / "images.parquet"
@@ -321,7 +387,7 @@ def measure_startup(arguments: argparse.Namespace) -> dict[str, Any]:
             "memsweep.jobs.packs": load("memsweep.jobs.packs"),
         }
         times = in_turn(contenders, arguments.rounds, "cpu")
-    return {name: {kind: spread(values) for kind, values in found.items()} for name, found in times.items()}
+    yield {name: {kind: spread(values) for kind, values in found.items()} for name, found in times.items()}
 
 
 def matrix_product_rate(device: str, dtype: torch.dtype) -> float:
@@ -352,20 +418,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=MEASUREMENTS)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--channels", type=int, nargs="+", default=[16, 32, 64, 128, 192])
-    parser.add_argument("--batches", type=int, nargs="+", default=[16, 32, 64, 128, 256, 512])
-    parser.add_argument("--precisions", nargs="+", default=["float32", "bfloat16"])
-    parser.add_argument("--sizes", type=int, nargs="+", default=[1, 2, 4, 8, 16], help="runs of a pack")
+    parser.add_argument("--channels", type=int, nargs="+", default=[16, 64, 128])
+    parser.add_argument("--batches", type=int, nargs="+", default=[16, 128])
+    parser.add_argument("--precisions", nargs="+", default=["float32", "tf32", "bfloat16"])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1, 4, 8, 16], help="runs of a pack")
     parser.add_argument("--study", type=Path, default=ROOT / "config" / "config.yaml")
     parser.add_argument("--packs", type=int, default=None, help="of the study, the first so many")
     parser.add_argument("--steps", type=int, default=None)
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=600, help="no point begins that would end later")
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
-    result = MEASUREMENTS[arguments.what](arguments)
-    described = {"commit": commit(), "machine": machine(arguments.device), "rounds": arguments.rounds, **result}
-    save(described, arguments.output or RESULTS / f"training-{arguments.what}-{arguments.device}.json")
-    print(json.dumps(result, indent=2))
+    set_up_cuda()
+    output = arguments.output or RESULTS / f"training-{arguments.what}-{arguments.device}.json"
+    described = {"commit": commit(), "machine": machine(arguments.device), "rounds": arguments.rounds}
+    points: list[dict[str, Any]] = []
+    began = time.monotonic()
+    for point in MEASUREMENTS[arguments.what](arguments):
+        points.append(point)
+        print(json.dumps(point), flush=True)
+        save(described | {"points": points}, output)
+        elapsed = time.monotonic() - began
+        if elapsed + 1.5 * elapsed / len(points) > arguments.seconds:
+            print(f"out of time after {len(points)} points", flush=True)
+            break
 
 
 if __name__ == "__main__":

@@ -6,8 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from memsweep.base.devices import set_up_cuda
 from memsweep.data.datasets import content_hash, prepare
 from memsweep.data.images import ImageSet, Split
+
+# Before any product of this process: the workspaces with which cuBLAS gives the same bits every time
+set_up_cuda()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") and not torch.cuda.is_available():
+        pytest.skip("no GPU")
 
 
 @pytest.fixture(scope="session")

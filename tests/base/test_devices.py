@@ -12,14 +12,34 @@ from pathlib import Path
 import pytest
 import torch
 from memsweep.base import devices
-from memsweep.base.devices import choose_device, claimed, claimed_device, free_memory, is_out_of_memory
+from memsweep.base.devices import (
+    STREAMS,
+    Streams,
+    choose_device,
+    claimed,
+    claimed_device,
+    free_memory,
+    is_out_of_memory,
+    set_up_cuda,
+    set_up_gpu,
+)
 from memsweep.base.errors import UserError
 from memsweep.base.interruption import Interrupted, StopRequest
 from memsweep.base.machine import gpu_count
 
 HOLDER = """
 import sys
-from memsweep.base.devices import claimed
+from memsweep.base.devices import (
+    STREAMS,
+    Streams,
+    choose_device,
+    claimed,
+    claimed_device,
+    free_memory,
+    is_out_of_memory,
+    set_up_cuda,
+    set_up_gpu,
+)
 with claimed(sys.argv[1:], lambda text: print(text, flush=True)) as position:
     print(position, flush=True)
     sys.stdin.read()
@@ -93,7 +113,7 @@ def test_on_a_cpu_nothing_is_claimed() -> None:
     assert not said
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.gpu
 def test_a_job_says_which_gpu_it_took() -> None:
     said: list[str] = []
     with claimed_device("cuda", said.append) as device:
@@ -143,6 +163,74 @@ def test_want_of_memory_is_told_from_other_errors() -> None:
     assert is_out_of_memory(MemoryError())
     assert not is_out_of_memory(RuntimeError("shapes do not match"))
     assert not is_out_of_memory(UserError("out of memory"))
+
+
+@pytest.mark.parametrize("library", ["CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED"])
+def test_libraries_have_names_of_their_own_for_want_of_memory(library: str) -> None:
+    assert is_out_of_memory(RuntimeError(f"CUDA error: {library} when calling `cublasCreate(handle)`"))
+
+
+def test_want_of_memory_is_found_behind_the_error_that_it_led_to() -> None:
+    """As when a capture ends: what surfaces is the capture's end, with the want of memory as its context."""
+
+    def raised(first: Exception, *, chained: bool) -> BaseException:
+        try:
+            try:
+                raise first
+            except type(first) as error:
+                if chained:
+                    raise RuntimeError("operation failed due to a previous error during capture") from error
+                raise RuntimeError("operation failed due to a previous error during capture")  # noqa: B904
+        except RuntimeError as last:
+            return last
+
+    for chained in (True, False):
+        assert is_out_of_memory(raised(torch.OutOfMemoryError("CUDA out of memory"), chained=chained))
+        assert not is_out_of_memory(raised(ValueError("shapes do not match"), chained=chained))
+
+
+def test_cuda_is_set_up_before_it_starts_and_the_environment_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CUDA_DEVICE_MAX_CONNECTIONS", "CUBLAS_WORKSPACE_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    choose_device("auto")
+    assert os.environ["CUDA_DEVICE_MAX_CONNECTIONS"] == "32"
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    monkeypatch.setenv("CUDA_DEVICE_MAX_CONNECTIONS", "8")
+    set_up_cuda()
+    assert os.environ["CUDA_DEVICE_MAX_CONNECTIONS"] == "8"
+
+
+@pytest.mark.parametrize(("precision", "rounds"), [("float32", False), ("tf32", True), ("bfloat16", False)])
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_a_job_says_which_kernels_it_wants(precision: str, rounds: bool, deterministic: bool) -> None:
+    settings = torch.utils.deterministic
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark, settings.fill_uninitialized_memory
+    try:
+        set_up_gpu(deterministic, precision)
+        assert torch.backends.cudnn.allow_tf32 == torch.backends.cuda.matmul.allow_tf32 == rounds
+        assert torch.backends.cudnn.benchmark is not deterministic
+        assert torch.are_deterministic_algorithms_enabled() == deterministic
+        assert not settings.fill_uninitialized_memory
+    finally:
+        torch.use_deterministic_algorithms(False)
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark, settings.fill_uninitialized_memory = before
+
+
+@pytest.mark.gpu
+def test_a_stream_that_is_given_back_is_the_next_one() -> None:
+    streams = Streams(torch.device("cuda", 0))
+    lent = [streams.take() for _ in range(STREAMS)]
+    assert len({stream.cuda_stream for stream in lent if stream}) == STREAMS
+    streams.give_back(lent[7])
+    assert streams.take() is lent[7]
+
+
+def test_a_cpu_has_no_streams() -> None:
+    streams = Streams(torch.device("cpu"))
+    assert streams.take() is None
+    streams.give_back(None)
+    assert streams.take() is None
 
 
 def test_free_memory_is_below_what_the_machine_has() -> None:

@@ -62,7 +62,8 @@ def test_draws_are_those_of_splitmix64(seed: int, step: int, count: int) -> None
     gamma = 0x9E3779B97F4A7C15
     start = splitmix(((step + 1) * gamma + key_of(seed, "noise")) % 2**64)
     words = [splitmix((start + (i + 1) * gamma) % 2**64) for i in range(count)]
-    draws, at = Draws(seed, "noise"), torch.tensor(step)
+    draws = Draws(seed, "noise")
+    at = draws.seeds(torch.tensor(step))
     assert draws.uniform(at, count).tolist() == [(word >> 40) / 2**24 for word in words]
     high, low = (np.array([f(word) for word in words], float) for f in (lambda w: w >> 32, lambda w: w % 2**32))
     radius, angle = np.sqrt(-2 * np.log((high + 0.5) / 2**32)), 2 * np.pi * low / 2**32
@@ -81,11 +82,12 @@ def test_the_first_splitmix64_numbers_are_the_published_ones() -> None:
 @pytest.mark.parametrize("shape", [(4, 1, 8, 8), (3, 5)])
 def test_noise_is_standard_normal_and_independent_between_steps_seeds_and_places(shape: tuple[int, ...]) -> None:
     draws = Draws(0, "noise")
-    noise = torch.stack([draws.normal(torch.tensor(step), shape).flatten() for step in range(2000)]).double()
+    steps = torch.arange(2000)
+    noise = torch.stack([draws.normal(seed, shape).flatten() for seed in draws.seeds(steps)]).double()
     assert stats.kstest(noise[::2].flatten()[:20_000].numpy(), "norm").pvalue > 1e-3
     assert stats.kurtosis(noise.flatten().numpy()) == pytest.approx(0, abs=6 * (24 / noise.numel()) ** 0.5)
     other = Draws(1, "noise")
-    seeds = torch.stack([other.normal(torch.tensor(step), shape).flatten() for step in range(2000)]).double()
+    seeds = torch.stack([other.normal(seed, shape).flatten() for seed in other.seeds(steps)]).double()
     for left, right in ((noise[:-1], noise[1:]), (noise, seeds), (noise[:, :-1], noise[:, 1:]), (noise, noise**2 - 1)):
         correlation = float((left * right).mean()) * left.numel() ** 0.5
         assert abs(correlation) < 5
@@ -93,7 +95,7 @@ def test_noise_is_standard_normal_and_independent_between_steps_seeds_and_places
 
 def test_uniform_draws_are_uniform() -> None:
     draws = Draws(3, "time")
-    found = torch.cat([draws.uniform(torch.tensor(step), 50) for step in range(2000)])
+    found = torch.cat([draws.uniform(seed, 50) for seed in draws.seeds(torch.arange(2000))])
     assert stats.kstest(found.numpy(), "uniform").pvalue > 1e-3
     assert 0 <= found.min() < 1e-4
     assert 1 - 1e-4 < found.max() < 1

@@ -15,7 +15,7 @@ import pytest
 import torch
 from helpers.packs import pack_settings, start_training
 from memsweep.base.errors import UserError
-from memsweep.base.interruption import StopRequest
+from memsweep.base.interruption import StartAgain, StopRequest
 from memsweep.data.images import read_images
 from memsweep.jobs import concurrency
 from memsweep.jobs import life as members
@@ -25,6 +25,7 @@ from memsweep.jobs.packs import train_pack, write_tables
 from memsweep.jobs.progress import TrainingProgress
 from memsweep.study.run import Run
 from memsweep.tables.parquet import read_table
+from memsweep.training.cuda_graphs import CaptureFailed
 
 TABLES = ("runs", "losses", "samples")
 
@@ -145,6 +146,104 @@ def test_a_run_that_fits_nowhere_is_named_and_the_others_are_done(
     assert_same(turns.tables(), with_code(alone, "test"))
 
 
+@pytest.mark.parametrize("living", [1, 3])
+def test_a_capture_that_fails_is_taken_for_want_of_memory_where_others_train(
+    living: int,
+    alone: dict[str, pd.DataFrame],
+    digits: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    proceed, failed = Life.proceed, list[str]()
+
+    def captured(life: Life) -> bool:
+        if life.member.run.run_id == "run2" and not failed:
+            failed.append(life.member.run.run_id)
+            raise CaptureFailed("a CUDA graph could not be captured: no engine was found")
+        return proceed(life)
+
+    monkeypatch.setattr(Life, "proceed", captured)
+    turns = Turns(mixed_settings(), digits, tmp_path)
+    if living == 1:  # alone, it is no want of memory
+        with pytest.raises(UserError, match=r"run2 .*: CaptureFailed: a CUDA graph could not be captured"):
+            turns.train(1)
+        assert [member.complete for member in turns.members] == [True, True, False, True]
+        turns.train(1)
+    else:
+        turns.train(3)
+        assert "out of memory: 1 at a time from here on" in capsys.readouterr().err
+    assert_same(turns.tables(), with_code(alone, "test"))
+
+
+def test_a_process_that_cannot_give_memory_back_saves_its_runs_and_asks_for_another(
+    alone: dict[str, pd.DataFrame], digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns, proceed = Turns(mixed_settings(), digits, tmp_path), Life.proceed
+    slices: list[str] = []
+
+    def crowded(life: Life) -> bool:
+        slices.append(life.member.run.run_id)
+        if len(slices) == 40:
+            torch.empty(2**62, dtype=torch.uint8)
+        return proceed(life)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Life, "proceed", crowded)
+        patch.setattr(concurrency, "_release", lambda: False)
+        with pytest.raises(StartAgain) as again:
+            turns.train(4)
+    assert again.value.together == 2
+    saved = [member.checkpoint.load_state() for member in turns.members]
+    assert sum(state is not None for state in saved) == 3  # all but the one that failed
+    turns.train(again.value.together)
+    assert_same(turns.tables(), with_code(alone, "test"))
+
+
+def test_a_job_goes_on_in_a_new_process_where_this_one_cannot(
+    alone: dict[str, pd.DataFrame], digits: Path, tmp_path: Path
+) -> None:
+    """The first process gives up before it trains; the one that takes its place is the library as it is."""
+    code = """
+import sys
+from memsweep.base.interruption import StartAgain
+from memsweep.jobs import packs
+
+def gives_up(*given):
+    raise StartAgain(2)
+
+packs.train_pack = gives_up
+from memsweep.__main__ import main
+sys.exit(main(sys.argv[1:]))
+"""
+    command = [sys.executable, "-c", code, "train", "--images", str(digits), "--device", "cpu"]
+    command += ["--checkpoints", str(tmp_path / "checkpoints"), "--output", str(tmp_path / "tables")]
+    done = subprocess.run(command, input=json.dumps(mixed_settings()), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "goes on in a new process, 2 runs at a time" in done.stderr
+    assert_same(tables(tmp_path), alone)
+
+
+def test_an_error_that_a_device_tells_late_is_the_run_s_and_the_others_go_on(
+    alone: dict[str, pd.DataFrame], digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a GPU did wrong shows when it is asked how far it is."""
+
+    def asked(life: Life) -> bool:
+        if life.member.run.run_id == "run1":
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        return True
+
+    turns = Turns(mixed_settings(), digits, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(Life, "ready", property(asked))
+        with pytest.raises(UserError, match=r"run1 .*: RuntimeError: CUDA error: an illegal memory access"):
+            turns.train(3)
+    assert [member.complete for member in turns.members] == [True, False, True, True]
+    turns.train(1)
+    assert_same(turns.tables(), with_code(alone, "test"))
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_run_that_fails_is_reported_once_the_others_are_done(
     threads: int, alone: dict[str, pd.DataFrame], digits: Path, tmp_path: Path
@@ -208,6 +307,7 @@ import json, sys
 from pathlib import Path
 import torch
 from memsweep.data.images import read_images
+from memsweep.training.cuda_graphs import CaptureFailed
 from memsweep.jobs.life import Way, Workshop
 from memsweep.study.run import Run
 

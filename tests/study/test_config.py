@@ -1,6 +1,12 @@
 from __future__ import annotations
 
 import copy
+import itertools
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +14,7 @@ import pytest
 import yaml
 from helpers.configs import DEFAULT, ROOT, changed
 from memsweep.base.errors import UserError
-from memsweep.study.config import KINDS, resolve, schema
+from memsweep.study.config import KINDS, read_yaml, resolve, schema
 
 FOLDER = {"name": "image_folder", "path": "nowhere", "size": 8, "mode": "grey"}
 
@@ -382,3 +388,158 @@ def test_an_empty_class_folder_is_answered_before_anything_starts(tmp_path: Path
     (tmp_path / "b").mkdir()
     with pytest.raises(UserError, match=r"config error: dataset\.path: found .* class folder b holds no images"):
         resolve(changed("dataset", {**FOLDER, "path": str(tmp_path)}))
+
+
+def test_checking_a_config_loads_nothing_but_yaml_and_jsonschema() -> None:
+    """The Snakefile does so for every job on a cluster."""
+
+    def loaded(code: str) -> set[str]:
+        code = f"import jsonschema, sys, yaml; {code}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+        return set(subprocess.check_output([sys.executable, "-c", code], text=True, cwd=ROOT).split())
+
+    resolving = "import memsweep.study.config as c, pathlib; c.resolve(c.read_yaml(pathlib.Path('config/config.yaml')))"
+    assert loaded(resolving) - loaded("pass") - sys.stdlib_module_names == {"memsweep"}
+
+
+def test_of_a_part_that_stands_in_two_places_each_is_filled_in_on_its_own() -> None:
+    shared = yaml.safe_load("{evaluation: &part {per_decade: 3}, recovery: *part}")
+    with pytest.raises(UserError, match=r"recovery\.per_decade: unknown key") as error:
+        resolve({**MIXED_CUMULANT, **shared})
+    assert len(str(error.value).splitlines()) == 1
+    same = yaml.safe_load("[&part {only: {seed: [0]}}, *part]")
+    config = changed("substudies", {"a": same[0], "b": same[1]})
+    before = copy.deepcopy(config)
+    resolve(config)
+    assert config == before
+
+
+def test_a_text_that_looks_like_a_number_is_one_where_a_number_is_wanted() -> None:
+    config = resolve({**changed("study", "12e5"), "confidence": "9e-1"})
+    assert (config["study"], config["confidence"]) == ("12e5", 0.9)
+    with pytest.raises(UserError, match=r"dataset.name: found '1e3'; accepted is one of"):
+        resolve(changed("dataset.name", "1e3"))
+
+
+@pytest.mark.parametrize("path", ["colour", "grid", "training.ema_decay", "grid.products", "only", "pack", "kind"])
+def test_what_writes_out_to_more_than_can_be_looked_at_is_refused(path: str) -> None:
+    folded: Any = [0] * 9
+    for _ in range(8):
+        folded = [folded] * 9
+    deep: Any = {}
+    for _ in range(1500):
+        deep = {"a": deep}
+    with pytest.raises(UserError, match="the study: found more than 1000000 values; accepted is a smaller study"):
+        resolve(changed(path, folded))
+    with pytest.raises(UserError, match="the study: found more than 10 levels of keys and lists; accepted are at most"):
+        resolve(changed(path, deep))
+
+
+def numbers(rules: dict[str, Any], path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
+    """Every number that a schema accepts, with its place; the first place of a list."""
+    if rules.get("type") in ("integer", "number"):
+        yield path, rules
+    for key, value in rules.get("properties", {}).items():
+        yield from numbers(value, (*path, key))
+    if "items" in rules:
+        yield from numbers(rules["items"], (*path, 0))
+
+
+STUDIES = {"sweep": DEFAULT, "mixed_cumulant": MIXED_CUMULANT, "feature_learning": FEATURES}
+NUMBERS = [(kind, path) for kind in KINDS for path, _ in numbers(schema(kind))]
+
+
+@pytest.mark.parametrize(("kind", "path"), NUMBERS, ids=lambda value: str(value))
+def test_every_number_has_bounds(kind: str, path: tuple[Any, ...]) -> None:
+    rules = dict(numbers(schema(kind)))[path]
+    assert rules.keys() & {"minimum", "exclusiveMinimum"}
+    assert rules.keys() & {"maximum", "exclusiveMaximum"}
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)[1:]
+    for value in (1e300, -1e300, 10**400):
+        config = copy.deepcopy(STUDIES[kind])
+        part = config
+        for name, following in itertools.pairwise(path):
+            if isinstance(name, str):
+                part.setdefault(name, {})
+                if following == 0 and not (isinstance(part[name], list) and part[name]):
+                    part[name] = [value]
+            part = part[name]
+        part[path[-1]] = value
+        with pytest.raises(UserError, match=rf"{re.escape(key)}: found .*; accepted is (at|less|greater|a finite)"):
+            resolve(config)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("study", "tiny\n", "study: found 'tiny\\n'; accepted is a name of letters"),
+        ("study", "a" * 101, "accepted is a text of at most 100 characters"),
+        ("substudies", {"a" * 101: {}}, "accepted is a text of at most 100 characters"),
+        ("substudies", {1: {}}, "substudies: found 1; accepted is text"),
+        ("dataset.path", "", "dataset.path: found ''; accepted is a text of at least 1 character(s)"),
+        ("grid", product(seed=[2**63]), "found 9223372036854775808; accepted is at most 9223372036854775807"),
+        (
+            "grid",
+            product(seed=list(range(2000)), train_size=[32] * 1000),
+            "grid.products: found 2000000 runs; accepted are at most 1000000 in one study",
+        ),
+    ],
+)
+def test_what_could_only_fail_later_is_refused(path: str, value: Any, expected: str) -> None:
+    config = changed(path, value)
+    if path == "dataset.path":
+        config["dataset"] = {**FOLDER, "path": value}
+    with pytest.raises(UserError) as error:
+        resolve(config)
+    assert expected in str(error.value)
+    assert len(str(error.value).splitlines()) == 1
+
+
+def test_what_the_command_line_hands_over_as_text_is_read_where_a_value_is_wanted(tmp_path: Path) -> None:
+    path = write(tmp_path / "study.yaml", changed("training.keep_states", False))
+    typed = changed("training", {"budget": {"steps": "640"}, "deterministic": "true", "ema_decay": ".99"})
+    typed["substudies"] = {"640": {"only": {"train_size": ["32"], "learning_rate": ["1.5e-3"]}}}
+    typed["substudy"] = "640"
+    config = resolve(typed, [path])
+    assert config["training"]["budget"] == {"steps": 640}
+    assert config["training"]["deterministic"] is True
+    assert config["training"]["ema_decay"] == 0.99
+    assert config["substudies"] == {"640": {"only": {"train_size": [32], "learning_rate": [0.0015]}}}
+    assert (config["study"], config["substudy"], type(config["substudy"])) == ("digits", "640", str)
+    with pytest.raises(UserError, match=r"training.budget.steps: found inf; accepted is a whole number"):
+        resolve(changed("training.budget", {"steps": "9" * 5000}), [path])
+    for value in ("x64", "6 4", "0x10", "1_000", "nan"):
+        with pytest.raises(UserError, match=rf"training.budget.steps: found '{value}'; accepted is a whole number"):
+            resolve(changed("training.budget", {"steps": value}), [path])
+
+
+def test_what_a_file_writes_as_text_is_text(tmp_path: Path) -> None:
+    path = write(tmp_path / "study.yaml", changed("training.ema_decay", "0.9"))
+    with pytest.raises(UserError, match=r"training.ema_decay: found '0.9'; accepted is a number"):
+        resolve(changed("training.ema_decay", "0.9"), [path])
+
+
+def test_what_else_lies_in_the_folder_of_a_study_is_no_problem_of_it(tmp_path: Path) -> None:
+    path = write(tmp_path / "study.yaml", DEFAULT)
+    (tmp_path / ".#study.yaml").symlink_to("someone@machine.123:456")
+    (tmp_path / "broken.yaml").symlink_to("nowhere.yaml")
+    (tmp_path / "date.yaml").write_text("study: 2026-02-30\n")
+    (tmp_path / "deep.yaml").write_text("[" * 5000)
+    (tmp_path / "latin.yaml").write_bytes(b"study: caf\xe9\n")
+    (tmp_path / "folder.yaml").mkdir()
+    os.mkfifo(tmp_path / "pipe.yaml")
+    assert resolve(DEFAULT, [path])["study"] == "digits"
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"study: 2026-02-30\n", "not YAML: day is out of range for month"),
+        (b"[" * 5000, "keys and lists within one another are too many to be read"),
+        (b"study: caf\xe9\n", "not YAML: 'utf-8' codec can't decode"),
+    ],
+)
+def test_a_file_that_is_no_yaml_is_named(content: bytes, expected: str, tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=rf"{path}: {expected}"):
+        read_yaml(path)

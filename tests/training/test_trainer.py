@@ -82,10 +82,11 @@ def test_the_step_is_adam_on_the_denoising_loss_and_an_average_of_the_weights(
         index = order(step)
         clean = torch.from_numpy(noise_images.train.images[index.numpy()]).permute(0, 3, 1, 2) / 127.5 - 1
         at = torch.tensor(step)
-        noise = Draws(RUN.seed, "noise").normal(at, clean.shape)
-        time = stratified_times(Draws(RUN.seed, "time").uniform(at, RUN.batch_size))
+        noise, time, dropped = (Draws(RUN.seed, purpose) for purpose in ("noise", "time", "labels"))
+        noise = noise.normal(noise.seeds(at), clean.shape)
+        time = stratified_times(time.uniform(time.seeds(at), RUN.batch_size))
         label = torch.from_numpy(noise_images.train.labels[index.numpy()])
-        label = found.formulation.drop_labels(label, Draws(RUN.seed, "labels").uniform(at, RUN.batch_size))
+        label = found.formulation.drop_labels(label, dropped.uniform(dropped.seeds(at), RUN.batch_size))
         loss = found.formulation.loss(network, clean, noise, time, label).mean()
         gradients = torch.autograd.grad(loss, weights)
         decay = min(0.9, (2 + step) / (11 + step))
@@ -198,6 +199,33 @@ def test_a_batch_in_parts_has_the_gradient_of_the_whole(noise_images: ImageSet) 
         torch.testing.assert_close(left, right, rtol=1e-4, atol=1e-7)
 
 
+def test_parts_in_bfloat16_are_added_in_float32(noise_images: ImageSet) -> None:
+    """The gradient of a batch in parts is the sum of those that each part has by itself, which are bfloat16 numbers."""
+    options = TrainingOptions(0.9, precision="bfloat16", accumulate=3)
+    found = trainer(noise_images, options=options)
+    advance(found, 3)  # so that the last layer is no longer 0
+    reference = trainer(noise_images, options=options)
+    reference.restore(copy.deepcopy(found.state()))
+    parts: list[list[torch.Tensor]] = []
+    take_over = reference._take_over_gradients
+
+    def remembered() -> None:
+        parts.append([weight.grad.float() for weight in reference._working_weights if weight.grad is not None])
+        take_over()
+
+    reference._take_over_gradients = remembered  # type: ignore[method-assign]
+    before = copy.deepcopy(reference.state()["exp_avg"])
+    advance(reference, 1)
+    assert len(parts) == 3
+    for memory, old, *gradients in zip(reference.state()["exp_avg"], before, *parts, strict=True):
+        torch.testing.assert_close(memory, 0.9 * old + 0.1 * sum(gradients), rtol=1e-5, atol=1e-9)
+
+
+def test_tf32_is_float32_on_a_cpu(noise_images: ImageSet) -> None:
+    rounded = trainer(noise_images, options=TrainingOptions(0.9, precision="tf32"))
+    assert_same_state(advance(rounded, 5), advance(trainer(noise_images), 5))
+
+
 def test_a_gradient_is_no_longer_than_allowed(noise_images: ImageSet) -> None:
     free, clipped = (trainer(noise_images, options=TrainingOptions(0.9, gradient_clip=clip)) for clip in (0.0, 0.01))
     advance(free, 1), advance(clipped, 1)
@@ -225,10 +253,7 @@ def test_bfloat16_trains_float32_weights_to_about_the_same_loss(noise_images: Im
     assert_same_state(advance(resumed, 3), advance(found, 3))
 
 
-gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-
-
-@gpu
+@pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_graph_takes_the_steps_that_a_cpu_takes(noise_images: ImageSet, precision: str) -> None:
     options = TrainingOptions(0.9, precision=precision)
@@ -239,7 +264,7 @@ def test_a_graph_takes_the_steps_that_a_cpu_takes(noise_images: ImageSet, precis
     assert graphed.step == int(graphed.state()["count"][0]) == 20
 
 
-@gpu
+@pytest.mark.gpu
 def test_a_run_resumed_on_a_gpu_equals_one_without_a_break(noise_images: ImageSet) -> None:
     torch.use_deterministic_algorithms(True)
     try:

@@ -7,8 +7,11 @@ input, where no length limit cuts off the runs of a large pack.
 from __future__ import annotations
 
 import argparse
+import json
+import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +19,7 @@ from typing import Any
 
 from . import __version__
 from .base.errors import UserError
-from .base.interruption import Interrupted
+from .base.interruption import Interrupted, StartAgain
 from .base.stage_settings import read_settings
 
 Settings = Mapping[str, Any]
@@ -55,7 +58,20 @@ def train(settings: Settings, files: Arguments) -> None:
     from .metrics.novelty import share_of_copies
 
     way = Way(**{name: getattr(files, name) for name in Way.__dataclass_fields__})
-    train_pack(settings, files.images, files.checkpoints, files.output, way, files.surrogates, share_of_copies)
+    try:
+        train_pack(settings, files.images, files.checkpoints, files.output, way, files.surrogates, share_of_copies)
+    except StartAgain as again:
+        _start_again(settings, again.together)
+
+
+def _start_again(settings: Settings, together: int) -> None:
+    """Go on in a new process that takes the place of this one, which cannot use the GPU any further."""
+    print(f"goes on in a new process, {together} runs at a time", file=sys.stderr, flush=True)
+    with tempfile.TemporaryFile("w+") as file:
+        json.dump(settings, file)
+        file.seek(0)
+        os.dup2(file.fileno(), sys.stdin.fileno())
+        os.execv(sys.executable, [sys.executable, "-m", "memsweep", *sys.argv[1:], "--together", str(together)])
 
 
 def classifier(settings: Settings, files: Arguments) -> None:

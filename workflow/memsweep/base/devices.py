@@ -22,6 +22,18 @@ from .interruption import Interrupted, StopRequest
 
 # Seconds between two looks for a GPU that has become free.
 PATIENCE = 1.0
+# Streams that can run side by side: torch has so many, and hands them out again in a circle.
+STREAMS = 32
+
+
+def set_up_cuda() -> None:
+    """Settings that CUDA reads when it starts, so before anything asks for a GPU; what the environment says holds.
+
+    Each stream of a pack gets a connection of its own to the device, of which there are 8 otherwise; cuBLAS's
+    workspace has one size for each stream, in which products add up in one order.
+    """
+    os.environ.setdefault("CUDA_DEVICE_MAX_CONNECTIONS", str(STREAMS))
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
 def choose_device(wanted: str) -> str:
@@ -30,6 +42,7 @@ def choose_device(wanted: str) -> str:
     Raises:
         UserError: ``cuda`` is asked for and there is none.
     """
+    set_up_cuda()
     available = torch.cuda.is_available()
     if wanted == "cuda" and not available:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
@@ -67,18 +80,43 @@ def claimed_device(wanted: str, say: Callable[[str], None], stop: StopRequest | 
         yield device
 
 
-def set_up_gpu(deterministic: bool) -> None:
-    """Decide which kernels this process uses on a GPU: float32 is float32, not TF32.
+def set_up_gpu(deterministic: bool, precision: str = "float32") -> None:
+    """Decide which kernels this process uses on a GPU.
 
     Args:
         deterministic: use only those that give the same bits every time. Otherwise cuDNN tries several
-            and keeps the fastest, which need not be the same one in another job.
+            and keeps the fastest, which need not be the same one in another job, or beside other runs.
+        precision: under ``tf32`` products of float32 numbers round their factors to ten bits; under any
+            other float32 is float32.
     """
-    torch.backends.cudnn.allow_tf32 = False
+    set_up_cuda()
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
     torch.backends.cudnn.benchmark = not deterministic
-    if deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True)
+    torch.use_deterministic_algorithms(deterministic)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # which costs a kernel for each new tensor
+
+
+class Streams:
+    """Streams of a device, lent to runs: a run that has ended gives its own to the next one.
+
+    Each run needs one of its own, as libraries keep a workspace for each stream, which a captured graph goes on
+    using; streams that are made anew for each run would repeat after `STREAMS` of them.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._free: list[torch.cuda.Stream] = []
+
+    def take(self) -> torch.cuda.Stream | None:
+        """One that nobody else has; on a CPU there is none."""
+        if self._device.type == "cpu":
+            return None
+        return self._free.pop() if self._free else torch.cuda.Stream(self._device)
+
+    def give_back(self, stream: torch.cuda.Stream | None) -> None:
+        """Once all work on it is done."""
+        if stream is not None:
+            self._free.append(stream)
 
 
 @contextmanager
@@ -126,10 +164,21 @@ def free_memory(device: torch.device) -> int:
     return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
 
 
+# torch has no class of its own for a CPU's memory, nor for what CUDA and its libraries refuse outside of its allocator
+_WANT_OF_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory did not suffice, of the GPU or of the machine."""
+    """Whether an exception, or one that led to it, says that memory did not suffice, of the GPU or of the machine."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    # torch has no class of its own for a CPU's memory, nor for what CUDA refuses outside of its allocator
-    told = ("can't allocate memory", "not enough memory", "out of memory")
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in told)
+    if isinstance(error, RuntimeError) and any(words in str(error) for words in _WANT_OF_MEMORY):
+        return True
+    before = error.__cause__ or error.__context__
+    return before is not None and is_out_of_memory(before)

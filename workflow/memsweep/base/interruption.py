@@ -13,6 +13,18 @@ class Interrupted(Exception):
     """The job was asked to stop; what was trained is in the checkpoint."""
 
 
+class StartAgain(Exception):
+    """This process cannot go on, but a new one can, from the checkpoints.
+
+    Attributes:
+        together: runs that the new one may train side by side.
+    """
+
+    def __init__(self, together: int) -> None:
+        super().__init__(f"the GPU's memory cannot be used any further; start again with {together} runs at a time")
+        self.together = together
+
+
 class StopRequest:
     """Whether the job was asked to stop."""
 

@@ -3,8 +3,8 @@
 A run resumed at any step, or trained beside others, therefore sees the same batches, times
 and noise as one trained alone without a break.
 
-What a training step draws is computed on the run's device from a counter that lives there, so
-that many steps can be taken with no word from the host. The generator is SplitMix64 (Steele, Lea
+What a training step draws is computed on the run's device from a seed that was laid down there
+for many steps ahead, so that they can be taken with no word from the host. The generator is SplitMix64 (Steele, Lea
 & Flood 2014, "Fast splittable pseudorandom number generators", fig. 16), whose output is a hash
 of its state and whose state is an arithmetic sequence: any draw can be had by itself.
 """
@@ -54,8 +54,9 @@ def _shifted(z: Tensor, places: int, out: Tensor) -> Tensor:
 class Draws:
     """Random numbers for one purpose of one run, computed on its device.
 
-    Each method takes the step as an int64 tensor without dimensions on that device, and returns
-    the same numbers whenever it is given the same one.
+    `seeds` says, on the host, from which seed a step's own sequence starts. The other methods take one of
+    these as an int64 tensor without dimensions on the device, and return the same numbers whenever they
+    are given the same one.
     """
 
     def __init__(self, *key: int | str, device: torch.device | str = "cpu") -> None:
@@ -65,30 +66,33 @@ class Draws:
         # By number of words: the sequence that is hashed, and room to work in
         self._room: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
 
-    def uniform(self, step: Tensor, count: int) -> Tensor:
+    def seeds(self, steps: Tensor) -> Tensor:
+        """The seeds of these steps, (n,) int64; their words are the hashes of seed + gamma, seed + 2 gamma, ..."""
+        seeds = (steps + 1).mul_(_GAMMA).add_(self._key)
+        return _mixed(seeds, torch.empty_like(seeds))
+
+    def uniform(self, seed: Tensor, count: int) -> Tensor:
         """``count`` numbers uniform in [0, 1), multiples of 2^-24, (count,), float32."""
-        words, scratch = self._bits(step, count)
+        words, scratch = self._bits(seed, count)
         return _shifted(words, 40, scratch).to(torch.float32).mul_(2.0**-24)
 
-    def normal(self, step: Tensor, shape: Sequence[int]) -> Tensor:
+    def normal(self, seed: Tensor, shape: Sequence[int]) -> Tensor:
         """Standard normal numbers of this shape, float32: two of each word (Box & Muller 1958)."""
         size = math.prod(shape)
-        words, scratch = self._bits(step, -(-size // 2))
+        words, scratch = self._bits(seed, -(-size // 2))
         # Half a unit keeps the logarithm's argument from 0
         radius = _shifted(words, 32, scratch).to(torch.float32).add_(0.5).mul_(2.0**-32).log_().mul_(-2).sqrt_()
         angle = words.bitwise_and_(2**32 - 1).to(torch.float32).mul_(2 * math.pi * 2.0**-32)
         pairs = torch.cat([angle.cos(), angle.sin_()]).view(2, -1).mul_(radius)
         return pairs.view(-1)[:size].view(*shape)
 
-    def _bits(self, step: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    def _bits(self, seed: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """``count`` words of 64 random bits, and room for as many; good until the next call. (count,), int64."""
         if count not in self._room:
             sequence = torch.arange(1, count + 1, device=self._device) * _GAMMA
             self._room[count] = sequence, torch.empty_like(sequence), torch.empty_like(sequence)
         sequence, words, scratch = self._room[count]
-        # The seed of the step's own sequence; its words are the hashes of seed + gamma, seed + 2 gamma, ...
-        seed = (step + 1).mul_(_GAMMA).add_(self._key)
-        torch.add(sequence, _mixed(seed, torch.empty_like(seed)), out=words)
+        torch.add(sequence, seed, out=words)
         return _mixed(words, scratch), scratch
 
 

@@ -22,8 +22,9 @@ import torch
 
 from ..base.devices import free_memory, is_out_of_memory
 from ..base.errors import UserError
-from ..base.interruption import Interrupted, StopRequest
+from ..base.interruption import Interrupted, StartAgain, StopRequest
 from ..study.cost import bytes_label
+from ..training.cuda_graphs import CaptureFailed
 from .life import Life, Member, Workshop
 from .progress import TrainingProgress
 
@@ -60,7 +61,9 @@ def places(members: Sequence[Member], workshop: Workshop, say: Callable[[str], N
     allowed = min(len(members), workshop.way.together if on_gpu else workshop.way.threads)
     if allowed < 2:
         return max(1, allowed)
-    largest, free = max(workshop.memory(member.run) for member in members), free_memory(workshop.device)
+    runs = [member.run for member in members]
+    largest = max(workshop.memory(run) for run in runs)
+    free = max(0, free_memory(workshop.device) - workshop.evaluation_memory(runs))
     fitting = max(1, int(PLANNED * free) // largest)
     if fitting < allowed:
         say(f"{fitting} at a time, as a run takes some {bytes_label(largest)} and {bytes_label(free)} are free")
@@ -85,29 +88,40 @@ def train_in_turn(
 
     Raises:
         Interrupted: the job was asked to stop; every run is saved.
+        StartAgain: memory ran out, and this process cannot give any back; every run is saved.
         UserError: some run failed; all others are done.
     """
     failures = Failures(progress.message)
     waiting, living = deque(members), list[Life]()
 
+    def put_aside(life: Life) -> None:
+        living.remove(life)
+        try:
+            life.put_aside()
+        except Exception as error:
+            progress.message(f"{life.member.label}: goes on from its last checkpoint, as it cannot be saved: {error}")
+        life.let_go()
+        waiting.appendleft(life.member)
+
     def give_way(member: Member, error: Exception) -> None:
         """Deal with a run that failed beside those that are living: alone, or for want of memory."""
         nonlocal limit
-        if not is_out_of_memory(error):
-            failures.add(member, error)
-        elif not living:
-            failures.add(member, _does_not_fit(member, workshop))
-        else:
+        # What fails while a graph is captured has many names for want of memory
+        crowded = is_out_of_memory(error) or isinstance(error, CaptureFailed)
+        if crowded and living:
             limit = max(1, (len(living) + 1) // 2)
             waiting.appendleft(member)
-            while len(living) > limit:
-                life = living.pop()
-                life.put_aside()
-                life.let_go()
-                waiting.appendleft(life.member)
+            for life in living[limit:]:
+                put_aside(life)
             progress.message(f"out of memory: {limit} at a time from here on")
-        error.__traceback__ = None  # it holds on to the run's tensors
-        _release()
+        else:
+            failures.add(member, _does_not_fit(member, workshop) if is_out_of_memory(error) else error)
+        _forget(error)
+        if not _release():
+            for life in living.copy():
+                put_aside(life)
+            failures.raise_if_any()
+            raise StartAgain(limit)
 
     while waiting or living:
         if stop.received and not living:
@@ -120,10 +134,10 @@ def train_in_turn(
                 give_way(member, error)
         moved = False
         for life in living.copy():
-            if not (life.ready or stop.received):
-                continue
-            moved = True
             try:
+                if not (life.ready or stop.received):
+                    continue
+                moved = True
                 if life.proceed():
                     continue
             except Interrupted:
@@ -140,11 +154,26 @@ def train_in_turn(
     failures.raise_if_any()
 
 
-def _release() -> None:
-    """Give back the memory of what is no longer referred to."""
+def _forget(error: BaseException | None) -> None:
+    """Let go of what an exception, and those that led to it, hold on to: the tensors of a run."""
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
+
+
+def _release() -> bool:
+    """Give back the memory of what is no longer referred to; says whether that can be done.
+
+    After a capture that failed at its end, torch's allocator believes for ever that it is going on, and refuses.
+    """
     gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    if torch.cuda.is_initialized():
+        try:
+            torch.cuda.empty_cache()
+        except RuntimeError as error:
+            print(f"the GPU's memory cannot be given back: {error}", file=sys.stderr)
+            return False
+    return True
 
 
 def train_in_processes(

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from ..base.devices import Streams
 from ..base.errors import UserError
 from ..base.interruption import Interrupted, StopRequest
 from ..data.images import ImageSet
 from ..diffusion.formulation import Formulation, build_formulation
-from ..study.cost import network_cost, training_memory
+from ..study.cost import NetworkCost, evaluation_memory, gpu_memory, network_cost, training_memory
 from ..study.run import Run
 from ..study.schedule import evaluation_steps, sampled_steps
-from ..training.evaluation import Evaluator, InferenceNetwork
+from ..training.evaluation import Evaluation, Evaluator, InferenceNetwork, images_a_pass
 from ..training.trainer import DeviceImages, Trainer, TrainingOptions
 from .checkpoints import Checkpoint
 from .progress import TrainingProgress
@@ -125,6 +127,13 @@ class Workshop:
     _networks: dict[int, InferenceNetwork] = field(default_factory=dict)
     evaluating: float = 0.0  # seconds that evaluations of these runs have taken so far
 
+    def __post_init__(self) -> None:
+        self.streams = Streams(self.device)
+        # Evaluations have one that never trains, of another priority and so not among those: their graphs, captured
+        # once, go on using its workspace, and must neither share it with a run nor lose it when the run ends
+        on_gpu = self.device.type == "cuda"
+        self._evaluation_stream = torch.cuda.Stream(self.device, priority=-1) if on_gpu else None
+
     @property
     def formulation(self) -> Formulation:
         return build_formulation(self.settings["formulation"], self.data.classes)
@@ -151,7 +160,19 @@ class Workshop:
             )
         return self._evaluators[train_size]
 
-    def inference(self, trainer: Trainer) -> InferenceNetwork:
+    def evaluate(self, trainer: Trainer, sampled: bool) -> Evaluation:
+        """Evaluate the averaged weights of a run whose steps are all done; with images where ``sampled``."""
+        started = time.monotonic()
+        try:
+            with torch.cuda.stream(self._evaluation_stream):
+                denoiser = self._inference(trainer).load(trainer.average)
+                return self.evaluator(trainer.run.train_size)(denoiser, sampled)
+        finally:
+            if self._evaluation_stream:  # what failed may have left work behind that reads the run's weights
+                self._evaluation_stream.synchronize()
+            self.evaluating += time.monotonic() - started
+
+    def _inference(self, trainer: Trainer) -> InferenceNetwork:
         """The network that evaluates runs of this one's architecture."""
         size = trainer.run.base_channels
         if size not in self._networks:
@@ -160,11 +181,23 @@ class Workshop:
 
     def memory(self, run: Run) -> int:
         """Bytes that training the run takes, about: its state, and the activations of a batch."""
+        images = -(-run.batch_size // self.options.accumulate)
+        if self.device.type == "cpu":
+            return int(training_memory(self._cost(run), images))
+        return int(gpu_memory(self._cost(run), images, self.options.precision))
+
+    def evaluation_memory(self, runs: Iterable[Run]) -> int:
+        """Bytes of a GPU that evaluating these runs takes, once for all of an architecture."""
+        if self.device.type == "cpu":
+            return 0  # where each run's process evaluates when it does not train
+        images = images_a_pass(max(self.settings["evaluation"][key] for key in ("images", "samples")))
+        costs = {run.base_channels: self._cost(run) for run in runs}
+        return int(sum(evaluation_memory(cost, images, self.options.precision) for cost in costs.values()))
+
+    def _cost(self, run: Run) -> NetworkCost:
         height, width, channels = self.data.shape
         shape, labels = (channels, height, width), self.formulation.labels
-        cost = network_cost(shape, labels, run.base_channels, self.settings["network"])
-        parts = self.options.accumulate
-        return int(training_memory(cost, -(-run.batch_size // parts)))
+        return network_cost(shape, labels, run.base_channels, self.settings["network"])
 
 
 class Life:
@@ -176,10 +209,14 @@ class Life:
         self._workshop = workshop
         self._progress = progress
         self._stop = stop
-        self._stream = torch.cuda.Stream(workshop.device) if workshop.device.type == "cuda" else None
-        with torch.cuda.stream(self._stream):
-            self._trainer = workshop.trainer(member.run)
-            self._restore()
+        self._stream = workshop.streams.take()
+        try:
+            with torch.cuda.stream(self._stream):
+                self._trainer = workshop.trainer(member.run)
+                self._restore()
+        except BaseException:
+            self._return_stream()
+            raise
         self._watch = self._look_back()
         self._begun = self._reported = self._trainer.step
         self._saved = time.monotonic()
@@ -208,7 +245,15 @@ class Life:
     def let_go(self) -> None:
         """Give back what the run holds on the device, though others still refer to it; it cannot proceed any more."""
         self._slices.close()
+        self._return_stream()
         del self._trainer, self._watch, self._slices
+
+    def _return_stream(self) -> None:
+        """Give the stream to the next run, once the device has done all it was handed for this one."""
+        if self._stream is not None:
+            with contextlib.suppress(RuntimeError):  # of work that failed, which has been reported
+                self._stream.synchronize()
+        self._workshop.streams.give_back(self._stream)
 
     def _restore(self) -> None:
         member, checkpoint = self.member, self.member.checkpoint
@@ -269,17 +314,13 @@ class Life:
 
     def _evaluate(self, step: int) -> bool:
         """Evaluate and keep what was found; says whether all of it is finite."""
-        trainer, workshop = self._trainer, self._workshop
-        finite = trainer.finite  # waits for the device
-        started = time.monotonic()
-        denoiser = workshop.inference(trainer).load(trainer.average)
-        evaluation = workshop.evaluator(self.member.run.train_size)(denoiser, step in self.member.sampled)
+        finite = self._trainer.finite  # waits for the device
+        evaluation = self._workshop.evaluate(self._trainer, step in self.member.sampled)
         if finite and evaluation.finite:
             self.member.checkpoint.save_evaluation(step, evaluation)
             if self._watch and self.member.rule and self._watch.memorised(evaluation):
                 self._progress.message(f"{self.member.label}: has memorised at step {step}, and ends there")
                 self.member.checkpoint.mark_stopped(step, self.member.rule.record())
-        workshop.evaluating += time.monotonic() - started
         return finite and evaluation.finite
 
     def _save(self) -> None:

@@ -24,7 +24,7 @@ from ..study.run import Run
 from ..tables.contracts import SCHEMAS
 from ..tables.parquet import write_table
 from ..training.evaluation import Evaluator, NoisyImages
-from ..training.trainer import build_network
+from ..training.trainer import TrainingOptions, build_network
 from ..training.version import TRAINING_VERSION
 from .concurrency import places, train_in_processes, train_in_turn
 from .life import Member, Way, Workshop
@@ -57,6 +57,7 @@ def train_pack(
         UserError: the device does not exist, a checkpoint is damaged, a surrogate is missing, or
             a run failed.
         Interrupted: the job received SIGTERM or SIGINT.
+        StartAgain: a GPU's memory ran out in a way that only a new process can get over.
     """
     torch.set_num_threads(1)
     read = functools.partial(read_images, images, surrogates)
@@ -99,7 +100,9 @@ def _train(
         claimed_device(way.device, progress.message, stop) as device,
     ):
         if device.type == "cuda":
-            set_up_gpu(way.deterministic)
+            set_up_gpu(way.deterministic, TrainingOptions.of(settings["training"]).precision)
+            if settings["network"]["dropout"]:
+                progress.message("with dropout, steps are launched kernel by kernel: packs gain little")
         workshop = Workshop(settings, data, way, device, share_of_copies)
         limit = places(waiting, workshop, progress.message)
         progress.message(

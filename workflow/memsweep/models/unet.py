@@ -22,7 +22,9 @@ The counts then agree with the published ones to 0.03 % at each of the five size
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Sequence
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +40,58 @@ def group_norm(channels: int, affine: bool = True) -> nn.GroupNorm:
     return nn.GroupNorm(groups, channels, affine=affine)
 
 
+# Whether norms on a GPU use the kernels of `fused_norm`. They agree with torch's own in Triton's interpreter but
+# have not been timed: off until `benchmarks/gpu.py`, which times both, shows that they pay.
+FUSED = False
+
+
+@functools.cache
+def _kernels() -> ModuleType | None:
+    """The module `fused_norm`; none where torch comes without the compiler of its kernels."""
+    try:
+        from . import fused_norm
+    except ImportError:
+        return None
+    return fused_norm
+
+
+def _fused(x: Tensor) -> ModuleType | None:
+    return _kernels() if FUSED and x.is_cuda else None
+
+
+def normalised(
+    norm: nn.GroupNorm,
+    x: Tensor,
+    scale: Tensor | None = None,
+    shift: Tensor | None = None,
+    activated: bool = False,
+    bias: Tensor | None = None,
+) -> Tensor:
+    """Group normalisation of x + bias, scaled and shifted, and SiLU where ``activated``: on a GPU as one kernel.
+
+    Args:
+        norm: says which groups, and has a scale and shift of its own where none is given.
+        x: (B, C, H, W).
+        scale, shift: of each image, (B, C); the scale is the difference from 1.
+        activated: whether SiLU follows.
+        bias: (C,), what the convolution before left to be added.
+    """
+    if kernels := _fused(x):
+        own = norm.weight, norm.bias
+        given, added = ((scale, shift), 1) if scale is not None else (own, 0)
+        fused: Tensor = kernels.fused_norm(x, norm.num_groups, *given, norm.eps, added, activated, bias)
+        return fused
+    x = norm(x if bias is None else x + bias[:, None, None])
+    if scale is not None and shift is not None:
+        x = torch.addcmul(shift[:, :, None, None], x, 1 + scale[:, :, None, None])
+    return F.silu(x) if activated else x
+
+
+def _unbiased(convolution: nn.Conv2d, x: Tensor) -> Tensor:
+    """A convolution whose bias is left to the kernel that comes next."""
+    return F.conv2d(x, convolution.weight, None, convolution.stride, convolution.padding)
+
+
 class ConditionedNorm(nn.Module):
     """Group normalisation whose scale and shift are linear in the embedding."""
 
@@ -46,9 +100,9 @@ class ConditionedNorm(nn.Module):
         self.norm = group_norm(channels, affine=False)
         self.condition = nn.Linear(embedding, 2 * channels)
 
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        scale, shift = self.condition(embedding)[:, :, None, None].chunk(2, dim=1)
-        return torch.addcmul(shift, self.norm(x), 1 + scale)
+    def forward(self, x: Tensor, embedding: Tensor, activated: bool = False, bias: Tensor | None = None) -> Tensor:
+        scale, shift = self.condition(embedding).chunk(2, dim=1)
+        return normalised(self.norm, x, scale, shift, activated, bias)
 
 
 class NoiseLevelEmbedding(nn.Module):
@@ -85,10 +139,17 @@ class ResidualBlock(nn.Module):
         nn.init.zeros_(self.conv2.bias)  # type: ignore[arg-type]  # bias is on
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        h = self.conv1(F.silu(self.norm1(x)))
-        h = F.silu(self.norm2(h, embedding))
-        h = self.conv2(self.dropout(h))
-        return self.skip(x) + h
+        kernels = _fused(x)
+        h = normalised(self.norm1, x, activated=True)
+        if kernels is None:
+            h = self.norm2(self.conv1(h), embedding, activated=True)
+            return self.skip(x) + self.conv2(self.dropout(h))
+        h = self.norm2(_unbiased(self.conv1, h), embedding, activated=True, bias=self.conv1.bias)
+        h, bias = _unbiased(self.conv2, self.dropout(h)), self.conv2.bias
+        if isinstance(self.skip, nn.Conv2d):
+            x, bias = _unbiased(self.skip, x), bias + self.skip.bias  # type: ignore[operator]  # biases are on
+        total: Tensor = kernels.biased_sum(x, h, bias)
+        return total
 
 
 class Attention(nn.Module):
@@ -108,7 +169,8 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         batch, channels, height, width = x.shape
-        qkv = self.qkv(self.norm(x)).flatten(2).transpose(1, 2)
+        # Laid out anew, as the fused kernels want a head's channels side by side; else torch takes the slowest one
+        qkv = self.qkv(normalised(self.norm, x)).flatten(2).transpose(1, 2).contiguous()
         q, k, v = qkv.view(batch, height * width, 3, self.heads, channels // self.heads).permute(2, 0, 3, 1, 4)
         h = F.scaled_dot_product_attention(q, k, v)
         h = h.transpose(1, 2).reshape(batch, height * width, channels).transpose(1, 2)
@@ -260,7 +322,7 @@ class UNet(nn.Module):
                 x = self._through(stage, torch.cat([x, skips.pop()], dim=1), embedding)
             if level < len(self.upsample):
                 x = self.upsample[level](x, embedding)
-        return self.conv_out(F.silu(self.norm_out(x)))
+        return self.conv_out(normalised(self.norm_out, x, activated=True))
 
     def _through(self, stage: nn.Module, x: Tensor, embedding: Tensor) -> Tensor:
         if self.recompute and torch.is_grad_enabled():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -45,12 +47,32 @@ def print_estimate(file: Path, tflops: float | None = None) -> None:
     table.add_row("all", *_cells(together(costs.values()), tflops))
     console = Console(width=120)
     console.print(table)
+    console.print(_share_of_evaluations(config, shape, facts.classes), highlight=False)
     console.print(
         "Training and evaluation are floating-point operations. Memory is that of the largest run in float32, "
         "without the device's own overhead; disk is checkpoints, samples before compression and losses. "
         "Hours are those of one device that sustains the given rate all the time. What measuring the samples "
         "takes is not among them; published networks look at every sample once in each of their spaces.",
         highlight=False,
+    )
+
+
+# Evaluations with samples in a thinner schedule, of all, as an example of what that saves
+THINNER = 4
+
+
+def _share_of_evaluations(config: Mapping[str, Any], shape: tuple[int, int, int], classes: int) -> str:
+    """A sentence: which share of the operations the schedule of evaluations decides, and what a thinner one saves."""
+
+    def share(every: int) -> float:
+        thinned = {**config, "evaluation": {**config["evaluation"], "sample_every": every}}
+        cost = together(study_cost(thinned, runs(config), shape, classes).values())
+        return cost.evaluation_flops / (cost.evaluation_flops + cost.training_flops)
+
+    every = config["evaluation"]["sample_every"]
+    return (
+        f"Evaluations are {share(every):.0%} of all operations, as evaluation.per_decade, samples and sample_every "
+        f"say; with evaluation.sample_every: {THINNER * every} they are {share(THINNER * every):.0%}."
     )
 
 

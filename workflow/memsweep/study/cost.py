@@ -14,6 +14,8 @@ from .run import Run
 from .schedule import evaluation_steps, sampled_steps
 
 FLOAT = 4  # bytes of a float32
+HALF = 2  # of a bfloat16
+WORKSPACES = 2 * 32 * 2**20  # that cuBLAS keeps for a stream: of two kinds, each of this size on recent GPUs
 # Weights, gradients, Adam's two moments and the averaged weights are on the device while training
 COPIES_IN_MEMORY = 5
 # Weights, averaged weights and Adam's two moments are in a checkpoint
@@ -33,11 +35,14 @@ class NetworkCost:
         forward_flops: floating-point operations (a multiplication and an addition are two) of one
             image's forward pass.
         saved_bytes: activations that one image keeps for the backward pass, float32.
+        forward_bytes: activations that one image takes at most at once where nothing is kept for a backward
+            pass, float32.
     """
 
     parameters: int
     forward_flops: float
     saved_bytes: float
+    forward_bytes: float
 
 
 @dataclass(frozen=True)
@@ -114,9 +119,9 @@ class _Count:
             self.convolution(inputs, outputs, 1, pixels)
 
     def attention(self, channels: int, pixels: int, head_channels: int) -> None:
-        """Kept are queries, keys and values, the first two also scaled, the weights of each head, and the result.
+        """Kept are queries, keys and values, the result of the heads and the same laid out for the convolution.
 
-        Kernels that work the weights out again on the way back keep less.
+        The weights of each head are worked out again on the way back, from one number a pixel.
         """
         heads = max(1, channels // head_channels)
         while channels % heads:
@@ -125,8 +130,7 @@ class _Count:
         self.convolution(channels, 3 * channels, 1, pixels)
         self.convolution(channels, channels, 1, pixels)
         self.operations += 4 * channels * pixels**2
-        self.keep(7 * channels, pixels)
-        self.keep(heads * pixels, pixels)
+        self.keep(5 * channels + heads, pixels)
 
 
 def network_cost(
@@ -158,25 +162,33 @@ def network_cost(
         if attention:
             count.attention(widths[level], pixels[level], network["head_channels"])
 
-    skips = [widths[0]]
+    skips, skip_pixels = [widths[0]], [pixels[0]]
     for level, outputs in enumerate(widths):
         for _ in range(network["blocks"]):
             stage(outputs, level, level in attended)
             skips.append(outputs)
+            skip_pixels.append(pixels[level])
         if level + 1 < len(widths):
             count.conditioned_norm(outputs, pixels[level])
             count.keep(outputs, pixels[level])
             count.convolution(outputs, widths[level + 1], 3, pixels[level + 1])
             skips.append(widths[level + 1])
+            skip_pixels.append(pixels[level + 1])
 
     last = len(widths) - 1
     stage(widths[last], last, last in attended)
     stage(widths[last], last, False)
 
     current = widths[last]
+    held = [size * pixel for size, pixel in zip(skips, skip_pixels, strict=True)]
+    most = 0
     for level in reversed(range(len(widths))):
         for _ in range(network["blocks"] + 1):
-            stage(current + skips.pop(), level, level in attended)
+            inputs = current + skips.pop()
+            # A block's input, beside what waits for later blocks: once as it is, once normalised, once activated
+            most = max(most, sum(held) + 3 * inputs * pixels[level])
+            held.pop()
+            stage(inputs, level, level in attended)
             current = widths[level]
         if level > 0:
             count.conditioned_norm(current, pixels[level])
@@ -186,7 +198,7 @@ def network_cost(
     count.norm(widths[0], pixels[0])
     count.activation(widths[0], pixels[0])
     count.convolution(widths[0], channels, 3, pixels[0])
-    return NetworkCost(count.parameters, count.operations, FLOAT * count.saved)
+    return NetworkCost(count.parameters, count.operations, FLOAT * count.saved, FLOAT * most)
 
 
 def run_cost(config: Mapping[str, Any], run: Run, network: NetworkCost, image_bytes: int) -> Cost:
@@ -215,6 +227,23 @@ def run_cost(config: Mapping[str, Any], run: Run, network: NetworkCost, image_by
 def training_memory(network: NetworkCost, images: int) -> float:
     """Bytes of device memory that training takes in float32, when so many images are computed at once."""
     return COPIES_IN_MEMORY * FLOAT * network.parameters + network.saved_bytes * images
+
+
+def gpu_memory(network: NetworkCost, images: int, precision: str) -> float:
+    """Bytes that a run takes of a GPU on which others train, when so many images are computed at once.
+
+    Beside what `training_memory` counts: the difference that moves the average, libraries' workspaces and, in
+    bfloat16, the weights and gradients of the network that computes, whose activations are half as large.
+    """
+    half = precision == "bfloat16"
+    copies = (COPIES_IN_MEMORY + 1) * FLOAT + (2 * HALF if half else 0)
+    return copies * network.parameters + network.saved_bytes * images * (HALF / FLOAT if half else 1) + WORKSPACES
+
+
+def evaluation_memory(network: NetworkCost, images: int, precision: str) -> float:
+    """Bytes that evaluating runs of one architecture takes of a GPU, in passes of so many images."""
+    size = HALF if precision == "bfloat16" else FLOAT
+    return size * network.parameters + network.forward_bytes * images * size / FLOAT + WORKSPACES
 
 
 def labels_known(config: Mapping[str, Any], classes: int) -> int:

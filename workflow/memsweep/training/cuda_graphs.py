@@ -7,6 +7,7 @@ one by one, they keep the host busy and the device waiting.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,6 +20,31 @@ WARM_UPS = 3
 STRIDE = 16
 
 
+class CaptureFailed(RuntimeError):
+    """Work could not be captured as a graph; what failed is the cause. Often it is memory, whatever the cause says."""
+
+
+def _captured(work: Callable[[], Tensor | None], pool: Any = None) -> tuple[torch.cuda.CUDAGraph, Tensor | None]:
+    """The work as a graph on the current stream, and what it returns, which each replay writes again.
+
+    Args:
+        work: launches kernels that read and write tensors which stay where they are.
+        pool: memory that graphs share of which only one is replayed at a time.
+
+    Raises:
+        CaptureFailed: the work or the end of the capture raised.
+    """
+    stream = torch.cuda.current_stream()
+    stream.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    try:
+        with torch.cuda.graph(graph, pool=pool, stream=stream):
+            output = work()
+    except Exception as error:
+        raise CaptureFailed(f"a CUDA graph could not be captured: {error}") from error
+    return graph, output
+
+
 class StepGraph:
     """A training step as one CUDA graph, on the current stream."""
 
@@ -28,18 +54,17 @@ class StepGraph:
         Args:
             step: takes one step; reads and writes tensors that stay where they are.
             state: the tensors that it changes, which are as they were afterwards.
+
+        Raises:
+            CaptureFailed: the step cannot be captured.
         """
         tensors = [tensor for each in state.values() for tensor in each]
-        kept = [tensor.clone() for tensor in tensors]
+        kept = [tensor.cpu() for tensor in tensors]  # on the host, where there is room for 16 bytes a parameter
         for _ in range(WARM_UPS):
             step()
         for tensor, value in zip(tensors, kept, strict=True):
             tensor.copy_(value)
-        stream = torch.cuda.current_stream()
-        stream.synchronize()
-        self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph, stream=stream):
-            step()
+        self._graph, _ = _captured(step)
         self._replays = 0
         # The stream is at most two strides behind: one runs while the next one waits
         self._marks = [torch.cuda.Event(), torch.cuda.Event()]
@@ -59,10 +84,15 @@ class StepGraph:
 
 
 class GraphedDenoiser:
-    """A denoiser whose every call is a replay: one graph for each shape of its images."""
+    """A denoiser whose every call is a replay: one graph for each shape of its images.
+
+    All calls must be on one stream, on which nothing else is captured: a graph keeps using the workspace that
+    cuBLAS has for the stream of its capture.
+    """
 
     def __init__(self, denoiser: Denoiser) -> None:
         self._denoiser = denoiser
+        self._pool = torch.cuda.graph_pool_handle()  # one graph is replayed at a time, and its output copied
         self._graphs: dict[torch.Size, tuple[torch.cuda.CUDAGraph, tuple[Tensor, ...], Tensor]] = {}
 
     def __call__(self, x: Tensor, time: Tensor, label: Tensor, /) -> Tensor:
@@ -79,9 +109,6 @@ class GraphedDenoiser:
         inputs = tuple(argument.clone() for argument in arguments)
         for _ in range(WARM_UPS):
             self._denoiser(*inputs)
-        stream = torch.cuda.current_stream()
-        stream.synchronize()
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, stream=stream):
-            output = self._denoiser(*inputs)
+        graph, output = _captured(lambda: self._denoiser(*inputs), self._pool)
+        assert output is not None
         return graph, inputs, output

@@ -120,18 +120,18 @@ class Evaluator:
 
     def _losses(self, network: Denoiser, items: NoisyImages) -> np.ndarray:
         columns = (items.clean, items.noise, items.time, items.label)
-        chunks = zip(*(column.split(_chunk(len(items.index))) for column in columns), strict=True)
+        chunks = zip(*(column.split(images_a_pass(len(items.index))) for column in columns), strict=True)
         result: np.ndarray = torch.cat([self.formulation.loss(network, *chunk) for chunk in chunks]).cpu().numpy()
         return result
 
     def _samples(self, network: Denoiser, count: int) -> np.ndarray:
         if not count:
             return np.empty((0, *self.latents.permute(0, 2, 3, 1).shape[1:]), np.uint8)
-        chunks = zip(self.latents.split(_chunk(count)), self.labels.split(_chunk(count)), strict=True)
+        chunks = zip(self.latents.split(images_a_pass(count)), self.labels.split(images_a_pass(count)), strict=True)
         return to_pixels(torch.cat([self.formulation.sample(network, *chunk) for chunk in chunks]))
 
 
-def _chunk(count: int) -> int:
+def images_a_pass(count: int) -> int:
     """Images of a forward pass: at most `CHUNK`, and about the same in each of the passes that so many take."""
     passes = -(-count // CHUNK)
     return -(-count // passes)

@@ -26,6 +26,8 @@ from .cuda_graphs import STRIDE, StepGraph
 
 # Steps whose images are laid down at a time, and whose losses are kept.
 WINDOW = 256
+# Whether the networks of a GPU hold an image's channels side by side, as `fused_norm` wants them; off like it.
+CHANNELS_LAST = False
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,9 @@ class TrainingOptions:
 
     Attributes:
         ema_decay: decay of the averaged weights.
-        precision: ``float32``, or ``bfloat16``: forward and backward pass in bfloat16, from float32
-            weights that are updated in float32.
+        precision: ``float32``; ``tf32``, the same but for products on a GPU, which round their factors to
+            ten bits; or ``bfloat16``: forward and backward pass in bfloat16, from float32 weights that
+            are updated in float32.
         gradient_clip: largest norm of the gradient; 0 is no limit.
         accumulate: parts in which a batch is computed, one after the other.
     """
@@ -120,6 +123,8 @@ class Trainer:
         self.options = options
         self.step = self._begun = 0
         self.network = build_network(data, run, network, formulation).to(self.device)
+        if self.device.type == "cuda" and CHANNELS_LAST:
+            self.network.to(memory_format=torch.channels_last)  # as its convolutions want it
         self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
         self._working = self.network
         if options.dtype != torch.float32:
@@ -136,6 +141,7 @@ class Trainer:
         self._dropout = network["dropout"] > 0
         self._count = torch.zeros((), dtype=torch.int64, device=self.device)
         self._window = torch.zeros((WINDOW, run.batch_size), dtype=torch.int64, device=self.device)
+        self._seeds = torch.zeros((WINDOW, 3), dtype=torch.int64, device=self.device)
         self._losses = torch.zeros(WINDOW, device=self.device)
         self._optimiser = self._build_optimiser()
         self._lay_down()
@@ -193,21 +199,24 @@ class Trainer:
         return optimiser
 
     def _lay_down(self) -> None:
-        """Put the order of the images of the coming steps on the device."""
+        """Put the order of the images of the coming steps, and the seeds of their draws, on the device."""
         first = self.step - self.step % WINDOW
-        order = torch.stack([self._order(step) for step in range(first, first + WINDOW)])
-        if self.device.type == "cuda":
-            order = order.pin_memory()  # else the copy would wait for all that the device still has to do
-        self._window.copy_(order, non_blocking=True)
+        steps = torch.arange(first, first + WINDOW)
+        order = torch.stack([self._order(step) for step in steps.tolist()])
+        seeds = torch.stack([draws.seeds(steps) for draws in (self._noise, self._times, self._drops)], dim=1)
+        for place, laid in ((self._window, order), (self._seeds, seeds)):
+            # Pinned, else the copy would wait for all that the device still has to do
+            place.copy_(laid.pin_memory() if self.device.type == "cuda" else laid, non_blocking=True)
 
     def _take_step(self) -> None:
         slot = (self._count % WINDOW).view(1)
         index = self._window.index_select(0, slot).view(-1)
+        noise_seed, time_seed, drop_seed = self._seeds.index_select(0, slot).view(-1)
         clean, label = scaled(self._images.images[index]), self._images.labels[index]
-        noise = self._noise.normal(self._count, clean.shape)
-        time = stratified_times(self._times.uniform(self._count, len(clean)))
+        noise = self._noise.normal(noise_seed, clean.shape)
+        time = stratified_times(self._times.uniform(time_seed, len(clean)))
         if self.formulation.label_dropout:
-            label = self.formulation.drop_labels(label, self._drops.uniform(self._count, len(clean)))
+            label = self.formulation.drop_labels(label, self._drops.uniform(drop_seed, len(clean)))
         loss = self._backward(clean, noise, time, label)
         if self.options.gradient_clip:
             torch.nn.utils.clip_grad_norm_(self._weights, self.options.gradient_clip)
@@ -228,11 +237,19 @@ class Trainer:
             loss = losses.sum() / len(clean)
             loss.backward()
             total = total + loss.detach()
-        if self._working is not self.network:
-            for weight, working in zip(self._weights, self._working_weights, strict=True):
-                weight.grad = None if working.grad is None else working.grad.float()
-                working.grad = None
+            if self._working is not self.network:
+                self._take_over_gradients()
         return total
+
+    @torch.no_grad()
+    def _take_over_gradients(self) -> None:
+        """Add the gradients of the network that computes to those of the weights, in float32."""
+        gradients = [torch.empty_like(weight) for weight in self._weights]
+        torch._foreach_copy_(gradients, _gradients(self._working_weights))
+        if self._weights[0].grad is not None:
+            torch._foreach_add_(gradients, _gradients(self._weights))
+        for weight, working, gradient in zip(self._weights, self._working_weights, gradients, strict=True):
+            weight.grad, working.grad = gradient, None
 
     @torch.no_grad()
     def _refresh_working_weights(self) -> None:
@@ -274,6 +291,10 @@ class Trainer:
                 tensor.copy_(saved)
         self._refresh_working_weights()
         self._lay_down()
+
+
+def _gradients(weights: Sequence[Tensor]) -> list[Tensor]:
+    return [weight.grad for weight in weights if weight.grad is not None]
 
 
 def _parts(items: int, parts: int) -> Iterator[slice]:

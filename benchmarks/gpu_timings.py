@@ -1,0 +1,323 @@
+"""What a visit to a GPU times: training steps beside eager loops, packs, evaluations, and variants of the step."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from gpu_correctness import Runs
+from memsweep.base.devices import set_up_gpu
+from memsweep.jobs.life import Way, Workshop
+from memsweep.models import unet
+from memsweep.study.cost import evaluation_memory, gpu_memory, network_cost
+from memsweep.training import trainer as library
+from record import spread
+from training import (
+    DIGITS,
+    FLOW,
+    PAPER,
+    SMALL,
+    Ours,
+    Problem,
+    finish,
+    free,
+    in_turn,
+    matrix_product_rate,
+    pack_point,
+    step_point,
+)
+
+Found = dict[str, Any]
+# Network, base channels, batch, and images: side, channels
+POINTS = {
+    "digits, 16 channels, B = 16": (DIGITS, 16, 16, 8, 1),
+    "paper's, 16 channels, B = 16": (PAPER, 16, 16, 32, 3),
+    "small, 32 channels, B = 64": (SMALL, 32, 64, 32, 3),
+    "paper's, 64 channels, B = 128": (PAPER, 64, 128, 32, 3),
+    "paper's, 128 channels, B = 16": (PAPER, 128, 16, 32, 3),
+    "paper's, 128 channels, B = 128": (PAPER, 128, 128, 32, 3),
+    "paper's, 192 channels, B = 64": (PAPER, 192, 64, 32, 3),
+    "paper's, 64 channels, B = 512": (PAPER, 64, 512, 32, 3),
+}
+
+
+def problem_at(runs: Runs, point: str) -> Problem:
+    network, base_channels, batch_size, side, channels = POINTS[point]
+    return runs.problem(network, base_channels, batch_size, side=side, channels=channels)
+
+
+def points(runs: Runs) -> list[str]:
+    return list(POINTS) if runs.on_gpu else list(POINTS)[:1]
+
+
+def ceilings(runs: Runs) -> Found:
+    """Bytes a second of a copy, read and written; operations a second of a large product in each precision."""
+    count = runs.steps(2**28, 2**20)
+    source, target = torch.randn(count, device=runs.device), torch.empty(count, device=runs.device)
+    best = 0.0
+    for _ in range(5):
+        finish(runs.device)
+        start = time.perf_counter()
+        for _ in range(5):
+            target.copy_(source)
+        finish(runs.device)
+        best = max(best, 5 * 8 * count / (time.perf_counter() - start))
+    found: Found = {"copy, bytes a second": best}
+    for precision in ("float32", "tf32", "bfloat16"):
+        set_up_gpu(True, precision)
+        dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+        found[f"{precision} product, operations a second"] = matrix_product_rate(runs.device, dtype)
+    set_up_gpu(True)
+    return found
+
+
+def steps(runs: Runs, until: float) -> Iterator[tuple[str, Found]]:
+    """One run at each point in each precision, and the eager loops, in turn; with the memory it took."""
+    peak = matrix_product_rate(runs.device, torch.bfloat16 if runs.on_gpu else torch.float32)
+    took = 0.0
+    for point in points(runs):
+        if time.monotonic() + took > until:
+            return
+        started = time.monotonic()
+        problem = problem_at(runs, point)
+        found = step_point(problem, ("float32", "tf32", "bfloat16"), peak, runs.steps(3, 1), None if runs.on_gpu else 1)
+        found["memory"] = memory(runs, problem)
+        took = time.monotonic() - started
+        yield point, found
+
+
+def memory(runs: Runs, problem: Problem) -> Found:
+    """Bytes that one run took, reserved by torch, over what was estimated."""
+    if not runs.on_gpu:
+        return {}
+    cost = network_cost((problem.channels, problem.side, problem.side), 10, problem.base_channels, problem.network)
+    found = {}
+    for precision in ("float32", "bfloat16"):
+        free(runs.device)
+        before = torch.cuda.memory_reserved()
+        ours = Ours(problem, precision)
+        ours(1)
+        finish(runs.device)
+        torch.cuda.empty_cache()
+        taken = torch.cuda.memory_reserved() - before
+        estimated = gpu_memory(cost, problem.batch_size, precision)
+        found[precision] = {"reserved": taken, "estimated": estimated, "ratio": round(taken / estimated, 3)}
+        del ours
+    return found
+
+
+def packs(runs: Runs) -> Found:
+    """Packs of 1, 4, 8 and 16 of two small networks; the process's environment says how many connections there are."""
+    sizes = (1, 4, 8, 16) if runs.on_gpu else (1, 2)
+    found: Found = {}
+    for base_channels, batch_size in ((16, 16), (32, 64)) if runs.on_gpu else ((16, 2),):
+        problem = runs.problem(SMALL, base_channels, batch_size)
+        rows = pack_point(problem, "bfloat16", sizes, runs.steps(3, 1), None if runs.on_gpu else 1)
+        found[f"small, {base_channels} channels, B = {batch_size}"] = {str(row["runs"]): row for row in rows}
+    return found
+
+
+def evaluation(runs: Runs) -> Found:
+    """Operations a second of evaluations, as a ratio to those of training steps of the same run."""
+    found: Found = {}
+    for point in ("small, 32 channels, B = 64", "paper's, 64 channels, B = 128", "paper's, 128 channels, B = 128"):
+        if not runs.on_gpu and found:
+            break
+        problem = problem_at(runs, point)
+        _, flops = problem.cost()
+        images, sampling_steps = runs.steps(512, 4), runs.steps(50, 2)
+        settings = {
+            "runs": [{"train_size": 512}],
+            "network": problem.network,
+            "formulation": {**FLOW, "sampling_steps": sampling_steps},
+            "training": {"ema_decay": 0.999, "precision": "bfloat16"},
+            "evaluation": {"images": images, "samples": images, "surrogates": []},
+        }
+        set_up_gpu(False)
+        free(runs.device)
+        before = torch.cuda.memory_reserved() if runs.on_gpu else 0
+        workshop = Workshop(settings, problem.data, Way(device=runs.device), torch.device(runs.device))
+        trainer = workshop.trainer(problem.run())
+        started = time.perf_counter()
+        workshop.evaluate(trainer, True)
+        first = time.perf_counter() - started
+        taken = (torch.cuda.memory_reserved() - before) if runs.on_gpu else 0
+        stream, training_steps = workshop.streams.take(), runs.steps(64, 1)
+        with torch.cuda.stream(stream):
+            trainer = workshop.trainer(problem.run())
+            contenders: dict[str, Callable[[], Any]] = {
+                "evaluation": partial(workshop.evaluate, trainer, True),
+                "training": partial(trainer.advance, training_steps),
+            }
+            times = in_turn(contenders, runs.steps(5, 1), runs.device)
+        done = {"evaluation": flops / 3 * (2 * images + images * sampling_steps)}
+        done["training"] = flops * problem.batch_size * training_steps
+        rates = {name: [done[name] / t for t in each["elapsed"]] for name, each in times.items()}
+        height = problem.side
+        cost = network_cost((problem.channels, height, height), 10, problem.base_channels, problem.network)
+        found[point] = {
+            "first_seconds": first,
+            "seconds": spread(times["evaluation"]["elapsed"]),
+            "operations_a_second_over_training": spread(
+                [e / t for e, t in zip(rates["evaluation"], rates["training"], strict=True)]
+            ),
+            "reserved": taken,
+            "estimated": evaluation_memory(cost, images, "bfloat16"),
+        }
+        del workshop, trainer, contenders
+    return found
+
+
+def by_heuristics() -> None:
+    """The kernels that cuDNN proposes, without trying any."""
+    set_up_gpu(False)
+    torch.backends.cudnn.benchmark = False
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A way to lay out and compute a step."""
+
+    channels_last: bool
+    fused: bool
+    searched: bool = False
+    compiled: bool = False
+
+
+VARIANTS = {
+    "plain": Variant(False, False),
+    "channels last": Variant(True, False),
+    "channels last, fused": Variant(True, True),
+    "channels last, fused, searched": Variant(True, True, searched=True),
+    "plain, searched": Variant(False, False, searched=True),
+    "channels last, compiled": Variant(True, False, compiled=True),
+}
+
+
+@contextlib.contextmanager
+def _as_in(variant: Variant) -> Iterator[None]:
+    before = library.CHANNELS_LAST, unet.FUSED
+    library.CHANNELS_LAST, unet.FUSED = variant.channels_last, variant.fused
+    try:
+        yield
+    finally:
+        library.CHANNELS_LAST, unet.FUSED = before
+
+
+def variant_at(runs: Runs, problem: Problem, name: str, precision: str) -> Found:
+    """Milliseconds a step of one variant, and the seconds before the first one has ended."""
+    variant = VARIANTS[name]
+    free(runs.device)
+    started = time.perf_counter()
+    with _as_in(variant):
+        ours = Ours(problem, precision)
+        set_up_gpu(False, precision)
+        torch.backends.cudnn.benchmark = variant.searched
+        ours.set_up = lambda: None
+        if variant.compiled:
+            network: Any = ours.trainers[0]._working
+            network.forward = torch.compile(network.forward, dynamic=False)
+        ours(1)
+        finish(runs.device)
+        first = time.perf_counter() - started
+        count = runs.steps(24, 1)
+        times = in_turn({name: partial(ours, count)}, runs.steps(3, 1), runs.device)[name]["elapsed"]
+        milliseconds = spread([1e3 * t / count for t in times])
+    return {"first_seconds": round(first, 2), "ms": milliseconds, "loss": ours.trainers[0].recent_loss()}
+
+
+# Which variants are timed where, the most telling first
+CHOSEN = (
+    ("paper's, 64 channels, B = 128", "bfloat16", ("plain", "channels last", "channels last, fused")),
+    ("paper's, 64 channels, B = 128", "tf32", ("plain", "channels last, fused")),
+    ("paper's, 64 channels, B = 128", "float32", ("plain", "channels last, fused")),
+    ("small, 32 channels, B = 64", "bfloat16", ("plain", "channels last, fused")),
+    ("small, 32 channels, B = 64", "float32", ("plain", "channels last, fused")),
+    ("paper's, 128 channels, B = 128", "bfloat16", ("plain", "channels last, fused")),
+    ("paper's, 64 channels, B = 128", "bfloat16", ("channels last, fused, searched",)),
+)
+
+
+def variants(runs: Runs) -> Found:
+    """Variants of the step at three points, in one or more precisions."""
+    found: Found = {}
+    for point, precision, names in CHOSEN if runs.on_gpu else ((next(iter(POINTS)), "bfloat16", tuple(VARIANTS)[:3]),):
+        for name in names:
+            try:
+                one = variant_at(runs, problem_at(runs, point), name, precision)
+            except Exception as error:
+                one = {"failed": f"{type(error).__name__}: {str(error)[:600]}"}
+            found[f"{point}, {precision}, {name}"] = one
+            print(f"{point}, {precision}, {name}: {one}", flush=True)
+    return found
+
+
+def census(runs: Runs) -> Found:
+    """Which kernels a step takes and for how long, one by one as the profiler sees them."""
+    from torch.profiler import ProfilerActivity, profile
+
+    found: Found = {}
+    for point in ("small, 32 channels, B = 64", "paper's, 64 channels, B = 128") if runs.on_gpu else points(runs):
+        free(runs.device)
+        by_heuristics()
+        stream = runs.stream()
+        trainer = runs.build(problem_at(runs, point), "bfloat16", stream)
+        trainer._graphed = False
+        runs.advance(trainer, 4, stream)
+        finish(runs.device)
+        activity = ProfilerActivity.CUDA if runs.on_gpu else ProfilerActivity.CPU
+        with profile(activities=[activity]) as profiled:
+            runs.advance(trainer, 1, stream)
+            finish(runs.device)
+        count: collections.Counter[str] = collections.Counter()
+        spent: collections.Counter[str] = collections.Counter()
+        for event in profiled.events() or []:
+            name = event.name[:90]
+            count[name] += 1
+            spent[name] += int(event.device_time if runs.on_gpu else event.cpu_time)
+        found[point] = {
+            "kernels": sum(count.values()),
+            "microseconds": sum(spent.values()),
+            "most": [[name, micro, count[name]] for name, micro in spent.most_common(14)],
+        }
+        del trainer
+    return found
+
+
+WAYS: dict[str, Callable[[], None]] = {
+    "deterministic": partial(set_up_gpu, True),
+    "by heuristics": by_heuristics,
+    "searched": partial(set_up_gpu, False),
+}
+
+
+def start_up(runs: Runs, way: str) -> Found:
+    """Seconds before the first step has ended and milliseconds of one, by how cuDNN's kernels are chosen.
+
+    One way in a process, as torch goes on using a kernel once it has chosen it.
+    """
+    found: Found = {}
+    for point in ("small, 32 channels, B = 64", "paper's, 64 channels, B = 128") if runs.on_gpu else points(runs):
+        problem = problem_at(runs, point)
+        for precision in ("float32", "bfloat16"):
+            free(runs.device)
+            started = time.perf_counter()
+            ours = Ours(problem, precision)
+            ours.set_up = WAYS[way]
+            ours(1)
+            finish(runs.device)
+            first = time.perf_counter() - started
+            count = runs.steps(16, 1)
+            times = in_turn({way: partial(ours, count)}, runs.steps(3, 1), runs.device)[way]["elapsed"]
+            found[f"{point}, {precision}"] = {
+                "first_seconds": first,
+                "ms": spread([1e3 * t / count for t in times]),
+            }
+            del ours
+    return found

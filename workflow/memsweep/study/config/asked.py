@@ -1,0 +1,63 @@
+"""What rules are asked about: a config as it was written and filled in, with what several of them look up."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any, cast
+
+from ..catalogue import DatasetFacts, describe
+from ..grid import Point, expand
+from .sentences import found, shown
+
+Config = dict[str, Any]
+
+
+class Asked:
+    """A config that its schema accepts.
+
+    Attributes:
+        given: as it was written.
+        config: with every default filled in.
+    """
+
+    def __init__(self, given: Mapping[str, Any], config: Config) -> None:
+        self.given = given
+        self.config = config
+
+    def value(self, key: str) -> Any:
+        """What stands at a dotted key."""
+        return functools.reduce(lambda part, name: part[name], key.split("."), cast(Any, self.config))
+
+    def found(self, key: str, text: str = "") -> str:
+        """The beginning of a sentence: the key, its value and, where nobody wrote it, that it is the default.
+
+        Args:
+            key: dotted, such as ``evaluation.first``.
+            text: what is shown of the value, where it is not all of it.
+        """
+        return found(self.given, key.split("."), text or shown(self.value(key)))
+
+    @functools.cached_property
+    def facts(self) -> DatasetFacts:
+        """Size and shape of the data; of a folder, its files are counted.
+
+        Raises:
+            UserError: it is missing, or is not laid out as one.
+        """
+        return describe(self.config["dataset"])
+
+    @property
+    def available(self) -> int:
+        """Images to train on.
+
+        Raises:
+            UserError: there are none, the others being held out.
+        """
+        dataset = self.config["dataset"]
+        return self.facts.training_images(dataset["name"], dataset["test_images"])
+
+    @functools.cached_property
+    def points(self) -> list[Point]:
+        """The grid, expanded."""
+        return list(expand(self.config["grid"]))

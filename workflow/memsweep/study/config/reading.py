@@ -1,0 +1,87 @@
+"""Reads a study: its YAML file, and what Snakemake adds to it from the command line."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ...base.errors import UserError
+
+
+class _RefusingRepeatedKeys(yaml.SafeLoader):
+    """Reads YAML, refusing a key that is written twice where YAML would keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key_node, _ in node.value:
+            key = str(key_node.value)
+            if key in seen:
+                raise UserError(f"key '{key}' is written twice, line {key_node.start_mark.line + 1}; accepted is once")
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path) -> Any:
+    """Read one YAML file.
+
+    Raises:
+        UserError: it is missing, is not YAML, or writes a key twice.
+    """
+    try:
+        return yaml.load(path.read_text(), _RefusingRepeatedKeys)  # a SafeLoader
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    except (yaml.YAMLError, ValueError) as error:  # of text that is no Unicode, or a date that no calendar has
+        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise UserError(f"{path}: keys and lists within one another are too many to be read") from None
+
+
+# Keys and lists within one another, and values in all: far beyond any study.
+DEEPEST = 10
+MOST_VALUES = 1_000_000
+
+
+def size_problem(config: Any) -> str:
+    """What is wrong with a config whose values cannot all be looked at; nothing, with all others.
+
+    A few lines of YAML that refer to one another write out to more values than there is memory.
+    """
+    level, total = [config], 0
+    for _ in range(DEEPEST):
+        values = (
+            part.values() if isinstance(part, Mapping) else part for part in level if isinstance(part, Mapping | list)
+        )
+        level = list(itertools.islice(itertools.chain.from_iterable(values), MOST_VALUES + 1))
+        total += len(level)
+        if total > MOST_VALUES:
+            return f"the study: found more than {MOST_VALUES} values; accepted is a smaller study, or several"
+    return f"the study: found more than {DEEPEST} levels of keys and lists; accepted are at most 5" if level else ""
+
+
+class CommandLineText(str):
+    """A text from the command line: Snakemake's ``--config`` hands over all in lists and mappings as text."""
+
+    __slots__ = ()
+
+
+def as_typed(value: Any, written: Sequence[Any]) -> Any:
+    """A config with every text marked that comes from the command line.
+
+    Args:
+        value: the config, or a part of it.
+        written: what the files of the study hold in its place.
+    """
+    if isinstance(value, Mapping):
+        parts = [part for part in written if isinstance(part, Mapping)]
+        return {key: as_typed(item, [part[key] for part in parts if key in part]) for key, item in value.items()}
+    if isinstance(value, list):
+        lists = [part for part in written if isinstance(part, list)]
+        return [as_typed(item, [part[i] for part in lists if i < len(part)]) for i, item in enumerate(value)]
+    return CommandLineText(value) if isinstance(value, str) and value not in written else value

@@ -1,0 +1,52 @@
+"""Rules of what is measured and drawn: no figure shows what no metric says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ..asked import Asked
+
+
+def figures_show_what_is_measured(asked: Asked) -> None:
+    """Defaults of figures that depend on the metrics: of what is not measured, nothing is drawn."""
+    given, figures, metrics = asked.given.get("figures", {}), asked.config["figures"], asked.config["metrics"]
+    if "panels" not in given:
+        figures["panels"] = [panel for panel in figures["panels"] if panel in _measured(metrics)]
+    if "distance" not in given and figures["distance"] not in metrics["spaces"]:
+        figures["distance"] = metrics["spaces"][0]
+
+
+def distances_hold_what_figures_draw(asked: Asked) -> Iterator[str]:
+    """The figures draw one distance at least."""
+    if "sliced_wasserstein" not in asked.config["metrics"]["distances"]:
+        yield f"{asked.found('metrics.distances')}; accepted is a list with sliced_wasserstein, which the figures draw"
+
+
+def weights_are_files(asked: Asked) -> Iterator[str]:
+    """Published weights that a config gives are there."""
+    for space, path in asked.config["metrics"]["weights"].items():
+        if not Path(path).is_file():
+            yield f"{asked.found(f'metrics.weights.{space}')}; accepted is the path of a file, and there is none"
+
+
+def the_distance_drawn_is_measured(asked: Asked) -> Iterator[str]:
+    """The space of the distances drawn is one of those they are taken in."""
+    spaces = asked.config["metrics"]["spaces"]
+    if asked.config["figures"]["distance"] not in spaces:
+        yield f"{asked.found('figures.distance')}; accepted is one of metrics.spaces, {', '.join(spaces)}"
+
+
+def panels_are_measured(asked: Asked) -> Iterator[str]:
+    """Every panel of the dynamics shows a metric that there is."""
+    for panel in asked.config["figures"]["panels"]:
+        if panel not in _measured(asked.config["metrics"]):
+            needed = "metrics.spaces with sscd" if panel == "sscd_score" else f"metrics.distances with {panel}"
+            yield f"{asked.found('figures.panels', panel)}; accepted is what is measured, and this needs {needed}"
+
+
+def _measured(metrics: Mapping[str, Any]) -> set[str]:
+    """What the dynamics can show."""
+    scores = {"sscd_score"} if "sscd" in metrics["spaces"] else set()
+    return {"loss", "loss_gap", "f_mem", *metrics["distances"], *scores}
