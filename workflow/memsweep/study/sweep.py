@@ -11,6 +11,7 @@ from ..base.records import read_records
 from .figures import Figure
 from .grid import evaluation_parameters, packs, runs, training_parameters
 from .kind import Study, canonical
+from .onsets import THRESHOLDS
 from .requests import Request, Requests
 from .retraining import guard, retraining
 from .run import AXES, Run
@@ -224,7 +225,7 @@ class Sweep(Study):
         onset = self.config["onset"]
         return {
             **self.config["figures"],
-            "thresholds": {key: onset[key] for key in ("loss_gap_absolute", "loss_gap_relative", "f_mem", "departure")},
+            "thresholds": {key: onset[key] for key in THRESHOLDS},
             "f_mem_threshold": self.config["metrics"]["f_mem_threshold"],
             "confidence": self.config["confidence"],
             "formulation": self.config["formulation"]["name"],
