@@ -19,6 +19,16 @@ from helpers.projects import TINY, Project, new_project
 DOCUMENT = (ROOT / "docs" / "architecture.md").read_text()
 LONGEST = 30
 
+# The embedded study's name, and as few jobs as show that an example works: two runs in a pack, and pixels alone
+EMBEDDED = {
+    **TINY,
+    "study": "digits",
+    "grid": {**TINY["grid"], "products": [{"train_size": [8, 16]}]},
+    "pack": ["train_size", "learning_rate", "seed"],
+    "evaluation": {**TINY["evaluation"], "surrogates": []},
+    "metrics": {**TINY["metrics"], "spaces": ["pixels"]},
+}
+
 
 @dataclass(frozen=True)
 class Block:
@@ -117,7 +127,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     copy = new_project(tmp_path_factory.mktemp("project"))
     golden = Path("tests") / "training"
     shutil.copytree(ROOT / golden, copy.folder / golden, ignore=shutil.ignore_patterns("__pycache__"))
-    (copy.folder / "config" / "config.yaml").write_text(yaml.safe_dump({**TINY, "study": "digits"}))
+    (copy.folder / "config" / "config.yaml").write_text(yaml.safe_dump(EMBEDDED))
     return copy
 
 
@@ -145,7 +155,7 @@ def test_an_example_runs_as_it_is_written(title: str, project: Project) -> None:
         case "A metric":
             metrics = pd.read_parquet(results / "digits" / "tables" / "metrics.parquet")
             energy = metrics[metrics["metric"] == "energy"]
-            assert set(energy["space"]) == {"pixels", "classifier"}
+            assert set(energy["reference"]) == {"train", "test"}
             assert (energy["ci_low"] <= energy["value"]).all()
         case "An onset":
             for name in ("onsets", "scaling"):
