@@ -18,27 +18,13 @@ if not workflow.configfiles:
 include: "workflow/rules/config.smk"
 
 
-if STUDY.kind == "sweep":
+# The stages of what is studied, as its kind has them.
+for stage in STUDY.rules:
 
-    include: "workflow/rules/prepare.smk"
-    include: "workflow/rules/sweep.smk"
-    include: "workflow/rules/surrogates.smk"
-    include: "workflow/rules/train.smk"
-    include: "workflow/rules/measure.smk"
-    include: "workflow/rules/collect.smk"
-    include: "workflow/rules/analyse.smk"
-    include: "workflow/rules/figures.smk"
-
-elif STUDY.kind == "mixed_cumulant":
-
-    include: "workflow/rules/mixed_cumulant.smk"
-
-elif STUDY.kind == "feature_learning":
-
-    include: "workflow/rules/prepare.smk"
-    include: "workflow/rules/feature_learning.smk"
+    include: f"workflow/rules/{stage}.smk"
 
 
+include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
 
 

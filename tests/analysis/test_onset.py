@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from memsweep.analysis.onset import (
-    LOSS_DEFINITIONS,
     NEVER_EVALUATED,
     Onset,
     copy_onset,
@@ -19,9 +18,14 @@ from memsweep.analysis.onset import (
     with_interval,
 )
 from memsweep.base.errors import UserError
+from memsweep.study.onsets import LOSS_DEFINITIONS
 from scipy.stats import binomtest
 
-LOSS_SETTINGS = {"absolute": 0.05, "relative": 0.5, "resamples": 50, "confidence": 0.95}
+LOSS_SETTINGS = {
+    "thresholds": {"loss_gap_absolute": 0.05, "loss_gap_relative": 0.5},
+    "resamples": 50,
+    "confidence": 0.95,
+}
 COPY_SETTINGS = {"copy_threshold": 1 / 3, "share": 0.2, "resamples": 50, "confidence": 0.95}
 
 

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from lifelines.exceptions import ConvergenceError
 from memsweep.analysis.analyse import analyse
-from memsweep.analysis.onset import DEFINITIONS
 from memsweep.analysis.scaling import TERMS, scaling
 from memsweep.analysis.scaling import exponent as fit_exponent
 from memsweep.base.errors import UserError
+from memsweep.study.onsets import DEFINITIONS
 from memsweep.tables.parquet import read_table, write_table
 from scipy import optimize, stats
 

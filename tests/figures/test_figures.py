@@ -27,6 +27,7 @@ from memsweep.figures.sweep import (
     two_clocks,
 )
 from memsweep.figures.swept_axis import places_of
+from memsweep.study.onsets import DEFINITIONS, DEPARTURES
 from memsweep.study.run import AXES
 from memsweep.tables.parquet import write_table
 
@@ -52,7 +53,7 @@ SIZES, CHANNELS, BATCHES, RATES = (64, 128, 256, 512), (8, 16, 32), (16, 32, 64)
 PARAMETERS = {8: 64_122, 16: 193_706, 32: 651_210}
 STEPS = 12
 SURROGATES = ("gaussian", "gaussian_mixture")
-LISTED = (*selection.DEFINITIONS, *selection.DEPARTURES)
+LISTED = (*DEFINITIONS, *DEPARTURES)
 
 
 # --- a study whose onsets follow a power law -----------------------------------------
@@ -113,7 +114,7 @@ def study() -> Tables:
         for term, exponent in (("train_size", 1.0), ("batch_size", -1.0), ("learning_rate", -0.6), ("parameters", -0.4))
     ]
     tables = {**{name: pd.DataFrame(rows[name]) for name in rows}, "scaling": pd.DataFrame(scaling)}
-    of_memorisation = tables["onsets"][tables["onsets"]["definition"].isin(selection.DEFINITIONS)]
+    of_memorisation = tables["onsets"][tables["onsets"]["definition"].isin(DEFINITIONS)]
     tables["peaks"] = peaks_table(of_memorisation, tables["metrics"], 0.95)
     return {**tables, "baselines": _baselines()}
 
@@ -195,7 +196,7 @@ def _metrics(run_id: str, steps: Any, onset: float, size: int, random: Any) -> l
 def _onsets(run_id: str, steps: Any, onset: float, random: Any) -> list[dict[str, Any]]:
     rows = []
     for definition, factor in zip(LISTED, (0.5, 1.0, 1.3, 2.0, 0.1, 0.3), strict=True):
-        scatter = random.normal() if definition in selection.DEFINITIONS else 0
+        scatter = random.normal() if definition in DEFINITIONS else 0
         step = factor * onset * np.exp(0.08 * scatter)
         censored = step > steps[-1]
         ends = (steps[-1] * 0.9, np.inf) if censored else (step * 0.88, step * 1.15)
@@ -409,7 +410,7 @@ def test_every_censored_run_is_a_hollow_triangle(tables: Tables, tmp_path: Path)
     shown = tables["runs"]["run_id"].head(8)
     expected = tables["onsets"][tables["onsets"]["run_id"].isin(shown)].groupby("definition")["censored"].sum()
     figure = drawn("memorisation_time", tables, tmp_path)
-    for ax, definition in zip(figure.axes, selection.DEFINITIONS, strict=True):
+    for ax, definition in zip(figure.axes, DEFINITIONS, strict=True):
         assert sum(line.get_marker() == "^" for line in ax.lines) == expected[definition]
     assert expected["f_mem"] > 0
 
@@ -420,7 +421,7 @@ def test_an_onset_before_the_first_evaluation_is_a_triangle_that_points_down(tab
     onsets.loc[early, ["left_censored", "ci_low"]] = [True, 0.0]
     figure = drawn("memorisation_time", tables, tmp_path)
     shapes = [[line.get_marker() for line in ax.lines].count("v") for ax in figure.axes]
-    assert shapes == [int(definition == "loss_gap_absolute") for definition in selection.DEFINITIONS]
+    assert shapes == [int(definition == "loss_gap_absolute") for definition in DEFINITIONS]
     assert "at or before the first evaluation" in words(figure)
 
 
@@ -475,7 +476,7 @@ def test_simplicity_bias_has_losses_baselines_and_departures_of_each_n(tables: T
         assert len(losses.lines) == 4 + 2 * 3
         levels = {float(line.get_ydata()[0]) for line in losses.lines if line.get_linestyle() == "--"}  # type: ignore[index]
         assert levels == {0.4, 0.25, 0.02 * size**0.3}
-        here = onsets[(onsets["train_size"] == size) & onsets["definition"].isin(selection.DEPARTURES)]
+        here = onsets[(onsets["train_size"] == size) & onsets["definition"].isin(DEPARTURES)]
         shapes = [str(line.get_marker()) for line in excess.lines]
         assert shapes.count(">") == here["censored"].sum()
         assert shapes.count("o") == (~here["censored"]).sum()
@@ -500,7 +501,7 @@ def test_one_surrogate_is_drawn_alone(tables: Tables, tmp_path: Path) -> None:
 
 def test_without_departures_the_other_figures_are_as_they_were(tables: Tables, tmp_path: Path) -> None:
     for name in ("onsets", "scaling"):
-        tables[name] = tables[name][tables[name]["definition"].isin(selection.DEFINITIONS)]
+        tables[name] = tables[name][tables[name]["definition"].isin(DEFINITIONS)]
     assert "leaves" not in words(drawn("scaling_exponents", tables, tmp_path))
     drawn("memorisation_time", tables, tmp_path)
     drawn("two_clocks", tables, tmp_path)

@@ -46,7 +46,8 @@ def train(rule: dict[str, float] | None, digits: Path, folder: Path) -> dict[str
 def onsets(tables: dict[str, pd.DataFrame], digits: Path) -> dict[str, Any]:
     """The onsets of the run, from its losses and from the neighbours of its samples."""
     shared: dict[str, Any] = {"resamples": 50, "confidence": 0.95}
-    found: dict[str, Any] = loss_onsets("run", tables["losses"], absolute=0.2, relative=0.5, **shared)
+    thresholds = {"loss_gap_absolute": 0.2, "loss_gap_relative": 0.5}
+    found: dict[str, Any] = loss_onsets("run", tables["losses"], thresholds=thresholds, **shared)
     pixels = np.stack([np.frombuffer(image, np.uint8) for image in tables["samples"]["image"]])
     distance = nearest(pixels, read_images(digits).train.images[:8].reshape(8, -1)).distance
     rows = tables["samples"].assign(reference="train", distance=distance[:, 0], second_distance=distance[:, 1])

@@ -32,3 +32,16 @@ rule tables:
         rules.baselines.output if STUDY.surrogates else [],
     params:
         upstream=f"tables {ANALYSED}",
+
+
+# Where figures find their tables. The sample sheet shows one run, and needs no more than its pack.
+SHEET = STUDY.sheet_run()[0]
+SOURCES = {
+    "images": Source(rules.prepare.output[0], PREPARED),
+    "baselines": Source(rules.baselines.output[0], BASELINES),
+    **{table: Source(file, COLLECTED) for table, file in rules.collect.output.items()},
+    **{table: Source(file, ANALYSED) for table, file in rules.analyse.output.items()},
+    "pack/runs": Source(expand(f"{TRAIN}/runs.parquet", job=SHEET), trained(SHEET)),
+    "pack/samples": Source(expand(f"{TRAIN}/samples.parquet", job=SHEET), trained(SHEET)),
+    "pack/neighbours": Source(expand(f"{MEASURE}/neighbours.parquet", job=SHEET), measured(SHEET)),
+}

@@ -4,6 +4,7 @@ import gc
 import shlex
 import sys
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from memsweep.base.errors import UserError
 from memsweep.base.provenance import fingerprint
@@ -26,13 +27,9 @@ RESULTS = f"results/{STUDY.name}"
 SHOWN = f"results/{STUDY.place}"
 
 
-def figure_files(name, caption="", **labels):
-    """The files of a figure: the PDF to publish, the PNG for the report, with the caption of that name."""
-    caption = caption or name
-    path = f"{SHOWN}/figures/{name}"
-    png = report(f"{path}.png", category="Figures", caption=f"../report/{caption}.rst", labels=labels)
-    return [f"{path}.pdf", png]
+class Source(NamedTuple):
+    """Where figures find a table: its files, a lineage of what it rests on, and, of several files, their folder."""
 
-
-def figure_code(name):
-    return f"figure code {fingerprint(f'figures.{STUDY.kind}.{name}')}"
+    files: Any
+    upstream: str
+    folder: str = ""

@@ -117,89 +117,12 @@ rule tables:
         upstream=f"tables {LEARNT}",
 
 
-# Each figure is a rule of its own, drawn where Snakemake itself runs, as each takes seconds.
-
-
-localrules:
-    feature_alignment,
-    feature_phase_diagram,
-    noisy_digit_maps,
-    feature_probes,
-    figures,
-
-
-rule feature_alignment:
-    input:
-        alignments=rules.feature_analysis.output.alignments,
-        growth=rules.feature_analysis.output.growth,
-    output:
-        figure_files("feature_alignment", figure="alignments", axis="iteration"),
-    log:
-        f"{RESULTS}/logs/figures/feature_alignment.log",
-    params:
-        settings=STUDY.figure("feature_alignment", **STUDY.shown()),
-        upstream=f"tables {LEARNT}",
-        code=figure_code("feature_alignment"),
-    shell:
-        "python -m memsweep figure --source alignments={input.alignments} growth={input.growth}"
-        " --output {output} <<< {params.settings:q} 2> {log}"
-
-
-rule feature_phase_diagram:
-    input:
-        phase=rules.feature_analysis.output.phase,
-        fits=rules.feature_analysis.output.phase_fits,
-    output:
-        figure_files("feature_phase_diagram", figure="phase diagram", axis="n, SNR"),
-    log:
-        f"{RESULTS}/logs/figures/feature_phase_diagram.log",
-    params:
-        settings=STUDY.figure("feature_phase_diagram", **STUDY.shown()),
-        upstream=f"tables {LEARNT}",
-        code=figure_code("feature_phase_diagram"),
-    shell:
-        "python -m memsweep figure --source phase={input.phase} phase_fits={input.fits}"
-        " --output {output} <<< {params.settings:q} 2> {log}"
-
-
-rule noisy_digit_maps:
-    input:
+# The maps of noisy digits are drawn as the jobs wrote them
+SOURCES = {
+    **{table: Source(file, LEARNT) for table, file in rules.feature_analysis.output.items()},
+    "noisy_maps": Source(
         expand(rules.noisy_digits.output.maps, job=STUDY.jobs["noisy_digits"]),
-    output:
-        figure_files("noisy_digit_maps", figure="noisy digits", axis="SNR"),
-    log:
-        f"{RESULTS}/logs/figures/noisy_digit_maps.log",
-    params:
-        settings=STUDY.figure("noisy_digit_maps", jobs=STUDY.noisy_maps()),
-        upstream=f"maps {LEARNT}",
-        code=figure_code("noisy_digit_maps"),
-        folder=f"{RESULTS}/noisy_digits",
-    shell:
-        "python -m memsweep figure --source noisy_maps={params.folder}"
-        " --output {output} <<< {params.settings:q} 2> {log}"
-
-
-rule feature_probes:
-    input:
-        noisy=rules.feature_analysis.output.noisy_probes,
-        probes=rules.feature_analysis.output.planted_probes,
-        balance=rules.feature_analysis.output.feature_balance,
-    output:
-        figure_files("feature_probes", figure="probes", axis="all"),
-    log:
-        f"{RESULTS}/logs/figures/feature_probes.log",
-    params:
-        settings=STUDY.figure("feature_probes", dataset=STUDY.config["dataset"]["name"]),
-        upstream=f"tables {LEARNT}",
-        code=figure_code("feature_probes"),
-    shell:
-        "python -m memsweep figure --source noisy_probes={input.noisy} planted_probes={input.probes}"
-        " feature_balance={input.balance} --output {output} <<< {params.settings:q} 2> {log}"
-
-
-rule figures:
-    input:
-        rules.feature_alignment.output,
-        rules.feature_phase_diagram.output,
-        rules.noisy_digit_maps.output,
-        rules.feature_probes.output,
+        LEARNT,
+        f"{RESULTS}/noisy_digits",
+    ),
+}

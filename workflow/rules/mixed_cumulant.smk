@@ -45,15 +45,15 @@ rule learn_unit:
 
 rule unit_theory:
     output:
-        terms=f"{RESULTS}/tables/loss_terms.parquet",
-        orders=f"{RESULTS}/tables/information_exponents.parquet",
+        loss_terms=f"{RESULTS}/tables/loss_terms.parquet",
+        information_exponents=f"{RESULTS}/tables/information_exponents.parquet",
         cumulants=f"{RESULTS}/tables/cumulants.parquet",
     log:
         f"{RESULTS}/logs/unit_theory.log",
     params:
         settings=STUDY.unit_theory(),
         code=f"theory code {fingerprint('theory.mixed_cumulant.expectations')}",
-        folder=subpath(output.terms, parent=True),
+        folder=subpath(output.loss_terms, parent=True),
     shell:
         "python -m memsweep unit_theory --output {params.folder} <<< {params.settings:q} 2> {log}"
 
@@ -64,8 +64,8 @@ rule unit_recovery:
     output:
         overlaps=f"{RESULTS}/tables/overlaps.parquet",
         recoveries=f"{RESULTS}/tables/recoveries.parquet",
-        times=f"{RESULTS}/tables/recovery_times.parquet",
-        exponents=f"{RESULTS}/tables/recovery_exponents.parquet",
+        recovery_times=f"{RESULTS}/tables/recovery_times.parquet",
+        recovery_exponents=f"{RESULTS}/tables/recovery_exponents.parquet",
     log:
         f"{RESULTS}/logs/unit_recovery.log",
     params:
@@ -100,17 +100,17 @@ rule network_departure:
     input:
         expand(rules.learn_network.output, network=STUDY.network_jobs),
     output:
-        curves=f"{RESULTS}/tables/network_curves.parquet",
-        departures=f"{RESULTS}/tables/network_departures.parquet",
-        exponents=f"{RESULTS}/tables/network_exponents.parquet",
+        network_curves=f"{RESULTS}/tables/network_curves.parquet",
+        network_departures=f"{RESULTS}/tables/network_departures.parquet",
+        network_exponents=f"{RESULTS}/tables/network_exponents.parquet",
     log:
         f"{RESULTS}/logs/network_departure.log",
     params:
         settings=STUDY.network_departure(),
         upstream=f"networks {NETWORKS}",
         code=f"departure code {fingerprint('theory.mixed_cumulant.network_departure')}",
-        folder=subpath(output.curves, parent=True),
-        study=subpath(output.curves, ancestor=2),
+        folder=subpath(output.network_curves, parent=True),
+        study=subpath(output.network_curves, ancestor=2),
     shell:
         "python -m memsweep network_departure --learnt {params.study}/learn"
         " --output {params.folder} <<< {params.settings:q} 2> {log}"
@@ -125,92 +125,12 @@ rule tables:
         upstream=f"tables {lineage(THEORY, RECOVERED, DEPARTED)}",
 
 
-# Each figure is a rule of its own: `snakemake results/<study>/figures/<name>.pdf` brings just
-# that one up to date. On a cluster they are drawn where Snakemake itself runs, as each takes seconds.
-
-
-localrules:
-    mixed_cumulant_overlaps,
-    mixed_cumulant_scaling,
-    mixed_cumulant_loss,
-    mixed_cumulant_network,
-    figures,
-
-
-rule mixed_cumulant_overlaps:
-    input:
-        overlaps=rules.unit_recovery.output.overlaps,
-    output:
-        figure_files("mixed_cumulant_overlaps", figure="overlaps"),
-    log:
-        f"{RESULTS}/logs/figures/mixed_cumulant_overlaps.log",
-    params:
-        settings=STUDY.figure("mixed_cumulant_overlaps", "experiments"),
-        upstream=f"tables {RECOVERED}",
-        code=figure_code("mixed_cumulant_overlaps"),
-    shell:
-        "python -m memsweep figure --source overlaps={input.overlaps}"
-        " --output {output} <<< {params.settings:q} 2> {log}"
-
-
-rule mixed_cumulant_scaling:
-    input:
-        recoveries=rules.unit_recovery.output.recoveries,
-        times=rules.unit_recovery.output.times,
-        exponents=rules.unit_recovery.output.exponents,
-    output:
-        figure_files("mixed_cumulant_scaling", figure="sample complexity"),
-    log:
-        f"{RESULTS}/logs/figures/mixed_cumulant_scaling.log",
-    params:
-        settings=STUDY.figure("mixed_cumulant_scaling", "experiments"),
-        upstream=f"tables {RECOVERED}",
-        code=figure_code("mixed_cumulant_scaling"),
-    shell:
-        "python -m memsweep figure --source recoveries={input.recoveries} recovery_times={input.times}"
-        " recovery_exponents={input.exponents} --output {output} <<< {params.settings:q} 2> {log}"
-
-
-rule mixed_cumulant_loss:
-    input:
-        terms=rules.unit_theory.output.terms,
-        orders=rules.unit_theory.output.orders,
-    output:
-        figure_files("mixed_cumulant_loss", figure="population loss"),
-    log:
-        f"{RESULTS}/logs/figures/mixed_cumulant_loss.log",
-    params:
-        settings=STUDY.figure("mixed_cumulant_loss", "experiments"),
-        upstream=f"tables {THEORY}",
-        code=figure_code("mixed_cumulant_loss"),
-    shell:
-        "python -m memsweep figure --source loss_terms={input.terms} information_exponents={input.orders}"
-        " --output {output} <<< {params.settings:q} 2> {log}"
-
-
-rule mixed_cumulant_network:
-    input:
-        curves=rules.network_departure.output.curves,
-        departures=rules.network_departure.output.departures,
-        exponents=rules.network_departure.output.exponents,
-        times=rules.unit_recovery.output.times,
-    output:
-        figure_files("mixed_cumulant_network", figure="network"),
-    log:
-        f"{RESULTS}/logs/figures/mixed_cumulant_network.log",
-    params:
-        settings=STUDY.figure("mixed_cumulant_network", "experiments", "networks"),
-        upstream=f"tables {lineage(RECOVERED, DEPARTED)}",
-        code=figure_code("mixed_cumulant_network"),
-    shell:
-        "python -m memsweep figure --source network_curves={input.curves} network_departures={input.departures}"
-        " network_exponents={input.exponents} recovery_times={input.times}"
-        " --output {output} <<< {params.settings:q} 2> {log}"
-
-
-rule figures:
-    input:
-        rules.mixed_cumulant_overlaps.output,
-        rules.mixed_cumulant_scaling.output,
-        rules.mixed_cumulant_loss.output,
-        rules.mixed_cumulant_network.output if STUDY.network_jobs else [],
+SOURCES = {
+    table: Source(file, upstream)
+    for tables, upstream in (
+        (rules.unit_theory.output, THEORY),
+        (rules.unit_recovery.output, RECOVERED),
+        (rules.network_departure.output, DEPARTED),
+    )
+    for table, file in tables.items()
+}

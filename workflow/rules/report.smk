@@ -1,8 +1,7 @@
-# `snakemake --report report.html`: every figure and table on one page, with captions. Each kind of study has the rule
-# `tables`, whose inputs are its tables and whose parameter `upstream` says what they rest on, and the rule `figures`.
+# `snakemake --report report.html`: every figure and table on one page, with captions.
 
 
-report: f"../report/{'workflow' if STUDY.kind == 'sweep' else STUDY.kind}.rst"
+report: f"../report/kinds/{STUDY.kind}.rst"
 
 
 TABLES = [Path(str(table)).stem for table in rules.tables.input]
@@ -20,7 +19,7 @@ rule table_pages:
             report(
                 f"{SHOWN}/report/{table}.html",
                 category="Tables",
-                caption=f"../report/{table}.rst",
+                caption=f"../report/tables/{table}.rst",
                 labels={"table": table},
             )
             for table in TABLES

@@ -238,7 +238,7 @@ def test_a_figure_draws_a_tiny_study_and_says_what_it_shows(
     study, folder = drawn
     name = module.__name__.rpartition(".")[2]
     sources = {table: folder / f"{table}.parquet" for table in module.SOURCES}
-    settings = json.loads(study.figure(name, "experiments", "networks"))
+    settings = json.loads(study.figure(next(figure for figure in study.figures if figure.name == name)))
     figure = module.draw(sources, settings)
     texts = [text.get_text() for text in figure.findobj(Text)]
     assert any("independent latents" in text for text in texts)

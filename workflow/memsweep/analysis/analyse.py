@@ -11,10 +11,11 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from ..base.errors import UserError
+from ..study.onsets import DEFINITIONS, LOSS_DEFINITIONS, ONSETS
 from ..tables.contracts import SCHEMAS
 from ..tables.parquet import check_runs, read_arrow, read_table, write_table
 from .departure import SURROGATES, departure, excess, paired_curves
-from .onset import DEFINITIONS, NEVER_EVALUATED, Onset, copy_onset, loss_onsets
+from .onset import NEVER_EVALUATED, Onset, copy_onset, loss_onsets
 from .peaks import peaks
 from .scaling import scaling
 
@@ -29,7 +30,7 @@ def analyse(
     """Write ``onsets``, ``scaling``, ``peaks`` and ``excess`` of a study.
 
     One pack is held in memory at a time. Rows of ``onsets`` follow the table ``runs``, and
-    within a run `onset.DEFINITIONS`, then the departures from the surrogates that there are;
+    within a run `study.onsets.DEFINITIONS`, then the departures from the surrogates that there are;
     every run has a row for each.
 
     Args:
@@ -84,8 +85,7 @@ def _loss_onsets(settings: Mapping[str, Any], run_id: str, losses: pd.DataFrame)
     return loss_onsets(
         run_id,
         losses,
-        absolute=settings["loss_gap_absolute"],
-        relative=settings["loss_gap_relative"],
+        thresholds={name: settings[ONSETS[name].threshold] for name in LOSS_DEFINITIONS if ONSETS[name].threshold},
         resamples=settings["bootstrap"],
         confidence=settings["confidence"],
     )
@@ -115,7 +115,7 @@ def _table(runs: pd.DataFrame, definitions: Sequence[str], found: Mapping[tuple[
     for run_id, status in zip(runs["run_id"], runs["status"], strict=True):
         for definition in definitions:
             if status != "diverged" and (run_id, definition) not in found:
-                source = "neighbours" if definition == "f_mem" else "losses"
+                source = "neighbours" if ONSETS[definition].of == "copies" else "losses"
                 raise UserError(f"run {run_id}: it is {status}, but no pack's {source} hold it")
             onset = found.get((run_id, definition), NEVER_EVALUATED)
             rows.append({"run_id": run_id, "definition": definition, **asdict(onset)})

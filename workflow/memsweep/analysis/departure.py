@@ -23,12 +23,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..base.errors import UserError
+from ..study.onsets import DEPARTURES, ONSETS
 from .onset import NEVER_EVALUATED, Onset, crossing, resampled, with_interval
 
 Array = NDArray[np.float64]
 
 # Definitions of a departure, and the surrogate that is departed from.
-SURROGATES = {"departure": "gaussian", "departure_mixture": "gaussian_mixture"}
+SURROGATES = {name: ONSETS[name].surrogate for name in DEPARTURES}
 
 
 def departures(steps: Array, test: Array, surrogate: Array, threshold: float) -> Array:

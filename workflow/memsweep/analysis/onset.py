@@ -1,14 +1,9 @@
-"""When memorisation starts: the onset τ_mem of one run under four definitions, with intervals.
+"""When memorisation starts: the onset τ_mem of one run under each definition, with intervals.
 
-- ``test_loss_minimum``: the test loss stops falling. Its minimum is refined by the parabola
-  through the lowest evaluation and its two neighbours.
-- ``loss_gap_absolute``: test loss minus training loss rises above a threshold.
-- ``loss_gap_relative``: test loss over training loss minus one rises above a threshold.
-- ``f_mem``: the share of samples that copy, d1 / d2 < 1/3 to the two nearest training
-  images, rises above a threshold (Bonnaire et al. 2025, arXiv 2505.17638).
-
-The first three state in two ways what Marion & Wu 2026 (arXiv 2605.06077) read off by eye:
-the test loss leaving the training loss. Every definition is a function of the evaluated
+The definitions are those of `study.onsets`. Those of losses state in two ways what Marion & Wu 2026
+(arXiv 2605.06077) read off by eye: the test loss leaving the training loss. The one of samples
+counts copies, d1 / d2 < 1/3 to the two nearest training images (Bonnaire et al. 2025, arXiv
+2505.17638). Every definition is a function of the evaluated
 curve alone, interpolated between evaluations on a logarithmic step axis.
 
 What a run cannot say is kept apart from what it says. Inside this module an onset is 0
@@ -22,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,9 +29,6 @@ from ..base.errors import UserError
 from ..metrics.novelty import copies
 
 Array = NDArray[np.float64]
-
-LOSS_DEFINITIONS = ("test_loss_minimum", "loss_gap_absolute", "loss_gap_relative")
-DEFINITIONS = (*LOSS_DEFINITIONS, "f_mem")
 
 
 @dataclass(frozen=True)
@@ -122,6 +115,14 @@ def minimum(steps: Array, curves: Array) -> Array:
     return np.where(inside, steps[lowest] * np.exp(offset), np.where(lowest == last, np.inf, 0.0))
 
 
+# By definition: evaluated steps, curves of training and of test losses, and the threshold, to onsets.
+ESTIMATORS: Mapping[str, Callable[[Array, Array, Array, float], Array]] = {
+    "test_loss_minimum": lambda steps, train, test, threshold: minimum(steps, test),
+    "loss_gap_absolute": lambda steps, train, test, threshold: crossing(steps, test - train, threshold),
+    "loss_gap_relative": lambda steps, train, test, threshold: crossing(steps, test / train - 1, threshold),
+}
+
+
 def resampled(key: str, totals: Array, sizes: NDArray[Any], resamples: int) -> Array:
     """A mean curve and its bootstrap replicates, every unit resampled jointly over the steps.
 
@@ -170,7 +171,7 @@ def with_interval(steps: Array, estimate: float, replicates: Array, confidence: 
 
 
 def loss_onsets(
-    run_id: str, losses: pd.DataFrame, *, absolute: float, relative: float, resamples: int, confidence: float
+    run_id: str, losses: pd.DataFrame, *, thresholds: Mapping[str, float], resamples: int, confidence: float
 ) -> dict[str, Onset]:
     """The onsets of one run that its losses define.
 
@@ -182,13 +183,12 @@ def loss_onsets(
     Args:
         run_id: seeds the bootstrap and names the run in errors.
         losses: its rows of the table ``losses``; may be empty.
-        absolute: threshold on test minus training loss.
-        relative: threshold on test over training loss minus one.
+        thresholds: by definition, of those that have one.
         resamples: bootstrap replicates.
         confidence: level of the intervals, between 0 and 1.
 
     Returns:
-        An onset for each of `LOSS_DEFINITIONS`.
+        An onset for each of `ESTIMATORS`.
 
     Raises:
         UserError: an evaluation lacks a noisy image that another has.
@@ -197,17 +197,13 @@ def loss_onsets(
     finite = np.isfinite(items.to_numpy()).all(axis=0)
     items = items.loc[:, np.logical_and.accumulate(finite)]
     if items.empty:
-        return dict.fromkeys(LOSS_DEFINITIONS, NEVER_EVALUATED)
+        return dict.fromkeys(ESTIMATORS, NEVER_EVALUATED)
     steps = items.columns.to_numpy(dtype=np.float64)
     times = items.loc["train"]
     train = resampled(f"{run_id} train", times.to_numpy(), np.ones(len(times)), resamples)
     images = items.loc["test"].groupby(level="index")
     test = resampled(f"{run_id} test", images.sum().to_numpy(), images.size().to_numpy(), resamples)
-    onsets = {
-        "test_loss_minimum": minimum(steps, test),
-        "loss_gap_absolute": crossing(steps, test - train, absolute),
-        "loss_gap_relative": crossing(steps, test / train - 1, relative),
-    }
+    onsets = {name: of(steps, train, test, thresholds.get(name, math.nan)) for name, of in ESTIMATORS.items()}
     return {name: with_interval(steps, found[0], found[1:], confidence) for name, found in onsets.items()}
 
 

@@ -38,7 +38,7 @@ from lifelines.exceptions import ConvergenceError
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-from .onset import DEFINITIONS
+from ..study.onsets import DEFINITIONS
 
 TERMS = ("train_size", "batch_size", "learning_rate", "parameters")
 

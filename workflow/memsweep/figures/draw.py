@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from ..base.errors import UserError
-from ..study.config import KINDS
+from ..study.kinds import KINDS
 from .style import save
 
 
@@ -34,5 +33,7 @@ def draw_figure(settings: Mapping[str, Any], sources: Mapping[str, Path], output
 
 def _module_of(figure: str) -> ModuleType:
     """The module that draws a figure, among those of its kind of study."""
-    names = [f"{__package__}.{kind}.{figure}" for kind in KINDS]
-    return import_module(next((name for name in names if find_spec(name)), names[0]))
+    kinds = {known.name: kind for kind, study in KINDS.items() for known in study.figures}
+    if figure not in kinds:
+        raise UserError(f"figure: found {figure!r}; accepted is one of {', '.join(kinds)}")
+    return import_module(f"{__package__}.{kinds[figure]}.{figure}")

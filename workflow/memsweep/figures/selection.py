@@ -13,12 +13,6 @@ from ..study.run import AXES
 SWEPT = ("train_size", "base_channels", "batch_size", "learning_rate")
 """The axes that have a figure: all but the seed."""
 
-DEFINITIONS = ("test_loss_minimum", "loss_gap_absolute", "loss_gap_relative", "f_mem")
-"""The definitions of the onset, in the order in which they are drawn."""
-
-DEPARTURES = ("departure", "departure_mixture")
-"""The definitions of the departure from Gaussian surrogates, drawn where a study has them."""
-
 
 def along(runs: pd.DataFrame, axis: str) -> pd.DataFrame:
     """The runs that vary along one axis, every other axis except the seed held fixed.

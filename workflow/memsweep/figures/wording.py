@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from ..study.onsets import ONSETS
+
 AXIS_LABELS = {
     "train_size": "training images $N$",
     "base_channels": "parameters $P$",
@@ -92,18 +94,5 @@ def distance_label(metric: str, space: str) -> str:
 
 def definition_label(definition: str, thresholds: Mapping[str, float]) -> str:
     """A definition of the onset in words, with its threshold."""
-    match definition:
-        case "test_loss_minimum":
-            return "test loss minimum"
-        case "loss_gap_absolute":
-            return f"loss gap > {thresholds[definition]:g}"
-        case "loss_gap_relative":
-            return f"loss gap > {100 * thresholds[definition]:g} % of train"
-        case "departure":
-            return f"leaves Gaussian by {100 * thresholds['departure']:g} %"
-        case "departure_mixture":
-            return f"leaves mixture by {100 * thresholds['departure']:g} %"
-        case "f_mem":
-            return rf"$f_\mathrm{{mem}}$ > {100 * thresholds[definition]:g} %"
-        case _:
-            return definition
+    known = ONSETS.get(definition)
+    return known.label(thresholds) if known else definition

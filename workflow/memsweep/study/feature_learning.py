@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .figures import Figure
 from .kind import Study, canonical
 
 CLASSIFICATION, DIFFUSION = "classification", "diffusion"
@@ -15,6 +16,32 @@ FRAME = 2
 _MODEL = ("dimension", "neurons", "noise", "initialisation")
 
 
+FIGURES = (
+    Figure(
+        name="feature_alignment",
+        shows="alignments",
+        axis="iteration",
+        tables=("alignments", "growth"),
+        settings=("model", "learning_rates"),
+    ),
+    Figure(
+        name="feature_phase_diagram",
+        shows="phase diagram",
+        axis="n, SNR",
+        tables=("phase", "phase_fits"),
+        settings=("model", "learning_rates"),
+    ),
+    Figure(name="noisy_digit_maps", shows="noisy digits", axis="SNR", tables=("noisy_maps",), settings=("jobs",)),
+    Figure(
+        name="feature_probes",
+        shows="probes",
+        axis="all",
+        tables=("noisy_probes", "planted_probes", "feature_balance"),
+        settings=("dataset",),
+    ),
+)
+
+
 class FeatureLearning(Study):
     """A checked configuration of a study of feature learning.
 
@@ -22,6 +49,9 @@ class FeatureLearning(Study):
         jobs: of each stage, job path to what is particular to the job. A job is one objective and
             one training size, SNR, or training set, so that a longer list computes what is new.
     """
+
+    rules = ("prepare", "feature_learning")
+    figures = FIGURES
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config)
@@ -86,17 +116,15 @@ class FeatureLearning(Study):
             {"jobs": jobs, "two_patch": {**self._model(), **fits}, **self._section("bootstrap", "confidence")}
         )
 
-    def figure(self, name: str, **details: Any) -> str:
-        """Settings of a figure."""
-        return canonical({"figure": name, **details})
-
-    def noisy_maps(self) -> list[str]:
-        """The tables of ``noisy_maps``, below the folder of that stage."""
-        return [f"{job}/noisy_maps.parquet" for job in self.jobs["noisy_digits"]]
-
-    def shown(self) -> dict[str, Any]:
-        """What the figures of the two-patch model hold fixed."""
-        return {"model": self._model(), "learning_rates": self.config["two_patch"]["learning_rates"]}
+    @property
+    def told(self) -> dict[str, Any]:
+        """What figures hold fixed, the dataset's name, and the maps of noisy digits by their paths."""
+        return {
+            "model": self._model(),
+            "learning_rates": self.config["two_patch"]["learning_rates"],
+            "dataset": self.config["dataset"]["name"],
+            "jobs": [f"{job}/noisy_maps.parquet" for job in self.jobs["noisy_digits"]],
+        }
 
 
 def _by_path(points: Any) -> dict[str, dict[str, Any]]:

@@ -9,13 +9,23 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from .catalogue import sources
+from .figures import Figure
 
 
 class Study:
     """A checked configuration, and what every kind of study needs of it.
+
+    A kind of study brings
+
+    * a schema, ``schemas/<kind>.schema.yaml``, and in `config` what is wrong with a config that it cannot say;
+    * a subclass of this one, named in `kinds`, with the settings of its stages;
+    * ``rules``: its files of rules, in their order. They define the rule ``tables``, whose inputs are the tables and
+      whose parameter ``upstream`` says what they rest on, and ``SOURCES``, where figures find their tables;
+    * ``figures``: the table of its figures, each a module below ``figures/<kind>``;
+    * captions below ``workflow/report``: ``kinds/<kind>.rst``, and one for each figure and each table.
 
     Attributes:
         config: the configuration with every default filled in.
@@ -24,12 +34,35 @@ class Study:
         place: folder below ``results`` that receives tables and figures.
     """
 
+    rules: ClassVar[tuple[str, ...]]
+    figures: ClassVar[tuple[Figure, ...]]
+
     def __init__(self, config: Mapping[str, Any]) -> None:
         """config: as `config.resolve` returns it."""
         self.config = config
         self.kind: str = config["kind"]
         self.name: str = config["study"]
         self.place: str = self.name
+
+    @property
+    def axes(self) -> list[str]:
+        """The axes that have a figure each, where the file of a figure has such a wildcard."""
+        return []
+
+    @property
+    def drawn(self) -> list[str]:
+        """The files of the study's figures, without a suffix."""
+        paths = [figure.path for figure in self.figures if figure.when(self)]
+        return [path.format(axis=axis) for path in paths for axis in (self.axes if "{axis}" in path else [""])]
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What figures can ask of the study, by name."""
+        raise NotImplementedError
+
+    def figure(self, figure: Figure, **wildcards: str) -> str:
+        """Settings of a figure; ``wildcards``: of its file."""
+        return canonical({"figure": figure.name, **{key: self.told[key] for key in figure.settings}, **wildcards})
 
     def _section(self, *names: str) -> dict[str, Any]:
         return {name: self.config[name] for name in names}

@@ -12,7 +12,7 @@ from .kind import Study
 from .mixed_cumulant import MixedCumulant
 from .sweep import Sweep
 
-CLASSES: Mapping[str, type[Study]] = {
+KINDS: Mapping[str, type[Study]] = {
     "sweep": Sweep,
     "mixed_cumulant": MixedCumulant,
     "feature_learning": FeatureLearning,
@@ -30,4 +30,4 @@ def open_study(config: Mapping[str, Any], files: list[Path] | None = None) -> An
         UserError: as `config.resolve` does.
     """
     resolved = resolve(config, files)
-    return CLASSES[resolved["kind"]](resolved)
+    return KINDS[resolved["kind"]](resolved)

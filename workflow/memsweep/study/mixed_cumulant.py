@@ -6,10 +6,36 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from .figures import Figure
 from .kind import Study, canonical
 
 _MODEL = ("beta_u", "beta_v", "correlation")
 _UNIT = ("activation", "noise_levels", "step_size", "step_power")
+
+
+_SHARED = ("palette", "departure", "confidence", "experiments")
+FIGURES = (
+    Figure(
+        name="mixed_cumulant_loss",
+        shows="population loss",
+        tables=("loss_terms", "information_exponents"),
+        settings=_SHARED,
+    ),
+    Figure(name="mixed_cumulant_overlaps", shows="overlaps", tables=("overlaps",), settings=_SHARED),
+    Figure(
+        name="mixed_cumulant_scaling",
+        shows="sample complexity",
+        tables=("recoveries", "recovery_times", "recovery_exponents"),
+        settings=_SHARED,
+    ),
+    Figure(
+        name="mixed_cumulant_network",
+        shows="network",
+        tables=("network_curves", "network_departures", "network_exponents", "recovery_times"),
+        settings=(*_SHARED, "networks"),
+        when=lambda study: bool(study.network_jobs),
+    ),
+)
 
 
 class MixedCumulant(Study):
@@ -20,6 +46,9 @@ class MixedCumulant(Study):
             experiment and its dimension.
         network_jobs: likewise, ``network=independent/dimension=8`` and the like.
     """
+
+    rules = ("mixed_cumulant",)
+    figures = FIGURES
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config)
@@ -84,10 +113,11 @@ class MixedCumulant(Study):
         levels = {"threshold": recovery["departure"], "bootstrap": recovery["bootstrap"]}
         return canonical({"networks": networks, **levels, **self._section("confidence")})
 
-    def figure(self, name: str, *sections: str) -> str:
-        """Settings of a figure: the given sections of the config, and what all figures share."""
+    @property
+    def told(self) -> dict[str, Any]:
+        """Sections of the config, and what all figures share."""
         shared = {"palette": self.config["figures"]["palette"], "departure": self.config["recovery"]["departure"]}
-        return canonical({"figure": name, **shared, **self._section("confidence", *sections)})
+        return {**shared, **self._section("confidence", "experiments", "networks")}
 
 
 def _jobs(kind: str, experiments: list[dict[str, Any]]) -> dict[str, tuple[dict[str, Any], int]]:

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from ..base.records import read_records
+from .figures import Figure
 from .grid import evaluation_parameters, packs, runs, training_parameters
 from .kind import Study, canonical
+from .onsets import THRESHOLDS
 from .requests import Request, Requests
 from .retraining import guard, retraining
 from .run import AXES, Run
@@ -19,6 +21,70 @@ OWN_SPACES = ("pixels", "classifier")
 SWEPT_AXES = tuple(axis for axis in AXES if axis != "seed")
 
 
+FIGURES = (
+    Figure(
+        name="dynamics",
+        shows="dynamics",
+        axis="{axis}",
+        file="dynamics_{axis}",
+        tables=("runs", "trajectories", "metrics"),
+        settings=("palette", "time", "panels", "distance", "thresholds", "formulation"),
+    ),
+    Figure(
+        name="memorisation_time",
+        shows="memorisation time",
+        axis="train_size",
+        tables=("runs", "onsets", "scaling"),
+        settings=("palette", "thresholds", "formulation"),
+        when=lambda study: "train_size" in study.axes,
+    ),
+    Figure(
+        name="scaling_exponents",
+        shows="scaling exponents",
+        axis="all",
+        tables=("scaling",),
+        settings=("thresholds", "confidence"),
+    ),
+    Figure(
+        name="simplicity_bias",
+        shows="simplicity bias",
+        axis="train_size",
+        tables=("runs", "trajectories", "excess", "onsets", "baselines"),
+        settings=("thresholds", "surrogates"),
+        when=lambda study: bool(study.surrogates),
+    ),
+    Figure(
+        name="two_clocks",
+        shows="two clocks",
+        axis="all",
+        tables=("runs", "onsets", "scaling"),
+        settings=("onset", "thresholds"),
+        when=lambda study: bool(study.surrogates),
+    ),
+    Figure(
+        name="peaks",
+        shows="peak fidelity and rate",
+        axis="all",
+        tables=("runs", "peaks"),
+        settings=("palette", "distance", "onset", "thresholds", "formulation"),
+    ),
+    Figure(
+        name="novelty_fidelity",
+        shows="novelty and fidelity",
+        axis="all",
+        tables=("runs", "metrics"),
+        settings=("palette", "distance"),
+    ),
+    Figure(
+        name="sample_sheet",
+        shows="sample sheet",
+        axis="none",
+        tables=("images", "pack/runs", "pack/samples", "pack/neighbours"),
+        settings=("f_mem_threshold", "sheet_steps", "sheet_samples", "run_id"),
+    ),
+)
+
+
 class Sweep(Study):
     """A checked configuration of a sweep, expanded.
 
@@ -26,6 +92,9 @@ class Sweep(Study):
         runs: all runs of the grid.
         packs: job path to the runs that one training job trains.
     """
+
+    rules = ("prepare", "sweep", "surrogates", "train", "measure", "collect", "analyse")
+    figures = FIGURES
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config)
@@ -150,14 +219,16 @@ class Sweep(Study):
         details = {"f_mem_threshold": self.config["metrics"]["f_mem_threshold"], "surrogates": self.surrogates}
         return canonical({"jobs": self.jobs, **self.config["onset"], **details, **self._section("confidence")})
 
-    def figure(self, name: str, *keys: str, **details: Any) -> str:
-        """Settings of a figure: of the config's ``figures`` (and ``thresholds``, ``confidence``) the given keys."""
+    @functools.cached_property
+    def told(self) -> dict[str, Any]:
+        """The config's ``figures``, and what else figures show of the study."""
         onset = self.config["onset"]
-        shared = {
+        return {
             **self.config["figures"],
-            "thresholds": {key: onset[key] for key in ("loss_gap_absolute", "loss_gap_relative", "f_mem", "departure")},
+            "thresholds": {key: onset[key] for key in THRESHOLDS},
             "f_mem_threshold": self.config["metrics"]["f_mem_threshold"],
             "confidence": self.config["confidence"],
             "formulation": self.config["formulation"]["name"],
+            "surrogates": self.surrogates,
+            "run_id": self.sheet_run()[1].run_id,
         }
-        return canonical({"figure": name, **{key: shared[key] for key in keys}, **details})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ...analysis import published
+from ...study.onsets import DEFINITIONS
 from ...tables.parquet import read_table
 from .. import selection, style, wording
 from ..power_law import band, location, seen
@@ -32,7 +34,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     """
     runs = selection.along(read_table(sources["runs"], "runs"), "train_size")
     onsets = read_table(sources["onsets"], "onsets").merge(runs[["run_id", "train_size", "seed"]], on="run_id")
-    onsets = onsets[onsets["definition"].isin(selection.DEFINITIONS)]  # departures are another clock
+    onsets = onsets[onsets["definition"].isin(DEFINITIONS)]  # departures are another clock
     onsets = onsets[onsets["step"] > 0]  # a run that was never evaluated says nothing
     onsets = onsets.assign(place=onsets["train_size"] * _DODGE ** _offsets(onsets["seed"]))
     scaling = read_table(sources["scaling"], "scaling")
@@ -40,15 +42,16 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     colours = style.colours(runs["train_size"].tolist(), settings["palette"])
 
     with style.styled():
-        figure = Figure(figsize=(style.WIDTH, 5.2), layout="constrained")
+        rows = -(-len(DEFINITIONS) // 2)
+        figure = Figure(figsize=(style.WIDTH, 0.7 + 2.25 * rows), layout="constrained")
         figure.suptitle(wording.held_fixed(runs, "train_size"), fontsize="medium", color=style.INK)
-        panels = figure.subplots(2, 2, sharex=True, sharey=True).ravel()
+        panels = figure.subplots(rows, 2, sharex=True, sharey=True).ravel().tolist()
         marked: list[float] = []
-        for ax, letter, definition in zip(panels, "abcd", selection.DEFINITIONS, strict=True):
-            rows = onsets[onsets["definition"] == definition]
+        for ax, letter, definition in zip(panels, string.ascii_lowercase, DEFINITIONS, strict=False):
+            here = onsets[onsets["definition"] == definition]
             style.lettered(ax, letter, wording.definition_label(definition, settings["thresholds"]), pad=16)
-            _points(ax, rows, colours)
-            _power_law(ax, rows, fits.get(definition))
+            _points(ax, here, colours)
+            _power_law(ax, here, fits.get(definition))
             threshold = settings["thresholds"].get(definition)
             numbers = published.onsets(runs, "train_size", definition, threshold, settings.get("formulation"))
             style.published_marks(ax, [(number.point.train_size, number.value, number.bound) for number in numbers])
@@ -56,7 +59,10 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             marked += [number.value / (1.4 if number.bound == "at most" else 1) for number in numbers]
         if len(onsets):
             _scales(panels[0], [*onsets["step"], *marked], runs)
-        for ax in panels[2:]:
+        for ax in panels[len(DEFINITIONS) :]:
+            ax.remove()
+        for ax in panels[len(DEFINITIONS) - 2 : len(DEFINITIONS)]:
+            ax.tick_params(axis="x", labelbottom=True)
             ax.set_xlabel(wording.AXIS_LABELS["train_size"])
         for ax in panels[::2]:
             ax.set_ylabel("onset of memorisation (steps)")

@@ -12,6 +12,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ...study.onsets import DEFINITIONS, DEPARTURES
 from ...tables.parquet import read_table
 from .. import selection, style, wording
 
@@ -32,8 +33,8 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     """
     scaling = read_table(sources["scaling"], "scaling")
     definitions = [
-        *selection.DEFINITIONS,
-        *(name for name in selection.DEPARTURES if name in set(scaling["definition"])),
+        *DEFINITIONS,
+        *(name for name in DEPARTURES if name in set(scaling["definition"])),
     ]
     terms = [term for term in _TERMS if (scaling.loc[scaling["term"] == term, "runs"] > 0).any()]
     limits = _limits(scaling)
@@ -80,7 +81,7 @@ def _group(
     settings: Mapping[str, Any],
 ) -> None:
     """One axis of the grid: a row per definition, and where the normalised step would put it."""
-    palette = sns.color_palette("colorblind", len(_MARKERS))
+    palette = sns.color_palette("colorblind", max(len(_MARKERS), len(definitions)))
     fits = {fit["definition"]: fit for fit in rows.to_dict("records")}
     ax.axvline(0, color="0.8", linewidth=0.6, zorder=0)
     if term in _EXPECTED:
@@ -94,7 +95,7 @@ def _group(
         _interval(ax, place, fit, limits, palette[place])
         exponent = float(fit["exponent"])
         if np.isfinite(exponent):
-            ax.plot(exponent, place, marker=_MARKERS[place], color=palette[place], markersize=4.5)
+            ax.plot(exponent, place, marker=_MARKERS[place % len(_MARKERS)], color=palette[place], markersize=4.5)
         _columns(column, place, _numbers(fit))
     labels = [wording.definition_label(definition, settings["thresholds"]) for definition in definitions]
     ax.set_yticks(range(len(labels)), labels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from ...study.onsets import ONSETS
 from .columns import STEP, column, interval
 
 RUN = column("run_id", pa.string(), "hash of every parameter that can change the run's trajectory")
@@ -162,8 +163,7 @@ SWEEP: dict[str, pa.Schema] = {
             column(
                 "definition",
                 pa.string(),
-                "of memorisation: test_loss_minimum, loss_gap_absolute, loss_gap_relative or f_mem; of the departure "
-                "from means and covariances of all images: departure, or of each class: departure_mixture",
+                "; ".join(f"{name}: {definition.meaning}" for name, definition in ONSETS.items()),
             ),
             column(
                 "step",

@@ -1,0 +1,66 @@
+"""What each kind of study brings: its rules, its figures and their captions."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+import pytest
+import yaml
+from helpers.configs import ROOT
+from memsweep.study.figures import Figure
+from memsweep.study.kinds import KINDS, open_study
+
+STUDIES = {"sweep": "config", "mixed_cumulant": "mixed_cumulant", "feature_learning": "feature_learning"}
+CAPTIONS = ROOT / "workflow" / "report"
+
+
+def study(kind: str) -> Any:
+    return open_study(yaml.safe_load((ROOT / "config" / f"{STUDIES[kind]}.yaml").read_text()))
+
+
+FIGURES: list[tuple[str, Figure]] = [(kind, figure) for kind, class_ in KINDS.items() for figure in class_.figures]
+every_figure = pytest.mark.parametrize(("kind", "figure"), FIGURES, ids=lambda item: getattr(item, "name", item))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_has_rules_and_a_caption(kind: str) -> None:
+    opened = study(kind)
+    assert opened.kind == kind
+    for name in opened.rules:
+        assert (ROOT / "workflow" / "rules" / f"{name}.smk").is_file()
+    assert (CAPTIONS / "kinds" / f"{kind}.rst").is_file()
+
+
+@every_figure
+def test_a_figure_has_a_module_that_draws_its_tables_and_a_caption(kind: str, figure: Figure) -> None:
+    module = import_module(f"memsweep.figures.{kind}.{figure.name}")
+    assert set(module.SOURCES) == {table.rpartition("/")[2] for table in figure.tables}
+    assert (CAPTIONS / "figures" / f"{figure.name}.rst").is_file()
+
+
+@every_figure
+def test_a_figure_is_told_what_it_asks_for(kind: str, figure: Figure) -> None:
+    assert f'"figure":"{figure.name}"' in study(kind).figure(figure)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_report_names_the_figures_in_their_order(kind: str) -> None:
+    caption = (CAPTIONS / "kinds" / f"{kind}.rst").read_text().partition("Read the figures in this order:")[2]
+    places = [
+        min(place for name in (figure.name, figure.shows) if (place := caption.find(f"*{name}*")) >= 0)
+        for figure in KINDS[kind].figures
+    ]
+    assert places == sorted(places)
+
+
+def test_every_caption_of_a_figure_is_of_one() -> None:
+    assert {path.stem for path in (CAPTIONS / "figures").glob("*.rst")} == {figure.name for _, figure in FIGURES}
+
+
+def test_a_sweep_without_surrogates_draws_nothing_of_them() -> None:
+    config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+    paths = open_study({**config, "evaluation": {**config["evaluation"], "surrogates": []}}).drawn
+    assert "two_clocks" not in paths
+    assert {"dynamics_train_size", "memorisation_time", "sample_sheet"} < set(paths)
+    assert set(study("sweep").drawn) == {*paths, "simplicity_bias", "two_clocks"}

@@ -1,0 +1,95 @@
+"""The definitions of an onset: one registry, which checks of configs, tables, analysis, figures and report read.
+
+A new definition is a line here, its estimator (`analysis.onset` or `analysis.departure`) and, where it has a
+threshold, that in the schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A definition of an onset.
+
+    Attributes:
+        name: as it stands in tables and configs.
+        of: what it is read off: a run's losses, copies among its samples, or its losses on a surrogate.
+        meaning: what happens at the onset.
+        words: what figures call it, with ``{value}`` or ``{percent}`` for the threshold.
+        threshold: key of the config's ``onset``; empty where it has none.
+        surrogate: of which the run's losses are compared with those on test images.
+    """
+
+    name: str
+    of: Literal["losses", "copies", "surrogate"]
+    meaning: str
+    words: str
+    threshold: str = ""
+    surrogate: str = ""
+
+    def label(self, thresholds: Mapping[str, float]) -> str:
+        """What figures call it. ``thresholds``: the config's ``onset``, or what of it is thresholds."""
+        if not self.threshold:
+            return self.words
+        value = thresholds[self.threshold]
+        return self.words.format(value=f"{value:g}", percent=f"{100 * value:g} %")
+
+
+ONSETS: Mapping[str, Definition] = {
+    definition.name: definition
+    for definition in (
+        Definition("test_loss_minimum", "losses", "the test loss stops falling", "test loss minimum"),
+        Definition(
+            "loss_gap_absolute",
+            "losses",
+            "test loss minus training loss rises above a threshold",
+            "loss gap > {value}",
+            threshold="loss_gap_absolute",
+        ),
+        Definition(
+            "loss_gap_relative",
+            "losses",
+            "test loss over training loss minus one rises above a threshold",
+            "loss gap > {percent} of train",
+            threshold="loss_gap_relative",
+        ),
+        Definition(
+            "f_mem",
+            "copies",
+            "the share of samples that are copies rises above a threshold",
+            r"$f_\mathrm{{mem}}$ > {percent}",
+            threshold="f_mem",
+        ),
+        Definition(
+            "departure",
+            "surrogate",
+            "the loss on draws from means and covariances of all images leaves the test loss",
+            "leaves Gaussian by {percent}",
+            threshold="departure",
+            surrogate="gaussian",
+        ),
+        Definition(
+            "departure_mixture",
+            "surrogate",
+            "the loss on draws from means and covariances of each class leaves the test loss",
+            "leaves mixture by {percent}",
+            threshold="departure",
+            surrogate="gaussian_mixture",
+        ),
+    )
+}
+
+
+def _named(*of: str) -> Iterator[str]:
+    return (name for name, definition in ONSETS.items() if definition.of in of)
+
+
+# Of memorisation, and of what a network uses of the data before it
+LOSS_DEFINITIONS = tuple(_named("losses"))
+DEFINITIONS = tuple(_named("losses", "copies"))
+DEPARTURES = tuple(_named("surrogate"))
+THRESHOLDS = tuple(dict.fromkeys(definition.threshold for definition in ONSETS.values() if definition.threshold))
