@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from memsweep.data.randomness import generator
 from memsweep.theory.mixed_cumulant.activations import ACTIVATIONS
@@ -377,6 +377,8 @@ def brute_force(path: np.ndarray, threshold: float, hold: float) -> tuple[float,
     st.floats(0, 2),
     st.integers(1, 7),
 )
+@example([[0.0, 0.0]] * 3 + [[1.0, 0.0]], 0.5, 1e-12, 4)  # held for longer than no time at all: not yet
+@example([[0.0, 0.0]] * 3 + [[1.0, 0.0]], 0.5, 0.0, 4)
 @settings(max_examples=80, deadline=None)
 def test_the_tracker_finds_what_the_definition_says(
     path: list[list[float]], level: float, hold: float, cut: int
@@ -389,6 +391,17 @@ def test_the_tracker_finds_what_the_definition_says(
     for row, spike in enumerate("uv"):
         found = table[table["spike"] == spike].iloc[0]
         assert (found["samples"], found["censored"]) == brute_force(values[:, row], level, hold)
+
+
+def test_single_steps_count_however_many_there_are() -> None:
+    first = 2**25 + 1  # more than single precision tells apart
+    tracker = Tracker((2, 1), 0.5, 1e-9)
+    tracker.below[:] = first - 1
+    tracker.follow(torch.tensor([[[0.9], [0.0]]]), first - 1)
+    assert tracker.table()["censored"].all()
+    tracker.follow(torch.tensor([[[0.9], [0.0]]]), first)
+    assert tracker.table()["samples"].tolist() == [first, pytest.approx(first + 1)]
+    assert tracker.table()["censored"].tolist() == [False, True]
 
 
 def test_a_fluctuation_is_no_recovery() -> None:
