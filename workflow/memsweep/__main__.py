@@ -7,6 +7,8 @@ input, where no length limit cuts off the runs of a large pack.
 from __future__ import annotations
 
 import argparse
+import atexit
+import gc
 import json
 import os
 import signal
@@ -305,6 +307,8 @@ def _add_way(stage: argparse.ArgumentParser) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one stage; returns the exit status."""
+    # Else Python, as it ends, looks through all that libraries hold for garbage: a third of the time of a short job
+    atexit.register(gc.freeze)
     files = parse(arguments)
     try:
         if files.stage in COMMANDS:
