@@ -25,6 +25,12 @@ def usage(arguments: Arguments) -> None:
     print_usage(arguments.study)
 
 
+def verify(arguments: Arguments) -> None:
+    from ..report.verify import verify
+
+    verify(arguments.study)
+
+
 def _study(command: argparse.ArgumentParser) -> None:
     command.add_argument("study", type=Path, help="the study's YAML file")
 
@@ -53,4 +59,5 @@ class Command:
 COMMANDS: dict[str, Command] = {
     "estimate": Command(estimate, "what a study will cost: operations, memory, disk and hours", _study_and_rate),
     "usage": Command(usage, "what training jobs asked for, beside what they used", _study),
+    "verify": Command(verify, "whether a study's results are whole and belong together", _study),
 }

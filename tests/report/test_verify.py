@@ -1,0 +1,119 @@
+"""The results of a study, held against themselves: whole, and then with every kind of file harmed."""
+
+from __future__ import annotations
+
+import copy
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from memsweep.base.errors import UserError
+from memsweep.data.datasets import prepare
+from memsweep.jobs.life import Way
+from memsweep.jobs.packs import train_pack
+from memsweep.metrics.classifier import train_classifier
+from memsweep.metrics.features import write_features
+from memsweep.metrics.measure import measure_pack
+from memsweep.report.verify import verify
+from memsweep.study.kinds import open_study
+
+STUDY: dict[str, Any] = {
+    "study": "tiny",
+    "dataset": {"name": "digits", "test_images": 1600},
+    "grid": {
+        "base": {"base_channels": 4, "batch_size": 4, "learning_rate": 1e-3},
+        "products": [{"train_size": [8, 12], "seed": [0, 1]}],
+    },
+    "network": {"channel_multipliers": [1, 2], "blocks": 1, "attention_levels": [], "embedding": 8},
+    "formulation": {"sampling_steps": 2},
+    "training": {"budget": {"steps": 20}, "ema_decay": 0.9},
+    "evaluation": {"first": 3, "per_decade": 3, "images": 16, "samples": 8, "surrogates": []},
+    "metrics": {"bootstrap": 2, "projections": 4, "spaces": ["classifier"]},
+}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A study's file, and its results as the workflow lays them out."""
+    folder = tmp_path_factory.mktemp("verify")
+    file = folder / "tiny.yaml"
+    file.write_text(yaml.safe_dump(STUDY))
+    study = open_study(copy.deepcopy(STUDY))
+    place = folder / "results" / "tiny"
+    images, classifier = place / "data" / "images.parquet", place / "data" / "classifier.safetensors"
+    prepare(json.loads(study.prepare()), images)
+    train_classifier(images, classifier)
+    write_features({"space": "classifier"}, images, classifier, folder / "cache", place / "data" / "classifier.parquet")
+    for job in study.packs:
+        settings, pack = json.loads(study.train(job)), place / "train" / job
+        train_pack(settings, images, place / "checkpoints", pack, Way(device="cpu"))
+        measure_pack(json.loads(study.measure()), images, pack, place / "data", classifier, place / "measure" / job)
+    return file, folder / "results"
+
+
+def files(results: Path, pattern: str) -> list[Path]:
+    return sorted(path for path in results.rglob(pattern) if path.is_file())
+
+
+def flip(path: Path, _: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 1
+    path.write_bytes(content)
+
+
+def cut(path: Path, _: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-30])
+
+
+def exchange(path: Path, other: Path) -> None:
+    shutil.copyfile(other, path)
+
+
+KINDS = [
+    "data/images.parquet",
+    "data/classifier.safetensors",
+    "data/classifier.parquet",
+    "train/*/runs.parquet",
+    "train/*/losses.parquet",
+    "train/*/samples.parquet",
+    "train/*/trained.json",
+    "measure/*/metrics.parquet",
+    "measure/*/neighbours.parquet",
+    "checkpoints/*/run.json",
+    "checkpoints/*/state.safetensors",
+    "checkpoints/*/evaluation-*.safetensors",
+]
+
+
+def test_results_that_are_whole_are_said_to_be(whole: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    verify(*whole)
+    said = capsys.readouterr().out
+    assert "results/tiny: " in said
+    assert "files are whole and belong together" in said
+
+
+@pytest.mark.parametrize("harm", [flip, cut, exchange])
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_harmed_is_named(
+    kind: str, harm: Callable[[Path, Path], None], whole: tuple[Path, Path], tmp_path: Path
+) -> None:
+    file, results = whole
+    shutil.copytree(results, tmp_path / "results")
+    pattern = kind.replace("*/", "**/")
+    path, *others = [p for p in files(tmp_path / "results", "*") if p.match(f"*/{kind.rpartition('/')[2]}")
+                     and f"/{pattern.partition('/')[0]}/" in str(p)]  # fmt: skip
+    if harm is exchange and not others:
+        pytest.skip("there is one such file in a study")
+    harm(path, others[-1] if others else path)
+    with pytest.raises(UserError) as error:
+        verify(file, tmp_path / "results")
+    assert f"{path}: " in str(error.value)
+
+
+def test_a_study_without_results_is_named(whole: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"tiny: no such folder; accepted is a study that has results here"):
+        verify(whole[0], tmp_path)

@@ -1,0 +1,139 @@
+"""The command ``verify``: holds the results of a study against themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ..base.errors import UserError
+from ..base.files import read_json
+from ..base.records import RECORD
+from ..base.sealed import Damaged, sealed_digest
+from ..base.tensors import tensors_metadata
+from ..data.datasets import content_hash
+from ..data.images import read_images
+from ..study.config import read_yaml
+from ..study.kinds import open_study
+from ..tables.contracts import SCHEMAS
+from ..tables.parquet import read_arrow
+
+
+def verify(file: Path, results: Path = Path("results")) -> None:
+    """Say that a study's results are whole and belong together.
+
+    Checked are the digest of every file that carries one; of tables, that they are those of their contracts; of
+    images, their content hash; of a pack's tables, that they hold the runs that the study has there, trained on
+    these images, and as many rows as these were evaluated; of checkpoints, that they are their runs'.
+
+    Args:
+        file: the study's YAML file.
+        results: the folder of all studies' results.
+
+    Raises:
+        UserError: something is wrong, one sentence for each file; or there are no results.
+    """
+    study = open_study(read_yaml(file), [file])
+    folder = results / study.name
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; accepted is a study that has results here")
+    found = _Files()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")):
+        found.look_at(path)
+    if study.kind == "sweep" and not found.problems:
+        found.problems += _lineage(study, folder)
+    if found.problems:
+        raise UserError(f"{len(found.problems)} of {found.looked_at} files are wrong\n" + "\n".join(found.problems))
+    print(f"{folder}: {found.looked_at} files are whole and belong together")
+
+
+class _Files:
+    """What was looked at, and what is wrong with it."""
+
+    def __init__(self) -> None:
+        self.looked_at = 0
+        self.problems: list[str] = []
+
+    def look_at(self, path: Path) -> None:
+        """Check what a file says of itself; files that carry no digest by their nature are passed over."""
+        try:
+            if path.name.startswith("damaged-"):
+                self.problems.append(f"{path}: was set aside as damaged; delete it once the run is whole again")
+            elif path.suffix == ".parquet":
+                self._table(path)
+            elif path.suffix == ".safetensors":
+                sealed_digest(path)
+                self._of_its_run(path, tensors_metadata(path))
+            elif path.name in (RECORD, "run.json"):
+                self._of_its_run(path, read_json(path))
+            else:
+                return
+        except (UserError, OSError, ValueError) as error:
+            self.problems.append(str(error))
+        self.looked_at += 1
+
+    def _table(self, path: Path) -> None:
+        sealed_digest(path)
+        name = (pq.read_schema(path).metadata or {}).get(b"table", b"").decode()
+        if name not in SCHEMAS:
+            raise Damaged(f"{path}: not a table of a study")
+        missing = set(SCHEMAS[name].names) - set(pq.read_schema(path).names)
+        if missing:
+            raise Damaged(f"{path}: not a table of {name}: no column {', '.join(sorted(missing))}")
+
+    def _of_its_run(self, path: Path, said: dict[str, Any]) -> None:
+        if path.parent.parent.name == "checkpoints" and said.get("run_id") != path.parent.name:
+            raise Damaged(f"{path}: of the run {said.get('run_id')}, not of {path.parent.name}")
+
+
+def _lineage(study: Any, folder: Path) -> Iterator[str]:
+    """What of a sweep's packs does not come from its images and its runs."""
+    images = folder / "data" / "images.parquet"
+    if not images.exists():
+        return
+    data = read_images(images)
+    if content_hash(data.train, data.test) != data.data_hash:
+        yield f"{images}: its images do not have the content hash that it says"
+    for job, runs in study.packs.items():
+        pack = folder / "train" / job
+        if not (pack / "runs.parquet").exists():
+            continue
+        table = read_arrow(pack / "runs.parquet", "runs").to_pandas()
+        expected = {run.run_id for run in runs}
+        if set(table["run_id"]) != expected:
+            yield f"{pack / 'runs.parquet'}: holds other runs than the study has there; snakemake -n says why"
+            continue
+        if set(table["data_hash"]) != {data.data_hash}:
+            yield f"{pack / 'runs.parquet'}: its runs were trained on other images than {images} holds"
+        yield from _of_other_runs(pack, folder / "measure" / job, expected)
+        yield from _row_counts(study, pack)
+
+
+def _of_other_runs(pack: Path, measured: Path, expected: set[str]) -> Iterator[str]:
+    """A pack's record and tables that are not its own."""
+    record = pack / RECORD
+    if record.exists() and {run["run_id"] for run in read_json(record)["settings"]["runs"]} != expected:
+        yield f"{record}: of other runs than the pack has"
+    for path in (*(pack / f"{name}.parquet" for name in ("losses", "samples")), *measured.glob("*.parquet")):
+        if path.exists() and not set(_runs_in(path)) <= expected:
+            yield f"{path}: holds rows of other runs than the pack has"
+
+
+def _runs_in(path: Path) -> list[str]:
+    found: list[str] = pc.unique(read_arrow(path, path.stem)["run_id"]).to_pylist()
+    return found
+
+
+def _row_counts(study: Any, pack: Path) -> Iterator[str]:
+    """A pack's losses and samples that are not as many as its evaluations."""
+    evaluation = study.config["evaluation"]
+    splits = 2 + len(evaluation["surrogates"])
+    for name, rows in (("losses", splits * evaluation["images"]), ("samples", evaluation["samples"])):
+        path = pack / f"{name}.parquet"
+        if path.exists():
+            table = read_arrow(path, name).select(["run_id", "step"]).to_pandas()
+            if (table.groupby(["run_id", "step"]).size() != rows).any():
+                yield f"{path}: not {rows} rows for each run and step that it holds"
