@@ -15,7 +15,7 @@ from typing import Any
 
 from ..base.errors import UserError
 from ..base.records import Record
-from .grid import trajectory_parameters
+from .identity import trajectory_parameters
 from .run import AXES, Run
 
 
