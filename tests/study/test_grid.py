@@ -8,15 +8,8 @@ from helpers.configs import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from memsweep.study.config import resolve
-from memsweep.study.grid import (
-    chosen,
-    evaluation_parameters,
-    expand,
-    formulation_parameters,
-    packs,
-    runs,
-    trajectory_parameters,
-)
+from memsweep.study.grid import chosen, expand, packs, runs
+from memsweep.study.identity import evaluation_parameters, formulation_parameters, trajectory_parameters
 from memsweep.study.run import AXES
 
 BASE = {"train_size": 32, "base_channels": 16, "batch_size": 16, "learning_rate": 0.003, "seed": 0}

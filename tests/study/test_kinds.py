@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 import yaml
-from helpers.configs import ROOT
+from helpers.configs import ROOT, changed
+from memsweep.study import config
+from memsweep.study.config.rules import RULES
 from memsweep.study.figures import Figure
 from memsweep.study.kinds import KINDS, open_study
 
@@ -21,6 +23,10 @@ def study(kind: str) -> Any:
 
 FIGURES: list[tuple[str, Figure]] = [(kind, figure) for kind, class_ in KINDS.items() for figure in class_.figures]
 every_figure = pytest.mark.parametrize(("kind", "figure"), FIGURES, ids=lambda item: getattr(item, "name", item))
+
+
+def test_configs_know_the_same_kinds() -> None:
+    assert tuple(KINDS) == config.KINDS == tuple(RULES)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -59,8 +65,7 @@ def test_every_caption_of_a_figure_is_of_one() -> None:
 
 
 def test_a_sweep_without_surrogates_draws_nothing_of_them() -> None:
-    config = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
-    paths = open_study({**config, "evaluation": {**config["evaluation"], "surrogates": []}}).drawn
+    paths = open_study(changed("evaluation.surrogates", [])).drawn
     assert "two_clocks" not in paths
     assert {"dynamics_train_size", "memorisation_time", "sample_sheet"} < set(paths)
     assert set(study("sweep").drawn) == {*paths, "simplicity_bias", "two_clocks"}

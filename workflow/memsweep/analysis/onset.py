@@ -26,7 +26,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..base.errors import UserError
-from ..metrics.novelty import copies
+from ..metrics.novelty import copied
 
 Array = NDArray[np.float64]
 
@@ -238,8 +238,7 @@ def copy_onset(
         UserError: an evaluation lacks a sample that another has.
     """
     training = neighbours[neighbours["reference"] == "train"]
-    copied = copies(training["distance"].to_numpy(), training["second_distance"].to_numpy(), copy_threshold)
-    histories = _pivot(run_id, training.assign(copy=copied), ["index"], "copy")
+    histories = _pivot(run_id, training.assign(copy=copied(training, copy_threshold)), ["index"], "copy")
     if histories.empty:
         return NEVER_EVALUATED
     steps = histories.columns.to_numpy(dtype=np.float64)

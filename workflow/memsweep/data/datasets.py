@@ -18,7 +18,7 @@ import pandas as pd
 from ..base.errors import UserError
 from ..study.catalogue import describe
 from ..study.folders import find_images, local
-from ..tables.parquet import write_table
+from ..tables.parquet import image_metadata, write_table
 from .conversion import convert_arrays, read_pictures
 from .images import Split, encode
 
@@ -264,8 +264,7 @@ def prepare(settings: Settings, output: Path) -> str:
     metadata = {
         "dataset": name,
         "data_hash": data_hash,
-        "shape": ",".join(map(str, train.images.shape[1:])),
-        "channel_order": "height, width, channel",
+        **image_metadata(train.shape),
         "classes": str(facts.classes),
         "class_names": json.dumps(data.class_names),
         **{key: str(count) for key, count in repeats.items()},

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import torch
 
 from ..base.errors import UserError
-from ..tables.parquet import image_shape, read_arrow
+from ..tables.parquet import image_shape, metadata_of, read_arrow
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,12 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(height, width, channels)."""
+        height, width, channels = self.images.shape[1:]
+        return height, width, channels
 
 
 @dataclass(frozen=True)
@@ -49,8 +55,7 @@ class ImageSet:
     @property
     def shape(self) -> tuple[int, int, int]:
         """(height, width, channels)."""
-        height, width, channels = self.train.images.shape[1:]
-        return height, width, channels
+        return self.train.shape
 
     def drawn(self, names: Sequence[str]) -> dict[str, Split]:
         """The surrogates of these names.
@@ -71,7 +76,7 @@ def read_images(path: Path, surrogates: Path | None = None) -> ImageSet:
         UserError: as in `tables.read_arrow`, or the surrogates are those of other images.
     """
     table = read_arrow(path, "images")
-    metadata = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
+    metadata = metadata_of(table)
     images = decode(table["image"], image_shape(metadata))
     labels = table["label"].to_numpy()
     is_train = np.array(table["split"].to_pylist()) == "train"
@@ -86,7 +91,7 @@ def read_images(path: Path, surrogates: Path | None = None) -> ImageSet:
 
 def _read_surrogates(path: Path, data: ImageSet) -> dict[str, Split]:
     table = read_arrow(path, "surrogates")
-    found = table.schema.metadata.get(b"data_hash", b"").decode()
+    found = metadata_of(table).get("data_hash", "")
     if found != data.data_hash:
         raise UserError(f"{path}: surrogates of other images (content hash {found!r}); accepted is {data.data_hash!r}")
     splits = {}

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from ..base.errors import UserError
 from ..tables.contracts import SCHEMAS
-from ..tables.parquet import write_table
+from ..tables.parquet import image_metadata, write_table
 from .images import ImageSet, Split, read_images, to_network
 from .randomness import generator
 
@@ -136,8 +136,8 @@ def write_surrogates(names: list[str], images: Path, output: Path) -> None:
     """
     data = read_images(images)
     parts = [_rows(name, surrogate(data, name)) for name in names] or [SCHEMAS["surrogates"].empty_table()]
-    shape = {"shape": ",".join(map(str, data.shape)), "channel_order": "height, width, channel"}
-    write_table(output, "surrogates", pa.concat_tables(parts), {**shape, "data_hash": data.data_hash})
+    metadata = {**image_metadata(data.shape), "data_hash": data.data_hash}
+    write_table(output, "surrogates", pa.concat_tables(parts), metadata)
 
 
 def _rows(name: str, split: Split) -> pa.Table:

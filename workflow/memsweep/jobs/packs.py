@@ -22,7 +22,7 @@ from ..diffusion.formulation import Formulation, build_formulation
 from ..models.unet import count_parameters
 from ..study.run import Run
 from ..tables.contracts import SCHEMAS
-from ..tables.parquet import write_table
+from ..tables.parquet import image_metadata, write_table
 from ..training.evaluation import Evaluator, NoisyImages
 from ..training.trainer import TrainingOptions, build_network
 from ..training.version import TRAINING_VERSION
@@ -154,11 +154,10 @@ def write_tables(members: Sequence[Member], data: ImageSet, settings: Mapping[st
             ]
             if step in member.sampled:
                 samples.append(pd.DataFrame({**position, **_sample_columns(evaluator, evaluation.samples)}))
-    shape = {"shape": ",".join(map(str, data.shape)), "channel_order": "height, width, channel"}
     runs = pd.DataFrame([_run_row(member, data, settings, formulation) for member in members])
     write_table(output / "runs.parquet", "runs", runs)
     write_table(output / "losses.parquet", "losses", _stacked(losses, "losses"))
-    write_table(output / "samples.parquet", "samples", _stacked(samples, "samples"), shape)
+    write_table(output / "samples.parquet", "samples", _stacked(samples, "samples"), image_metadata(data.shape))
 
 
 def _loss_columns(items: NoisyImages, losses: np.ndarray) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from ..base.errors import UserError
 from ..base.files import replacing
 from ..base.provenance import fingerprint
 from ..data.images import ImageSet, read_images, to_network
-from ..tables.parquet import read_arrow, write_table
+from ..tables.parquet import metadata_of, read_arrow, write_table
 from . import pretrained
 from .classifier import classifier_version, read_classifier
 from .pretrained import SOURCES, file_hash, find_weights, open_network
@@ -161,7 +161,7 @@ def features_of(space: Space, path: Path, data_hash: str) -> dict[str, np.ndarra
         UserError: they are those of other images or of another space, or made with other weights or by other code.
     """
     table = read_arrow(path, "features")
-    metadata = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
+    metadata = metadata_of(table)
     for key, wanted in (("data_hash", data_hash), ("space", space.name)):
         if metadata.get(key) != wanted:
             raise UserError(f"{path}: its {key} is {metadata.get(key)}, not {wanted}; delete it to make it again")

@@ -13,11 +13,11 @@ import torch
 
 from ..base.errors import UserError
 from ..data.images import ImageSet, decode, read_images
-from ..tables.parquet import check_runs, image_shape, read_arrow, read_table, write_table
+from ..tables.parquet import check_runs, image_shape, metadata_of, read_arrow, read_table, write_table
 from .features import Space, features_of, opened
 from .fidelity import DISTANCES, Distance
-from .neighbours import nearest_in_ranges
-from .novelty import copies, share
+from .neighbours import Neighbours, nearest_in_ranges
+from .novelty import copied, copies, share
 from .similarity import cosine_similarity
 
 Row = dict[str, Any]
@@ -51,8 +51,7 @@ def measure_pack(
         )
     samples = read_arrow(train / "samples.parquet", "samples")
     check_runs(train / "samples.parquet", samples, runs["run_id"])
-    shape = image_shape({key.decode(): value.decode() for key, value in samples.schema.metadata.items()})
-    generated = decode(samples["image"], shape)
+    generated = decode(samples["image"], image_shape(metadata_of(samples)))
     steps = samples.select(["run_id", "step", "index"]).to_pandas()
     spaces = {name: Space.find(name, classifier, settings.get("weights")) for name in settings["spaces"]}
     references = {
@@ -122,19 +121,21 @@ class NoveltyMeter:
     def measure(self, neighbours: pd.DataFrame) -> Iterator[Row]:
         """The share of copies among samples, from their rows of the table ``neighbours``, by reference."""
         for reference, pairs in neighbours.groupby("reference", sort=False):
-            distances = pairs["distance"].to_numpy(), pairs["second_distance"].to_numpy()
-            yield self._row("f_mem", str(reference), *distances)
+            yield self._row("f_mem", str(reference), copied(pairs, self.threshold))
 
     def held_out(self, train_sizes: Sequence[int]) -> dict[int, Row]:
         """The rule's false-positive rate by training-set size: held-out images in place of samples."""
         found = nearest_in_ranges(self.held_out_images, self.images, [(0, size) for size in train_sizes])
         return {
-            size: self._row("f_mem_held_out", "train", *neighbours.distance.T)
+            size: self._row("f_mem_held_out", "train", self._copies(neighbours))
             for size, neighbours in zip(train_sizes, found, strict=True)
         }
 
-    def _row(self, metric: str, reference: str, first: np.ndarray, second: np.ndarray) -> Row:
-        return _share_row(metric, "pixels", reference, copies(first, second, self.threshold), self.confidence)
+    def _copies(self, found: Neighbours) -> np.ndarray:
+        return copies(found.distance[:, 0], found.distance[:, 1], self.threshold)
+
+    def _row(self, metric: str, reference: str, copied: np.ndarray) -> Row:
+        return _share_row(metric, "pixels", reference, copied, self.confidence)
 
 
 class SimilarityMeter:

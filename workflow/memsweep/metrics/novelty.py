@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy.stats import binomtest
 
 
@@ -32,6 +33,11 @@ def copies(distance: np.ndarray, second_distance: np.ndarray, threshold: float) 
     """
     result: np.ndarray = (distance < threshold * second_distance) | (second_distance == 0)
     return result
+
+
+def copied(neighbours: pd.DataFrame, threshold: float) -> np.ndarray:
+    """Which rows of the table ``neighbours`` are of copies, by `copies`; bool, in their order."""
+    return copies(neighbours["distance"].to_numpy(), neighbours["second_distance"].to_numpy(), threshold)
 
 
 def share_of_copies(samples: np.ndarray, images: np.ndarray, threshold: float) -> float:

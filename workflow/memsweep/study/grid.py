@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from .identity import run_id, trajectory_parameters
 from .run import AXES, Run
 from .schedule import evaluation_steps
 
@@ -37,64 +36,6 @@ def expand(grid: Mapping[str, Any]) -> Iterator[Point]:
             if key not in seen:
                 seen.add(key)
                 yield point
-
-
-def trajectory_parameters(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Every parameter outside the axes that can change a run's trajectory.
-
-    Where the data lie is none: checkpoints keep the content hash of what they were trained
-    on. An order that is the default is left out, as when there was no other.
-    """
-    dataset = {
-        key: value
-        for key, value in config["dataset"].items()
-        if key not in ("path", "test_path") and (key, value) != ("order", "permuted")
-    }
-    return {
-        "dataset": dataset,
-        "network": config["network"],
-        "formulation": formulation_parameters(config["formulation"]),
-        **training_parameters(config["training"]),
-        "evaluation": evaluation_parameters(config),
-        # The unit decides where evaluations lie; the length only how many there are.
-        "budget_unit": next(iter(config["training"]["budget"])),
-    }
-
-
-# Options by section, each with the value at which it is off. One that is off leaves no trace, neither in the
-# trajectory nor, therefore, in the run id: a run keeps its id, and with it its results, when the library learns
-# an option that the run does not use.
-_OPTIONS: dict[str, dict[str, Any]] = {
-    "evaluation": {"sample_every": 1},
-    "training": {"precision": "float32", "gradient_clip": 0, "accumulate": 1},
-    "formulation": {"label_dropout": 0, "guidance": 0},
-}
-
-
-def _switched_on(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a section that are on. Numbers as floats: YAML may spell one in several ways."""
-    chosen = {key: values[key] for key, off in _OPTIONS[section].items() if values.get(key, off) != off}
-    return {key: value if isinstance(value, str) else float(value) for key, value in chosen.items()}
-
-
-def evaluation_parameters(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides the numbers of an evaluation; into how many noise levels they are put is a later matter."""
-    evaluation = config["evaluation"]
-    always = {key: evaluation[key] for key in ("first", "per_decade", "images", "samples")}
-    # In whichever order they are written, and without a trace where there are none, as an option that is off
-    surrogates = {"surrogates": sorted(evaluation["surrogates"])} if evaluation["surrogates"] else {}
-    return {**always, **surrogates, **_switched_on("evaluation", evaluation)}
-
-
-def training_parameters(training: Mapping[str, Any]) -> dict[str, Any]:
-    """What of the config's ``training`` decides a run's numbers, its budget aside."""
-    return {"ema_decay": training["ema_decay"], **_switched_on("training", training)}
-
-
-def formulation_parameters(formulation: Mapping[str, Any]) -> dict[str, Any]:
-    """What of the formulation a run's identity holds: its parameters and the options that are on."""
-    parameters = {key: value for key, value in formulation.items() if key not in _OPTIONS["formulation"]}
-    return {**parameters, **_switched_on("formulation", formulation)}
 
 
 def choices(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -128,12 +69,10 @@ def runs(config: Mapping[str, Any]) -> list[Run]:
     for point in expand(config["grid"]):
         if not all(chosen(point, choice) for choice in filters):
             continue
-        text = json.dumps({**shared, **point}, sort_keys=True)
-        run_id = hashlib.sha256(text.encode()).hexdigest()[:12]
         schedule = evaluation_steps(
             config["training"]["budget"], config["evaluation"], point["train_size"], point["batch_size"]
         )
-        result.append(Run(run_id=run_id, **point, max_steps=schedule[-1]))
+        result.append(Run(run_id=run_id(shared, point), **point, max_steps=schedule[-1]))
     return result
 
 

@@ -20,7 +20,7 @@ class Study:
 
     A kind of study brings
 
-    * a schema, ``schemas/<kind>.schema.yaml``, and in `config` what is wrong with a config that it cannot say;
+    * a schema, ``schemas/<kind>.schema.yaml``, and in `config.rules` the rules that it cannot say;
     * a subclass of this one, named in `kinds`, with the settings of its stages;
     * ``rules``: its files of rules, in their order. They define the rule ``tables``, whose inputs are the tables and
       whose parameter ``upstream`` says what they rest on, and ``SOURCES``, where figures find their tables;

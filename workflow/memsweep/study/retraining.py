@@ -16,7 +16,7 @@ from ..base.errors import UserError
 from ..base.files import read_json
 from ..base.records import Record
 from ..base.sealed import Damaged
-from .grid import trajectory_parameters
+from .identity import trajectory_parameters
 from .run import AXES, Run
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from ..base.records import read_records
 from .figures import Figure
-from .grid import evaluation_parameters, packs, runs, training_parameters
+from .grid import packs, runs
+from .identity import evaluation_parameters, training_parameters
 from .kind import Study, canonical
 from .onsets import THRESHOLDS
 from .requests import Request, Requests

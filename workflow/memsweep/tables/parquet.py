@@ -23,10 +23,20 @@ from ..base.sealed import KEY, UNSEALED, Damaged, seal, sealed_digest
 from .contracts import SCHEMAS
 
 
+def image_metadata(shape: tuple[int, int, int]) -> dict[str, str]:
+    """What the schema metadata of a table of images says of them: (height, width, channels), in this order."""
+    return {"shape": ",".join(map(str, shape)), "channel_order": "height, width, channel"}
+
+
 def image_shape(metadata: Mapping[str, str]) -> tuple[int, int, int]:
     """(height, width, channels) of the images of a table, from its schema metadata."""
     height, width, channels = (int(part) for part in metadata["shape"].split(","))
     return height, width, channels
+
+
+def metadata_of(table: pa.Table) -> dict[str, str]:
+    """The schema metadata of a table."""
+    return {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
 
 
 # Rows of a row group: large enough to read fast, small enough for any memory

@@ -16,8 +16,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from ...base.errors import UserError
-from ...metrics.novelty import copies
-from ...tables.parquet import image_shape, read_arrow, read_table
+from ...data.images import decode
+from ...metrics.novelty import copied
+from ...tables.parquet import image_shape, metadata_of, read_arrow, read_table
 from .. import style, wording
 
 SOURCES = ("runs", "images", "samples", "neighbours")
@@ -51,8 +52,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         raise UserError(f"{sources['samples']}: no samples of run {run_id} whose neighbours are known")
     steps = spread(available, settings["sheet_steps"])
     pairs = neighbours.drop_columns(["reference"]).to_pandas()
-    distances = pairs["distance"].to_numpy(), pairs["second_distance"].to_numpy()
-    pairs["copied"] = copies(*distances, settings["f_mem_threshold"])
+    pairs["copied"] = copied(pairs, settings["f_mem_threshold"])
     shown = np.sort(pairs.loc[pairs["step"] == steps[0], "index"].unique())[: settings["sheet_samples"]]
 
     images = read_arrow(sources["images"], "images")
@@ -98,11 +98,8 @@ def _of_run(path: Path, name: str, run_id: str) -> pa.Table:
 
 def _pixels(table: pa.Table, rows: Sequence[int]) -> list[Images]:
     """The images of these rows as arrays of height × width, × 3 in colour."""
-    metadata = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
-    shape = image_shape(metadata)
-    column = table["image"].take(pa.array(rows, pa.int64())).to_pylist()
-    arrays = [np.frombuffer(pixels, np.uint8).reshape(shape) for pixels in column]
-    return [array[:, :, 0] if shape[2] == 1 else array for array in arrays]
+    arrays = decode(table["image"].take(pa.array(rows, pa.int64())), image_shape(metadata_of(table)))
+    return [array[:, :, 0] if array.shape[2] == 1 else array for array in arrays]
 
 
 def _generated(samples: pa.Table, indices: pd.Series[int]) -> list[Images]:
