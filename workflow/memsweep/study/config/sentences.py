@@ -12,6 +12,7 @@ from jsonschema.exceptions import ValidationError
 
 # What is accepted, by the schema's keyword that was violated and its value there.
 _ACCEPTED = {
+    "const": "only {}",
     "minimum": "at least {}",
     "maximum": "at most {}",
     "exclusiveMinimum": "greater than {}",
