@@ -23,8 +23,8 @@ from memsweep.base.devices import set_up_gpu
 from memsweep.data.datasets import prepare
 from memsweep.data.randomness import Draws
 from memsweep.jobs import concurrency
-from memsweep.jobs.life import Way, Workshop
 from memsweep.jobs.packs import train_pack
+from memsweep.jobs.workshop import Way, Workshop
 from memsweep.metrics.neighbours import nearest_in_ranges
 from memsweep.training.cuda_graphs import CaptureFailed
 from memsweep.training.trainer import Trainer, TrainingOptions

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from gpu_correctness import Runs
 from memsweep.base.devices import set_up_gpu
-from memsweep.jobs.life import Way, Workshop
-from memsweep.models import unet
+from memsweep.jobs.workshop import Way, Workshop
+from memsweep.models import blocks
 from memsweep.study.cost import evaluation_memory, gpu_memory, network_cost
 from memsweep.training import trainer as library
 from record import spread
@@ -202,12 +202,12 @@ VARIANTS = {
 
 @contextlib.contextmanager
 def _as_in(variant: Variant) -> Iterator[None]:
-    before = library.CHANNELS_LAST, unet.FUSED
-    library.CHANNELS_LAST, unet.FUSED = variant.channels_last, variant.fused
+    before = library.CHANNELS_LAST, blocks.FUSED
+    library.CHANNELS_LAST, blocks.FUSED = variant.channels_last, variant.fused
     try:
         yield
     finally:
-        library.CHANNELS_LAST, unet.FUSED = before
+        library.CHANNELS_LAST, blocks.FUSED = before
 
 
 def variant_at(runs: Runs, problem: Problem, name: str, precision: str) -> Found:

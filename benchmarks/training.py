@@ -36,18 +36,18 @@ import numpy as np
 import torch
 from memsweep.base.devices import set_up_cuda, set_up_gpu
 from memsweep.data.datasets import prepare
-from memsweep.data.images import ImageSet, Split, to_network
+from memsweep.data.images import DeviceImages, ImageSet, Split, to_network
 from memsweep.data.surrogates import write_surrogates
 from memsweep.diffusion.formulation import build_formulation
-from memsweep.jobs.life import Way
 from memsweep.jobs.packs import train_pack
-from memsweep.models import unet
+from memsweep.jobs.workshop import Way
+from memsweep.models import blocks
 from memsweep.study.config import read_yaml, resolve
 from memsweep.study.cost import network_cost
 from memsweep.study.run import Run
 from memsweep.study.sweep import Sweep
 from memsweep.training.cuda_graphs import STRIDE
-from memsweep.training.trainer import DeviceImages, Trainer, TrainingOptions, build_network
+from memsweep.training.trainer import Trainer, TrainingOptions, build_network
 from record import RESULTS, commit, machine, ratios, save, spread
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -166,11 +166,11 @@ class Peer:
     def __call__(self, steps: int) -> None:
         torch.backends.cudnn.allow_tf32, torch.backends.cudnn.benchmark = True, False  # torch's own settings
         torch.use_deterministic_algorithms(False)
-        fused, unet.FUSED = unet.FUSED, False
+        fused, blocks.FUSED = blocks.FUSED, False
         try:
             self._train(steps)
         finally:
-            unet.FUSED = fused
+            blocks.FUSED = fused
 
     def _train(self, steps: int) -> None:
         for _ in range(steps):

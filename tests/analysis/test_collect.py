@@ -10,8 +10,8 @@ from helpers.packs import pack_settings
 from memsweep.analysis.collect import KEYS, by_noise_level, collect, mean_losses
 from memsweep.base.errors import UserError
 from memsweep.data.images import read_images
-from memsweep.jobs.life import Way
 from memsweep.jobs.packs import train_pack
+from memsweep.jobs.workshop import Way
 from memsweep.metrics.classifier import evaluate, fit, read_classifier, train_classifier
 from memsweep.metrics.features import Space, features_of, write_features
 from memsweep.metrics.measure import measure_pack

@@ -15,8 +15,8 @@ from memsweep.data.images import ImageSet, Split, read_images, to_network
 from memsweep.data.randomness import generator
 from memsweep.data.surrogates import fit_gaussian, surrogate, write_surrogates
 from memsweep.diffusion.formulation import build_formulation
-from memsweep.jobs.life import Way
 from memsweep.jobs.packs import train_pack
+from memsweep.jobs.workshop import Way
 from memsweep.tables.parquet import read_table
 from memsweep.training.evaluation import Evaluator
 from scipy import stats

@@ -21,9 +21,11 @@ from memsweep.data.images import read_images
 from memsweep.jobs import concurrency
 from memsweep.jobs import life as members
 from memsweep.jobs.concurrency import places, train_in_turn
-from memsweep.jobs.life import Life, Member, Way, Workshop
+from memsweep.jobs.life import Life
+from memsweep.jobs.member import Member
 from memsweep.jobs.packs import train_pack, write_tables
 from memsweep.jobs.progress import TrainingProgress
+from memsweep.jobs.workshop import Way, Workshop
 from memsweep.study.run import Run
 from memsweep.tables.parquet import read_table
 from memsweep.training.cuda_graphs import CaptureFailed
@@ -311,7 +313,7 @@ from pathlib import Path
 import torch
 from memsweep.data.images import read_images
 from memsweep.training.cuda_graphs import CaptureFailed
-from memsweep.jobs.life import Way, Workshop
+from memsweep.jobs.workshop import Way, Workshop
 from memsweep.study.run import Run
 
 def resident(what):

@@ -14,8 +14,8 @@ from memsweep.base.interruption import Interrupted
 from memsweep.base.tensors import tensors_metadata
 from memsweep.jobs import packs
 from memsweep.jobs.checkpoints import Checkpoint
-from memsweep.jobs.life import Way
 from memsweep.jobs.packs import train_pack
+from memsweep.jobs.workshop import Way
 from memsweep.tables.parquet import read_table
 from memsweep.training.trainer import Trainer
 

@@ -11,9 +11,9 @@ import pytest
 from helpers.packs import pack_settings
 from memsweep.analysis.onset import copy_onset, loss_onsets
 from memsweep.data.images import read_images
-from memsweep.jobs.life import Way
 from memsweep.jobs.packs import train_pack
 from memsweep.jobs.stopping import StoppingRule, Watch
+from memsweep.jobs.workshop import Way
 from memsweep.metrics.neighbours import nearest
 from memsweep.metrics.novelty import share_of_copies
 from memsweep.tables.parquet import read_table

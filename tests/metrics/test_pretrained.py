@@ -17,8 +17,8 @@ from helpers.configs import changed
 from helpers.packs import pack_settings
 from memsweep.base.errors import UserError
 from memsweep.data.images import read_images
-from memsweep.jobs.life import Way
 from memsweep.jobs.packs import train_pack
+from memsweep.jobs.workshop import Way
 from memsweep.metrics import features, pretrained
 from memsweep.metrics.classifier import train_classifier
 from memsweep.metrics.features import SPACES, Space, features_of, write_features

@@ -13,8 +13,8 @@ import pytest
 import yaml
 from memsweep.base.errors import UserError
 from memsweep.data.datasets import prepare
-from memsweep.jobs.life import Way
 from memsweep.jobs.packs import train_pack
+from memsweep.jobs.workshop import Way
 from memsweep.metrics.classifier import train_classifier
 from memsweep.metrics.features import write_features
 from memsweep.metrics.measure import measure_pack

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from .analysis.scaling import scaling as scaling
     from .base.errors import UserError as UserError
     from .data.datasets import prepare as prepare
-    from .jobs.life import Way as Way
     from .jobs.packs import train_pack as train_pack
+    from .jobs.workshop import Way as Way
     from .metrics.measure import measure_pack as measure_pack
     from .study.config import read_yaml as read_yaml
     from .study.config import resolve as resolve
@@ -30,7 +30,7 @@ __version__ = "0.1.0"
 _FACE = {
     "Onset": "analysis.onset",
     "UserError": "base.errors",
-    "Way": "jobs.life",
+    "Way": "jobs.workshop",
     "copy_onset": "analysis.onset",
     "loss_onsets": "analysis.onset",
     "measure_pack": "metrics.measure",

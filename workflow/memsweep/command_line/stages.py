@@ -50,8 +50,8 @@ def baselines(settings: Settings, files: Arguments) -> None:
 
 
 def train(settings: Settings, files: Arguments) -> None:
-    from ..jobs.life import Way
     from ..jobs.packs import train_pack
+    from ..jobs.workshop import Way
     from ..metrics.novelty import share_of_copies
 
     way = Way(**{name: getattr(files, name) for name in Way.__dataclass_fields__})

@@ -69,6 +69,20 @@ class ImageSet:
         return {name: self.surrogates[name] for name in names}
 
 
+@dataclass(frozen=True)
+class DeviceImages:
+    """Training images on a device, once for all runs of a pack: (n, C, H, W) uint8, and labels (n,)."""
+
+    images: torch.Tensor
+    labels: torch.Tensor
+
+    @classmethod
+    def load(cls, data: ImageSet, count: int, device: torch.device | str) -> DeviceImages:
+        """The first ``count`` training images."""
+        images = torch.from_numpy(data.train.images[:count]).permute(0, 3, 1, 2).contiguous()
+        return cls(images.to(device), torch.from_numpy(data.train.labels[:count]).to(device))
+
+
 def read_images(path: Path, surrogates: Path | None = None) -> ImageSet:
     """Read the image table that ``prepare`` wrote and, where it is given, the table of its surrogates.
 

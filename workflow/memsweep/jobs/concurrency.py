@@ -25,8 +25,10 @@ from ..base.errors import UserError
 from ..base.interruption import Interrupted, StartAgain, StopRequest
 from ..study.cost import bytes_label
 from ..training.cuda_graphs import CaptureFailed
-from .life import Life, Member, Workshop
+from .life import Life
+from .member import Member
 from .progress import TrainingProgress
+from .workshop import Workshop
 
 # Share of the free memory that is planned for; the rest is for what the estimate leaves out.
 PLANNED = 0.8

@@ -27,9 +27,10 @@ from ..training.evaluation import Evaluator, NoisyImages
 from ..training.trainer import TrainingOptions, build_network
 from ..training.version import TRAINING_VERSION
 from .concurrency import places, train_in_processes, train_in_turn
-from .life import Member, Way, Workshop
+from .member import Member
 from .progress import TrainingProgress
 from .stopping import ShareOfCopies
+from .workshop import Way, Workshop
 
 
 def train_pack(

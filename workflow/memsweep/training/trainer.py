@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..data.images import ImageSet, scaled
+from ..data.images import DeviceImages, ImageSet, scaled
 from ..data.randomness import BatchOrder, Draws, generator, stratified_times
 from ..diffusion.formulation import Formulation
 from ..models.unet import UNet
@@ -26,7 +26,7 @@ from .cuda_graphs import STRIDE, StepGraph
 
 # Steps whose images are laid down at a time, and whose losses are kept.
 WINDOW = 256
-# Whether the networks of a GPU hold an image's channels side by side, as `fused_norm` wants them; off like it.
+# Whether the networks of a GPU hold an image's channels side by side, as `fused` wants them; off like it.
 CHANNELS_LAST = False
 
 
@@ -66,20 +66,6 @@ def build_network(data: ImageSet, run: Run, network: Mapping[str, Any], formulat
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)
         return UNet((channels, height, width), formulation.labels, run.base_channels, **network)
-
-
-@dataclass(frozen=True)
-class DeviceImages:
-    """Training images on a device, once for all runs of a pack: (n, C, H, W) uint8, and labels (n,)."""
-
-    images: Tensor
-    labels: Tensor
-
-    @classmethod
-    def load(cls, data: ImageSet, count: int, device: torch.device | str) -> DeviceImages:
-        """The first ``count`` training images."""
-        images = torch.from_numpy(data.train.images[:count]).permute(0, 3, 1, 2).contiguous()
-        return cls(images.to(device), torch.from_numpy(data.train.labels[:count]).to(device))
 
 
 class Trainer:

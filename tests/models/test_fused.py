@@ -15,7 +15,7 @@ pytest.importorskip("triton")
 KERNELS = """
 import json, torch
 from torch.nn import functional as F
-from memsweep.models.fused_norm import biased_sum, fused_norm
+from memsweep.models.fused import biased_sum, fused_norm
 
 def error(left, right):
     return float((left - right).abs().max() / right.abs().max())
@@ -55,7 +55,7 @@ print(json.dumps(["sum", max(error(found, exact), *map(error, *gradients))]))
 
 NETWORK = """
 import json, torch
-from memsweep.models import fused_norm, unet
+from memsweep.models import blocks, fused, unet
 
 torch.manual_seed(0)
 network = unet.UNet((3, 8, 8), 4, 12, channel_multipliers=(1, 2), blocks=1, attention_levels=(1,), embedding=8)
@@ -64,8 +64,8 @@ with torch.no_grad():
         parameter.copy_(0.2 * torch.randn(parameter.shape))
 inputs = torch.randn(3, 3, 8, 8), torch.rand(3), torch.tensor([0, 1, 3])
 results = []
-for kernels in (None, fused_norm):
-    unet._fused = lambda x: kernels
+for kernels in (None, fused):
+    blocks._fused = lambda x: kernels
     result = network(*inputs)
     results.append([result, *torch.autograd.grad(result.square().mean(), list(network.parameters()))])
 for number, (plain, fused) in enumerate(zip(*results)):

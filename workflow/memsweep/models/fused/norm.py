@@ -1,4 +1,4 @@
-"""Group normalisation, scale and shift, and SiLU in one pass over the images, on a GPU; and sums of images with biases.
+"""Group normalisation, scale and shift, and SiLU in one pass over the images, on a GPU.
 
 Between two convolutions a U-Net normalises, scales, shifts and activates: as kernels of their own these read and
 write every image some twenty times a step, which takes longer than the convolutions. Here a first kernel sums
@@ -284,33 +284,4 @@ def fused_norm(
         (B, C, H, W), of the type of ``x``, laid out as `torch.channels_last`.
     """
     result: Tensor = _FusedNorm.apply(x, bias, scale, shift, groups, eps, added, activated)
-    return result
-
-
-@triton.jit
-def _add(x, y, bias, total, channels, count, SIZE: tl.constexpr):
-    offset = tl.program_id(0).to(tl.int64) * SIZE + tl.arange(0, SIZE)
-    exists = offset < count
-    value = tl.load(x + offset, mask=exists).to(tl.float32) + tl.load(y + offset, mask=exists).to(tl.float32)
-    value += tl.load(bias + offset % channels, mask=exists).to(tl.float32)
-    tl.store(total + offset, value.to(total.dtype.element_ty), mask=exists)
-
-
-class _BiasedSum(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, y: Tensor, bias: Tensor) -> Tensor:
-        x, y = (each.contiguous(memory_format=torch.channels_last) for each in (x, y))
-        total, count = torch.empty_like(x), x.numel()
-        _add[(triton.cdiv(count, TILE),)](x, y, bias, total, len(bias), count, SIZE=TILE)
-        ctx.dtype = bias.dtype
-        return total
-
-    @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, ...]:
-        return slope, slope, slope.sum(dim=(0, 2, 3)).to(ctx.dtype)
-
-
-def biased_sum(x: Tensor, y: Tensor, bias: Tensor) -> Tensor:
-    """x + y + bias: of images (B, C, H, W) and a bias (C,), in one pass."""
-    result: Tensor = _BiasedSum.apply(x, y, bias)
     return result
