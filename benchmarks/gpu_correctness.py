@@ -37,6 +37,11 @@ Found = dict[str, Any]
 GRADIENT = {"float32": 1e-4, "tf32": 1e-2, "bfloat16": 1e-1}
 
 
+def of_kind(state: dict[str, torch.Tensor], kind: str) -> list[torch.Tensor]:
+    """Of each weight what a training state has under this name."""
+    return [tensor for name, tensor in state.items() if name.startswith(f"{kind}.")]
+
+
 class Runs:
     """Builds runs on a device, each on a stream of its own, and advances them there."""
 
@@ -64,8 +69,8 @@ class Runs:
         """Weights, averages and first moments, each as one vector in float64 on the CPU."""
         finish(self.device)
         state = trainer.state()
-        names = ("network", "average", "exp_avg")
-        return {name: torch.cat([t.detach().double().cpu().flatten() for t in state[name]]) for name in names}
+        kinds = ("network", "average", "exp_avg")
+        return {kind: torch.cat([t.double().cpu().flatten() for t in of_kind(state, kind)]) for kind in kinds}
 
     def problem(self, network: dict[str, Any], base_channels: int, batch_size: int, **changes: Any) -> Problem:
         if not self.on_gpu:  # a dry run
@@ -336,7 +341,7 @@ def out_of_memory(runs: Runs, megabytes: int = 900) -> Found:
             train_pack(settings, images, Path(folder) / "c", Path(folder) / "t", Way(device=runs.device))
         log.seek(0)
         said = log.read()
-        evaluated = len(list(Path(folder).glob(f"c/*/evaluation-{steps:08d}.npz")))
+        evaluated = len(list(Path(folder).glob(f"c/*/evaluation-{steps:08d}.safetensors")))
     lines = [line for line in said.splitlines() if "out of memory" in line or "at a time" in line]
     passed = evaluated == len(settings["runs"]) and (not runs.on_gpu or "out of memory" in said)
     return {"runs evaluated": evaluated, "said": lines, "passed": passed}
@@ -369,7 +374,7 @@ def capture_fails(runs: Runs) -> Found:
         done = subprocess.run(
             command, input=json.dumps(settings), text=True, capture_output=True, timeout=120, env=os.environ
         )
-        evaluated = len(list(Path(folder).glob("c/*/evaluation-*.npz")))
+        evaluated = len(list(Path(folder).glob("c/*/evaluation-*.safetensors")))
     lines = [line for line in done.stderr.splitlines() if "step" not in line][-12:]
     return {"status": done.returncode, "runs evaluated": evaluated, "said": lines, "passed": evaluated >= 2}
 

@@ -85,7 +85,7 @@ def train(study: Path, output: Path, device: str, seconds: float) -> dict[str, A
     for epochs in (whole, *(10 ** (k / 4) for k in range(12, 5, -1))):
         kept = shorter(jobs, epochs)
         ends = [(run["run_id"], run["max_steps"]) for settings in kept.values() for run in settings["runs"]]
-        if all((output / "checkpoints" / name / f"evaluation-{step:08d}.npz").exists() for name, step in ends):
+        if all((output / "checkpoints" / name / f"evaluation-{step:08d}.safetensors").exists() for name, step in ends):
             break
     else:
         return {"status": status, "seconds": trained, "passed": False}

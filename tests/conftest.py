@@ -1,15 +1,26 @@
-"""Fixtures of several packages' tests: small datasets."""
+"""Fixtures of several packages' tests, small datasets, and how properties are tried."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+# Before torch and numpy are there: tests run side by side, each on one core
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
 from memsweep.base.devices import set_up_cuda
 from memsweep.data.datasets import content_hash, prepare
 from memsweep.data.images import ImageSet, Split
+
+# Properties are tried on the same examples every time, so that what passed passes again, on a busy machine too
+settings.register_profile("suite", derandomize=True, deadline=None)
+# On ten times as many others: pytest --hypothesis-profile=random
+settings.register_profile("random", max_examples=1000, deadline=None, print_blob=True)
+settings.load_profile("suite")
 
 # Before any product of this process: the workspaces with which cuBLAS gives the same bits every time
 set_up_cuda()

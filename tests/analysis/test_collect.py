@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from memsweep.jobs.packs import train_pack
 from memsweep.metrics.classifier import evaluate, fit, read_classifier, train_classifier
 from memsweep.metrics.features import Space, features_of, write_features
 from memsweep.metrics.measure import measure_pack
-from memsweep.tables.parquet import read_table
+from memsweep.tables.contracts import SCHEMAS
+from memsweep.tables.parquet import read_table, write_table
 from scipy import stats
 
 METRICS = {
@@ -32,12 +34,12 @@ def results(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pack that was trained, measured and collected."""
     folder = tmp_path_factory.mktemp("results")
     train_pack(pack_settings(), digits, folder / "checkpoints", folder / "train" / "job", Way(device="cpu"))
-    train_classifier(digits, folder / "classifier.pt")
+    train_classifier(digits, folder / "classifier.safetensors")
     for space in ("pixels", "classifier"):
         path = folder / "features" / f"{space}.parquet"
-        write_features({"space": space}, digits, folder / "classifier.pt", folder / "cache", path)
+        write_features({"space": space}, digits, folder / "classifier.safetensors", folder / "cache", path)
     job = folder / "measure" / "job"
-    measure_pack(METRICS, digits, folder / "train" / "job", folder / "features", folder / "classifier.pt", job)
+    measure_pack(METRICS, digits, folder / "train" / "job", folder / "features", folder / "classifier.safetensors", job)
     settings = {"jobs": ["job"], "noise_levels": 4, "confidence": 0.9}
     collect(settings, folder / "train", folder / "measure", folder / "tables")
     return folder
@@ -119,17 +121,51 @@ def test_neighbours_lie_in_their_reference_set_at_the_distance_said(results: Pat
 
 def test_the_classifier_recognises_digits_and_its_features_survive_saving(results: Path, digits: Path) -> None:
     data = read_images(digits)
-    network = read_classifier(results / "classifier.pt")
+    network = read_classifier(results / "classifier.safetensors")
     assert evaluate(network, data.test) > 0.9
     np.testing.assert_array_equal(fit(data).head.weight.detach(), network.head.weight.detach())
-    space = Space.find("classifier", results / "classifier.pt")
-    features = features_of(space, results / "features" / "classifier.parquet")
+    space = Space.find("classifier", results / "classifier.safetensors")
+    path = results / "features" / "classifier.parquet"
+    features = features_of(space, path, data.data_hash)
     assert features["train"].shape == (1297, 64)
     assert features["test"].shape == (500, 64)
+    with pytest.raises(UserError, match=rf"{path}: its data_hash is {data.data_hash}, not of others; delete it"):
+        features_of(space, path, "of others")
+    with pytest.raises(UserError, match=rf"{path}: its space is classifier, not pixels; delete it to make it again"):
+        features_of(Space.find("pixels"), path, data.data_hash)
+    with pytest.raises(UserError, match=rf"trained on images with content hash {data.data_hash}, not of others"):
+        read_classifier(results / "classifier.safetensors", "of others")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("runs", "holds runs with another train_size than 16"),
+        ("losses", r"holds rows of other runs \("),
+        ("metrics", r"batch_size=4/metrics.parquet: has no rows of run1; delete it to make it again"),
+    ],
+)
+def test_a_table_of_another_pack_is_named(name: str, said: str, tmp_path: Path) -> None:
+    """Two packs of one run each; a table of the first takes the place of the second's."""
+    jobs = ["train_size=8/batch_size=4", "train_size=16/batch_size=4"]
+    for number, job in enumerate(jobs):
+        size, folder = 8 * (number + 1), tmp_path / "packs" / job
+        run = {"run_id": f"run{number}", "train_size": size, "base_channels": 4, "batch_size": 4, "learning_rate": 1e-3}
+        run |= {"seed": 0, "max_steps": 32, "dataset": "digits", "parameters": 1, "status": "finished"}
+        write_table(folder / "runs.parquet", "runs", pd.DataFrame([{**run, "data_hash": "h", "code_version": "1"}]))
+        loss = {"run_id": f"run{number}", "step": 3, "split": "test", "item": 0, "index": 0, "time": 0.5, "loss": 1.0}
+        write_table(folder / "losses.parquet", "losses", pd.DataFrame([loss]))
+        metric = dict.fromkeys(SCHEMAS["metrics"].names) | {"run_id": f"run{number}", "step": 3, "metric": "m"}
+        write_table(folder / "metrics.parquet", "metrics", pd.DataFrame([metric]))
+    settings = {"jobs": jobs, "noise_levels": 2, "confidence": 0.95}
+    collect(settings, tmp_path / "packs", tmp_path / "packs", tmp_path / "tables")
+    shutil.copy(*(tmp_path / "packs" / job / f"{name}.parquet" for job in jobs))
+    with pytest.raises(UserError, match=said):
+        collect(settings, tmp_path / "packs", tmp_path / "packs", tmp_path / "tables")
 
 
 def test_a_damaged_classifier_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "classifier.pt"
+    path = tmp_path / "classifier.safetensors"
     path.write_bytes(b"nothing")
     with pytest.raises(UserError, match=f"{path}: not a classifier"):
         read_classifier(path)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from memsweep.analysis.departure import departure, departures, excess, paired_curves
 from memsweep.analysis.onset import NEVER_EVALUATED, crossing
@@ -33,7 +33,6 @@ def test_departures(test, surrogate, step):
 CURVES = st.lists(st.floats(0.1, 10), min_size=4, max_size=4).map(np.array)
 
 
-@settings(deadline=None)
 @given(CURVES, CURVES, st.floats(0.01, 2))
 def test_a_departure_is_the_crossing_of_the_excess_or_comes_too_late(test, surrogate, threshold):
     found = departures(STEPS, test, surrogate, threshold)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from memsweep.analysis.onset import (
     NEVER_EVALUATED,
@@ -124,8 +124,6 @@ def test_minimum_of_one_or_two_evaluations():
 
 # --- what holds for every curve ---
 
-HUNDRED = settings(max_examples=100, deadline=None)
-
 
 @st.composite
 def evaluated(draw, least=1):
@@ -139,7 +137,6 @@ def evaluated(draw, least=1):
 thresholds = st.integers(0, 10).map(lambda tenths: tenths / 10)
 
 
-@HUNDRED
 @given(evaluated(), thresholds)
 def test_curves_do_not_mix(case, threshold):
     steps, curves = case
@@ -149,7 +146,6 @@ def test_curves_do_not_mix(case, threshold):
     np.testing.assert_allclose(minimum(steps, curves), alone, rtol=1e-12)
 
 
-@HUNDRED
 @given(evaluated(), thresholds, st.floats(0.01, 100))
 def test_onset_scales_with_the_step_axis(case, threshold, factor):
     steps, curves = case
@@ -157,7 +153,6 @@ def test_onset_scales_with_the_step_axis(case, threshold, factor):
     np.testing.assert_allclose(minimum(factor * steps, curves), factor * minimum(steps, curves))
 
 
-@HUNDRED
 @given(evaluated(), thresholds)
 def test_crossing_lies_between_the_evaluations_around_it(case, threshold):
     steps, curves = case
@@ -172,7 +167,6 @@ def test_crossing_lies_between_the_evaluations_around_it(case, threshold):
             assert steps[first - 1] * (1 - 1e-12) <= onset <= steps[first] * (1 + 1e-12)
 
 
-@HUNDRED
 @given(evaluated(least=2), thresholds, st.lists(st.integers(0, 10), min_size=1, max_size=4))
 def test_evaluations_after_a_lasting_crossing_change_nothing(case, threshold, further):
     steps, curves = case
@@ -183,7 +177,6 @@ def test_evaluations_after_a_lasting_crossing_change_nothing(case, threshold, fu
             assert extended == crossing(steps, curve, threshold)
 
 
-@HUNDRED
 @given(evaluated(), thresholds, thresholds)
 def test_a_higher_threshold_is_never_crossed_earlier(case, one, other):
     steps, curves = case
@@ -191,7 +184,6 @@ def test_a_higher_threshold_is_never_crossed_earlier(case, one, other):
     assert (crossing(steps, curves, low) <= crossing(steps, curves, high) * (1 + 1e-12)).all()
 
 
-@HUNDRED
 @given(evaluated(), st.floats(0.1, 10), st.floats(-10, 10))
 def test_minimum_does_not_depend_on_the_unit_of_the_loss(case, factor, shift):
     steps, curves = case
@@ -199,7 +191,6 @@ def test_minimum_does_not_depend_on_the_unit_of_the_loss(case, factor, shift):
     np.testing.assert_allclose(minimum(steps, factor * curves + shift), minimum(steps, curves), rtol=1e-6)
 
 
-@HUNDRED
 @given(evaluated())
 def test_minimum_lies_at_most_half_way_to_a_neighbour(case):
     steps, curves = case
@@ -215,7 +206,6 @@ def test_minimum_lies_at_most_half_way_to_a_neighbour(case):
 onsets_of_replicates = st.one_of(st.just(0.0), st.just(math.inf), st.floats(10, 1000))
 
 
-@HUNDRED
 @given(onsets_of_replicates, st.lists(onsets_of_replicates, min_size=1, max_size=50), st.floats(0.01, 0.99))
 def test_interval_holds_the_step_and_is_a_number(estimate, replicates, confidence):
     onset = with_interval(np.array([10.0, 1000.0]), estimate, np.array(replicates), confidence)

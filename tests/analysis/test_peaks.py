@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
-from hypothesis import given, settings
+from helpers.properties import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from memsweep.analysis import published
 from memsweep.analysis.peaks import memorisation_rate, peak_fidelity, peaks
@@ -114,7 +115,7 @@ def test_a_rate_is_the_same_against_the_normalised_step(hits: list[int], scale: 
     assert not rate.value > rate.ci_high
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(st.lists(st.integers(1, 99), min_size=4, max_size=8, unique=True))
 def test_more_samples_narrow_the_interval(hits: list[int]) -> None:
     values, steps = np.sort(hits) / 100, np.geomspace(10, 1e4, len(hits))

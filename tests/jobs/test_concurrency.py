@@ -16,6 +16,7 @@ import torch
 from helpers.packs import pack_settings, start_training
 from memsweep.base.errors import UserError
 from memsweep.base.interruption import StartAgain, StopRequest
+from memsweep.base.tensors import load_tensors, save_tensors
 from memsweep.data.images import read_images
 from memsweep.jobs import concurrency
 from memsweep.jobs import life as members
@@ -206,6 +207,7 @@ def test_a_job_goes_on_in_a_new_process_where_this_one_cannot(
     """The first process gives up before it trains; the one that takes its place is the library as it is."""
     code = """
 import sys
+from memsweep.base.tensors import load_tensors, save_tensors
 from memsweep.base.interruption import StartAgain
 from memsweep.jobs import packs
 
@@ -250,13 +252,14 @@ def test_a_run_that_fails_is_reported_once_the_others_are_done(
 ) -> None:
     settings = mixed_settings()
     train(settings | {"runs": settings["runs"][1:2], **budget(18)}, digits, tmp_path)
-    state = tmp_path / "checkpoints" / "run1" / "state.pt"
+    state = tmp_path / "checkpoints" / "run1" / "state.safetensors"
     whole = state.read_bytes()
     # A state of another network, which no run of this pack can continue from
-    torch.save({"taken": 18, "network": []}, state)
-    with pytest.raises(UserError, match=r"run1 \(learning_rate=0.005 seed=0\): "):
+    tensors, metadata = load_tensors(state)
+    save_tensors(state, {"count": tensors["count"]}, metadata)
+    with pytest.raises(UserError, match=r"run1 \(learning_rate=0.005 seed=0\): .*the training state is that of"):
         train(settings, digits, tmp_path, threads=threads)
-    assert all((tmp_path / "checkpoints" / f"run{n}" / "evaluation-00000032.npz").exists() for n in (0, 2, 3))
+    assert all((tmp_path / "checkpoints" / f"run{n}" / "evaluation-00000032.safetensors").exists() for n in (0, 2, 3))
     state.write_bytes(whole)
     assert_same(train(settings, digits, tmp_path), alone)
 
@@ -268,7 +271,7 @@ def budget(steps: int) -> dict[str, Any]:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_processes_end_with_their_job_and_nothing_is_lost(number: signal.Signals, digits: Path, tmp_path: Path) -> None:
     settings = mixed_settings(300)
-    begun = [tmp_path / "checkpoints" / f"run{n}" / "evaluation-00000010.npz" for n in (0, 1)]
+    begun = [tmp_path / "checkpoints" / f"run{n}" / "evaluation-00000010.safetensors" for n in (0, 1)]
     job = start_training(settings, digits, tmp_path, "--threads", "2", "--checkpoint-seconds", "0.5", until=begun)
     family = psutil.Process(job.pid).children(recursive=True)
     job.send_signal(number)
@@ -276,9 +279,9 @@ def test_processes_end_with_their_job_and_nothing_is_lost(number: signal.Signals
     _, alive = psutil.wait_procs(family, timeout=30)
     assert not alive
     # Nor did they train to their ends first
-    assert not (tmp_path / "checkpoints" / "run0" / "evaluation-00000300.npz").exists()
+    assert not (tmp_path / "checkpoints" / "run0" / "evaluation-00000300.safetensors").exists()
     assert not (tmp_path / "tables").exists()
-    assert not (tmp_path / "checkpoints" / "run3" / "state.pt").exists()
+    assert not (tmp_path / "checkpoints" / "run3" / "state.safetensors").exists()
     assert_same(train(settings, digits, tmp_path), train(settings, digits, tmp_path / "without a break"))
 
 
@@ -343,7 +346,7 @@ def test_the_log_says_what_evaluations_took_and_what_is_on_disk(digits: Path, tm
     train(mixed_settings(), digits, tmp_path)
     said = capsys.readouterr().err
     assert "evaluations took" in said
-    states = sum(path.stat().st_size for path in tmp_path.rglob("state.pt")) / 1e6
+    states = sum(path.stat().st_size for path in tmp_path.rglob("state.safetensors")) / 1e6
     assert f"on disk, of 4 runs: states {states:.3g} MB, evaluations" in said
 
 
@@ -352,8 +355,8 @@ def test_states_of_finished_runs_are_kept_or_not(digits: Path, tmp_path: Path) -
     kept = train(settings, digits, tmp_path / "kept")
     dropped = train(settings, digits, tmp_path / "dropped", keep_states=False, checkpoint_seconds=0)
     assert_same(kept, dropped)
-    assert len(list((tmp_path / "kept").rglob("state.pt"))) == 3
-    assert not list((tmp_path / "dropped").rglob("state.pt"))
+    assert len(list((tmp_path / "kept").rglob("state.safetensors"))) == 3
+    assert not list((tmp_path / "dropped").rglob("state.safetensors"))
     # A longer budget starts such runs at their beginning, and ends in the same numbers
     longer = {**settings, "runs": [{**run, "max_steps": 56} for run in settings["runs"]]}
     longer["training"] = {**settings["training"], "budget": {"steps": 56}}

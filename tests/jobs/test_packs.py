@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from helpers.packs import FORMULATIONS, pack_settings, start_training
 from memsweep.base.errors import UserError
 from memsweep.base.interruption import Interrupted
+from memsweep.base.tensors import tensors_metadata
 from memsweep.jobs import packs
 from memsweep.jobs.checkpoints import Checkpoint
 from memsweep.jobs.life import Way
@@ -148,12 +151,12 @@ def test_a_killed_pack_continues_and_ends_as_if_it_had_not_been(
 ) -> None:
     # Long enough to be caught in the middle of the second run
     settings = with_budget(pack_settings(), 100)
-    started = tmp_path / "checkpoints" / "second" / "evaluation-00000018.npz"
+    started = tmp_path / "checkpoints" / "second" / "evaluation-00000018.safetensors"
     process = start_training(settings, digits, tmp_path, "--checkpoint-seconds", "0.1", until=[started])
     process.send_signal(number)
     assert process.wait() == (-signal.SIGKILL if number == signal.SIGKILL else 128 + signal.SIGTERM)
     assert not (tmp_path / "tables").exists()
-    assert not (tmp_path / "checkpoints" / "third" / "state.pt").exists()
+    assert not (tmp_path / "checkpoints" / "third" / "state.safetensors").exists()
 
     resumed = train(settings, digits, tmp_path)
     assert_same(resumed, train(settings, digits, tmp_path / "without a break"))
@@ -189,22 +192,90 @@ def test_a_checkpoint_is_written_between_evaluations(
 ) -> None:
     settings = pack_settings()
     saved: list[int] = []
-    monkeypatch.setattr(Checkpoint, "save_state", lambda self, state: saved.append(state["taken"]))
+    monkeypatch.setattr(Checkpoint, "save_state", lambda self, state: saved.append(int(state["count"])))
     settings["runs"] = settings["runs"][:1]
     train(settings, digits, tmp_path, checkpoint_seconds=0)
     assert saved == [*range(32), 32]
 
 
-@pytest.mark.parametrize("name", ["state.pt", "run.json", "evaluation-00000018.npz"])
-def test_a_damaged_checkpoint_is_named_and_not_used(name: str, digits: Path, tmp_path: Path) -> None:
-    settings = pack_settings()
-    train(with_budget(settings, 18), digits, tmp_path)
-    path = tmp_path / "checkpoints" / "first" / name
+def test_a_damaged_record_is_named_and_its_advice_works(
+    pack: tuple[Path, dict[str, pd.DataFrame]], digits: Path, tmp_path: Path
+) -> None:
+    train(with_budget(pack_settings(), 18), digits, tmp_path)
+    path = tmp_path / "checkpoints" / "first" / "run.json"
+    path.write_bytes(path.read_bytes().replace(b"first", b"frist"))
+    with pytest.raises(UserError, match=rf"{path}: not the record of this run; delete its folder to train it again"):
+        train(pack_settings(), digits, tmp_path)
+    shutil.rmtree(path.parent)
+    assert_same(train(pack_settings(), digits, tmp_path), pack[1])
+
+
+def flip(path: Path) -> None:
+    """One bit, in the middle."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+
+
+def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    damaged = path.read_bytes()
-    with pytest.raises(UserError, match=str(path)):
-        train(settings, digits, tmp_path)
-    assert path.read_bytes() == damaged
+
+
+def exchange(path: Path) -> None:
+    """The same file of another run takes its place."""
+    path.write_bytes((path.parents[1] / "second" / path.name).read_bytes())
+
+
+@pytest.mark.parametrize("harm", [flip, cut, exchange, Path.unlink])
+@pytest.mark.parametrize("name", ["state", "evaluation-00000006", "evaluation-00000018"])
+def test_what_is_damaged_is_set_aside_and_made_again(
+    name: str,
+    harm: Callable[[Path], None],
+    pack: tuple[Path, dict[str, pd.DataFrame]],
+    digits: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The run ends in the same numbers, and evaluates nothing that it had evaluated."""
+    train(with_budget(pack_settings(), 18), digits, tmp_path)
+    folder = tmp_path / "checkpoints" / "first"
+    path = folder / f"{name}.safetensors"
+    others = {file: file.stat().st_mtime_ns for file in folder.glob("evaluation-*") if file != path}
+    harm(path)
+    capsys.readouterr()
+    assert_same(train(pack_settings(), digits, tmp_path), pack[1])
+    said = capsys.readouterr().err
+    assert {file: file.stat().st_mtime_ns for file in others} == others
+    aside = folder / f"damaged-{path.name}"
+    assert aside.exists() == (harm is not Path.unlink)
+    if aside.exists():
+        assert f"{path}: " in said
+        assert f"it is kept as {aside.name}, and the run goes on without it" in said
+    # The state at step 18 evaluates that step again; one before it needs the run from its start
+    assert ("as its evaluation at step 6 is missing" in said) == name.endswith("6")
+    assert ("first (learning_rate=0.001 seed=0): continues from step 18" in said) == (name != "state")
+
+
+def test_a_run_goes_on_from_the_state_before_a_damaged_one(
+    pack: tuple[Path, dict[str, pd.DataFrame]], digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = with_budget(pack_settings(), 600)
+    settings["runs"] = settings["runs"][:1]
+    begun = tmp_path / "checkpoints" / "first" / "evaluation-00000056.safetensors"
+    job = start_training(settings, digits, tmp_path, "--checkpoint-seconds", "0", until=[begun])
+    job.kill()
+    job.wait()
+    path = begun.with_name("state.safetensors")
+    before = int(tensors_metadata(begun.with_name("state-before.safetensors"))["step"])
+    content = path.read_bytes()
+    path.unlink()  # killed while it wrote the next state, both are one file still
+    path.write_bytes(content)
+    flip(path)
+    tables = train(settings, digits, tmp_path)
+    said = capsys.readouterr().err
+    assert f"first (learning_rate=0.001 seed=0): continues from step {before}" in said
+    assert_same(tables, train(settings, digits, tmp_path / "without a break"))
+    assert not path.with_name("state-before.safetensors").exists()  # of a run that has ended, one is kept
 
 
 def test_a_foreign_folder_is_named_and_not_touched(digits: Path, tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ import numpy as np
 import ot
 import pytest
 import torch
-from hypothesis import given, settings
+from helpers.properties import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from memsweep.metrics import fidelity
 from memsweep.metrics.fidelity import DISTANCES, Distance, Frechet, Kid, SlicedWasserstein, directions
@@ -18,7 +19,7 @@ def value(left: np.ndarray, right: np.ndarray, projections: np.ndarray) -> float
     return SlicedWasserstein(right, projections, bootstrap=2, confidence=0.95)(left).value
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(0, 2**31))
 def test_the_distance_is_that_of_pot(m: int, n: int, seed: int) -> None:
     source = np.random.default_rng(seed)
@@ -96,7 +97,7 @@ def test_the_frechet_distance_is_that_of_torch_fidelity(m: int, n: int) -> None:
     assert Frechet(right, 0.95)(left).value == pytest.approx(expected, rel=1e-5)
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(st.integers(2, 30), st.integers(1, 40), st.integers(0, 2**31))
 def test_a_set_is_at_no_frechet_distance_from_itself_and_a_shift_adds_its_square(m: int, d: int, seed: int) -> None:
     points = np.random.default_rng(seed).normal(size=(m, d))
@@ -135,7 +136,7 @@ def brute_force_kid(left: np.ndarray, right: np.ndarray) -> float:
     return others(x) + others(y) - 2 * float(kernel(x, y).mean())
 
 
-@settings(deadline=None, max_examples=30)
+@examples(30)
 @given(st.integers(2, 30), st.integers(2, 30), st.integers(1, 8), st.integers(0, 2**31))
 def test_the_kernel_distance_is_its_definition(m: int, n: int, d: int, seed: int) -> None:
     left, right = sets(m, n, d, seed)

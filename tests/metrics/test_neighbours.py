@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from memsweep.metrics import neighbours
@@ -58,7 +58,6 @@ def test_any_number_of_neighbours(k: int, monkeypatch: pytest.MonkeyPatch) -> No
     assert_exact(nearest(queries, references, k), queries, references)
 
 
-@settings(deadline=None)
 @given(
     hnp.arrays(np.uint8, st.tuples(st.integers(1, 12), st.just(4)), elements=st.integers(0, 3)),
     hnp.arrays(np.uint8, st.tuples(st.integers(2, 30), st.just(4)), elements=st.integers(0, 3)),
@@ -172,7 +171,6 @@ def test_a_copy_far_from_the_origin_is_found_at_distance_zero() -> None:
 RANGE = st.tuples(st.integers(0, 58), st.integers(2, 60)).map(lambda pair: (pair[0], min(60, pair[0] + pair[1])))
 
 
-@settings(deadline=None)
 @given(st.lists(RANGE, min_size=1, max_size=5), st.integers(3, 80), st.integers(0, 2**32))
 def test_each_range_is_searched_as_if_alone(ranges: list[tuple[int, int]], tile: int, seed: int) -> None:
     points = np.random.default_rng(seed).integers(0, 4, (72, 5), dtype=np.uint8)

@@ -308,14 +308,18 @@ def measured(few_digits: Path, weights: dict[str, str], tmp_path_factory: pytest
     """A pack measured by every distance, in the spaces of the study and in that of SSCD."""
     folder = tmp_path_factory.mktemp("measured")
     train_pack(pack_settings(), few_digits, folder / "checkpoints", folder / "train", Way(device="cpu"))
-    train_classifier(few_digits, folder / "classifier.pt")
+    train_classifier(few_digits, folder / "classifier.safetensors")
     settings = metrics_settings(weights)
     for space in settings["spaces"]:
         one = {"space": space, "weights": settings["weights"]}
         write_features(
-            one, few_digits, folder / "classifier.pt", folder / "cache", folder / "features" / f"{space}.parquet"
+            one,
+            few_digits,
+            folder / "classifier.safetensors",
+            folder / "cache",
+            folder / "features" / f"{space}.parquet",
         )
-    measure_pack(settings, few_digits, folder / "train", folder / "features", folder / "classifier.pt", folder)
+    measure_pack(settings, few_digits, folder / "train", folder / "features", folder / "classifier.safetensors", folder)
     return folder
 
 
@@ -327,7 +331,12 @@ def test_features_of_other_weights_are_not_compared(
     settings = metrics_settings({"sscd": str(other)})
     with pytest.raises(UserError, match=r"sscd\.parquet: not made with .*other\.pt"):
         measure_pack(
-            settings, few_digits, measured / "train", measured / "features", measured / "classifier.pt", tmp_path
+            settings,
+            few_digits,
+            measured / "train",
+            measured / "features",
+            measured / "classifier.safetensors",
+            tmp_path,
         )
 
 

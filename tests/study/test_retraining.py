@@ -11,6 +11,7 @@ import pytest
 import yaml
 from helpers.configs import ROOT
 from memsweep.base.errors import UserError
+from memsweep.base.files import write_json
 from memsweep.base.records import RECORD, read_records, record_pack
 from memsweep.study.kinds import open_study
 from memsweep.study.sweep import Sweep
@@ -85,7 +86,7 @@ def test_runs_that_were_begun_are_continued_not_trained_again(results: Path) -> 
     for run in changed.runs[:4]:
         checkpoint = results / "checkpoints" / run.run_id
         checkpoint.mkdir(parents=True)
-        (checkpoint / "run.json").write_text(json.dumps({"provenance": {"code_version": "old"}, "diverged_at": None}))
+        write_json(checkpoint / "run.json", {"provenance": {"code_version": "old"}, "diverged_at": None})
     changed.guard(changed.jobs, results, "old")
 
 

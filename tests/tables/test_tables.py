@@ -69,7 +69,7 @@ def test_a_missing_or_another_table_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file"):
         read_table(tmp_path / "onsets.parquet", "onsets")
     write_table(tmp_path / "onsets.parquet", "onsets", ONSETS)
-    with pytest.raises(UserError, match="not a table of metrics: no column metric"):
+    with pytest.raises(UserError, match="not a table of metrics but of onsets; delete it to make it again"):
         read_table(tmp_path / "onsets.parquet", "metrics")
 
 
@@ -125,7 +125,7 @@ def test_of_many_files_the_bad_one_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"{paths[8]}: not a whole Parquet file"):
         list(read_parts(paths, "onsets"))
     write_table(paths[8], "trajectories", pd.DataFrame(columns=SCHEMAS["trajectories"].names))
-    with pytest.raises(UserError, match=f"{paths[8]}: not a table of onsets: no column definition, censored"):
+    with pytest.raises(UserError, match=f"{paths[8]}: not a table of onsets but of trajectories; delete it"):
         list(read_parts(paths, "onsets"))
     paths[8].unlink()
     with pytest.raises(UserError, match=f"{paths[8]}: no such file"):

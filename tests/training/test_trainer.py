@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from helpers.packs import FORMULATIONS, pack_settings
-from memsweep.data.images import ImageSet, read_images
+from memsweep.base.errors import UserError
+from memsweep.data.images import ImageSet, Split, read_images
 from memsweep.data.randomness import BatchOrder, Draws, stratified_times
 from memsweep.diffusion.formulation import Formulation, build_formulation
 from memsweep.study.run import Run
@@ -40,6 +42,11 @@ def trainer(
 def advance(trained: Trainer, steps: int) -> Trainer:
     trained.advance(steps)
     return trained
+
+
+def memory(trained: Trainer) -> list[torch.Tensor]:
+    """Adam's first moments."""
+    return [tensor for name, tensor in trained.state().items() if name.startswith("exp_avg.")]
 
 
 def assert_same_state(left: Trainer, right: Trainer) -> None:
@@ -142,6 +149,28 @@ def test_evaluations_are_paired(noise_images: ImageSet) -> None:
     assert set(small.items["train"].index.tolist()) == set(range(5))
 
 
+def test_only_labels_that_were_trained_are_evaluated(noise_images: ImageSet) -> None:
+    """A network says nothing of a label that it never saw; a model without labels is shown every image."""
+    labels = noise_images.train.labels.copy()
+    labels[:5] = [0, 2, 2, 0, 0]
+    data = replace(noise_images, train=Split(noise_images.train.images, labels))
+    settings = {"images": 30, "samples": 7}
+    evaluator = Evaluator(data, 5, settings, of_name("rectified_flow", data))
+    rows = np.flatnonzero(data.test.labels != 1)
+    assert 0 < len(rows) < len(data.test)
+    np.testing.assert_array_equal(evaluator.items["test"].index, np.resize(rows, 30))
+    np.testing.assert_array_equal(evaluator.items["test"].label, data.test.labels[np.resize(rows, 30)])
+    assert set(evaluator.labels.tolist()) == {0, 2}
+    whole = Evaluator(data, 5, settings, of_name("unconditional_ddpm", data)).items["test"]
+    assert set(whole.index.tolist()) == set(range(len(data.test)))
+    # Noise and times are those of every other training set
+    assert torch.equal(whole.noise, evaluator.items["test"].noise)
+    assert torch.equal(whole.time, evaluator.items["test"].time)
+    none = replace(data, test=Split(data.test.images, np.ones_like(data.test.labels)))
+    with pytest.raises(UserError, match="5 images with the labels 0, 2, of which the split test has none"):
+        Evaluator(none, 5, settings, of_name("rectified_flow", none))
+
+
 @formulations
 def test_an_evaluated_loss_is_that_of_its_item(noise_images: ImageSet, formulation: str) -> None:
     trained = advance(trainer(noise_images, formulation), 2)
@@ -195,7 +224,7 @@ def test_a_batch_in_parts_has_the_gradient_of_the_whole(noise_images: ImageSet) 
     whole, parts = (trainer(noise_images, options=TrainingOptions(0.9, accumulate=count)) for count in (1, 3))
     advance(whole, 1), advance(parts, 1)
     assert parts.recent_loss() == pytest.approx(whole.recent_loss(), rel=1e-6)
-    for left, right in zip(whole.state()["exp_avg"], parts.state()["exp_avg"], strict=True):
+    for left, right in zip(memory(whole), memory(parts), strict=True):
         torch.testing.assert_close(left, right, rtol=1e-4, atol=1e-7)
 
 
@@ -214,11 +243,11 @@ def test_parts_in_bfloat16_are_added_in_float32(noise_images: ImageSet) -> None:
         take_over()
 
     reference._take_over_gradients = remembered  # type: ignore[method-assign]
-    before = copy.deepcopy(reference.state()["exp_avg"])
+    before = copy.deepcopy(memory(reference))
     advance(reference, 1)
     assert len(parts) == 3
-    for memory, old, *gradients in zip(reference.state()["exp_avg"], before, *parts, strict=True):
-        torch.testing.assert_close(memory, 0.9 * old + 0.1 * sum(gradients), rtol=1e-5, atol=1e-9)
+    for new, old, *gradients in zip(memory(reference), before, *parts, strict=True):
+        torch.testing.assert_close(new, 0.9 * old + 0.1 * sum(gradients), rtol=1e-5, atol=1e-9)
 
 
 def test_tf32_is_float32_on_a_cpu(noise_images: ImageSet) -> None:
@@ -230,17 +259,17 @@ def test_a_gradient_is_no_longer_than_allowed(noise_images: ImageSet) -> None:
     free, clipped = (trainer(noise_images, options=TrainingOptions(0.9, gradient_clip=clip)) for clip in (0.0, 0.01))
     advance(free, 1), advance(clipped, 1)
     # Adam's first moment is a tenth of the first gradient
-    lengths = [torch.cat([each.flatten() for each in t.state()["exp_avg"]]).norm() * 10 for t in (free, clipped)]
+    lengths = [torch.cat([each.flatten() for each in memory(t)]).norm() * 10 for t in (free, clipped)]
     assert lengths[0] > 0.02
     assert lengths[1].item() == pytest.approx(0.01, rel=1e-3)
-    for left, right in zip(free.state()["exp_avg"], clipped.state()["exp_avg"], strict=True):
+    for left, right in zip(memory(free), memory(clipped), strict=True):
         torch.testing.assert_close(left * 0.01 / lengths[0], right, rtol=1e-3, atol=1e-9)
 
 
 def test_bfloat16_trains_float32_weights_to_about_the_same_loss(noise_images: ImageSet) -> None:
     options = TrainingOptions(0.9, precision="bfloat16")
     found, exact = advance(trainer(noise_images, options=options), 60), advance(trainer(noise_images), 60)
-    assert all(tensor.dtype == torch.float32 for tensor in found.state()["network"] + found.state()["exp_avg"])
+    assert all(tensor.dtype == torch.float32 for name, tensor in found.state().items() if name != "count")
     assert found.recent_loss() == pytest.approx(exact.recent_loss(), rel=0.02)
     # Updates far below what bfloat16 resolves, 2^-9 of a weight, are not lost
     moved = [
@@ -261,7 +290,7 @@ def test_a_graph_takes_the_steps_that_a_cpu_takes(noise_images: ImageSet, precis
         graphed = advance(trainer(noise_images, options=options, device="cuda"), 20)
     exact = advance(trainer(noise_images, options=options), 20)
     assert graphed.recent_loss() == pytest.approx(exact.recent_loss(), rel=1e-3 if precision == "float32" else 2e-2)
-    assert graphed.step == int(graphed.state()["count"][0]) == 20
+    assert graphed.step == int(graphed.state()["count"]) == 20
 
 
 @pytest.mark.gpu

@@ -55,7 +55,7 @@ def test_two_workflows_share_a_study_and_a_third_collects(finished: Project, fin
         )
     assert [workflow.wait(timeout=300) for workflow in workflows] == [0, 0]
     before = state(finished, "train", "measure", "checkpoints")
-    assert len([path for path in before if path.name == "state.pt"]) == 5
+    assert len([path for path in before if path.name == "state.safetensors"]) == 5
     target = "results/tiny/tables/metrics.parquet"
     assert finished.jobs(target) == {"collect": 1}
     finished.snakemake(target)

@@ -75,5 +75,5 @@ def test_tables_in_object_storage_are_those_of_a_local_run(
         found = pq.read_table(f"{BUCKET}/results/tiny/tables/{name}.parquet", filesystem=files).to_pandas()
         pd.testing.assert_frame_equal(found, local.table(f"tables/{name}.parquet"), check_exact=True)
     # Checkpoints are no outputs: they stay on the machine that trained
-    assert len(list((stored.results / "checkpoints").glob("*/state.pt"))) == 2
+    assert len(list((stored.results / "checkpoints").glob("*/state.safetensors"))) == 2
     assert "Nothing to be done" in stored.snakemake(table, *storage).stdout

@@ -24,8 +24,8 @@ from typing import Any
 import pandas as pd
 import psutil
 import pytest
-import torch
 from helpers.projects import TINY, Project, new_project
+from memsweep.base.tensors import tensors_metadata
 
 NODE = Path(__file__).with_name("slurm_node.sh")
 
@@ -161,11 +161,11 @@ def test_a_study_on_slurm_survives_what_happens_to_jobs(fresh: Project, local: P
     shutil.copytree(local.results / "checkpoints" / runs[broken][0], damaged)
     for path in damaged.glob("evaluation-*"):
         path.unlink()
-    (damaged / "state.pt").write_bytes(b"damaged")
+    (damaged / "run.json").write_bytes(b"damaged")
 
     def state(size: int) -> Path:
         (run,) = runs[size]
-        return project.results / "checkpoints" / run / "state.pt"
+        return project.results / "checkpoints" / run / "state.safetensors"
 
     def cancel(process: psutil.Process, job: str) -> None:
         subprocess.run(["scancel", job], check=True)
@@ -198,7 +198,7 @@ def test_a_study_on_slurm_survives_what_happens_to_jobs(fresh: Project, local: P
                         environment = process.environ()
                         job, gpus[size] = environment["SLURM_JOB_ID"], environment["CUDA_VISIBLE_DEVICES"]
                         assert gpus[size] == gpu_of_job(job)
-                        saved[size] = torch.load(state(size), weights_only=True)["taken"]
+                        saved[size] = int(tensors_metadata(state(size))["step"])
                         happens[size](process, job)
                         first_attempt[size] = training_log(project, size)
                         evaluated[size] = evaluations(project, runs[size])
@@ -229,7 +229,7 @@ def test_a_study_on_slurm_survives_what_happens_to_jobs(fresh: Project, local: P
         assert min(trained) > 0
         # The job that fails leaves the others going and is named with its log
         assert f"results/tiny/logs/train/{job_path(broken)}.log" in said
-        assert "state.pt: damaged checkpoint" in said
+        assert "run.json: not the record of this run" in said
         finished = {size for size in TRAIN_SIZES if (project.results / "measure" / job_path(size)).exists()}
         assert finished == {cancelled, killed, held}
 

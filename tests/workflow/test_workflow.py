@@ -84,8 +84,8 @@ def test_a_results_folder_is_a_hive_partitioned_dataset(finished_once: Project) 
     assert set(table["train_size"].to_pylist()) == {8, 16}
 
 
-def test_a_second_run_does_nothing(finished_once: Project) -> None:
-    assert "Nothing to be done" in finished_once.snakemake().stdout
+def test_a_second_run_does_nothing(finished: Project) -> None:
+    assert "Nothing to be done" in finished.snakemake().stdout
 
 
 def test_touching_a_figure_redraws_that_figure(finished: Project) -> None:
@@ -145,7 +145,7 @@ def test_a_new_learning_rate_trains_only_the_new_run(finished: Project, finished
     finished.configure(**with_grid({"learning_rate": [0.004]}))
     assert finished.jobs()["train"] == 1
     before = checkpoint_times(finished)
-    finished.snakemake()
+    finished.snakemake("tables")
     after = checkpoint_times(finished)
     assert {path: after[path] for path in before} == before
     runs = finished.table("tables/runs.parquet")
@@ -158,7 +158,7 @@ def test_a_new_train_size_trains_only_its_pack(finished: Project, finished_once:
     finished.configure(**with_grid({"train_size": [12]}))
     assert finished.jobs()["train"] == 1
     before = checkpoint_times(finished)
-    finished.snakemake()
+    finished.snakemake("tables")
     after = checkpoint_times(finished)
     assert {path: after[path] for path in before} == before
     assert len(finished.table("tables/runs.parquet")) == 6
@@ -168,7 +168,7 @@ def test_a_new_train_size_trains_only_its_pack(finished: Project, finished_once:
 def test_a_larger_budget_continues_every_run(finished: Project, finished_once: Project, tmp_path: Path) -> None:
     finished.configure(training={**TINY["training"], "budget": {"steps": 100}})
     before = checkpoint_times(finished)
-    finished.snakemake()
+    finished.snakemake("tables")
     after = checkpoint_times(finished)
     evaluations = {path: moment for path, moment in before.items() if "evaluation" in path}
     assert {path: after[path] for path in evaluations} == evaluations
@@ -210,13 +210,12 @@ def test_a_departure_threshold_trains_nothing(finished: Project) -> None:
     assert not {"train", "surrogates", "baselines", "measure", "collect"} & jobs
 
 
-def test_a_figure_needs_only_what_it_shows(finished_once: Project, tmp_path: Path) -> None:
-    fresh = finished_once.copy_to(tmp_path / "fresh")
-    shutil.rmtree(fresh.results)
-    jobs = fresh.jobs("results/tiny/figures/sample_sheet.pdf")
+def test_a_figure_needs_only_what_it_shows(finished: Project) -> None:
+    assert "Nothing to be done" in finished.snakemake("results/tiny/figures/memorisation_time.pdf").stdout
+    shutil.rmtree(finished.results)
+    jobs = finished.jobs("results/tiny/figures/sample_sheet.pdf")
     once = dict.fromkeys(["prepare", "surrogates", "classifier", "train", "measure", "sample_sheet"], 1)
     assert jobs == {**once, "features": 2}
-    assert "Nothing to be done" in finished_once.snakemake("results/tiny/figures/memorisation_time.pdf").stdout
 
 
 def test_what_all_packs_need_is_a_target_and_no_more_than_that(tmp_path: Path) -> None:
@@ -243,7 +242,7 @@ def test_a_killed_workflow_continues_where_it_was(finished_once: Project, tmp_pa
         start_new_session=True,
     )
     deadline = time.monotonic() + 120
-    while not list((killed.results / "checkpoints").glob("*/evaluation-00000100.npz")):
+    while not list((killed.results / "checkpoints").glob("*/evaluation-00000100.safetensors")):
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -252,7 +251,7 @@ def test_a_killed_workflow_continues_where_it_was(finished_once: Project, tmp_pa
     kept = {path: moment for path, moment in checkpoint_times(killed).items() if "evaluation" in path}
     assert kept
     killed.snakemake("--unlock")
-    killed.snakemake()
+    killed.snakemake("tables")
     after = checkpoint_times(killed)
     finished_evaluations = {path: after[path] for path in kept}
     # At most the evaluation that followed the last checkpoint was made again
@@ -270,7 +269,7 @@ def test_a_failed_extension_of_a_finished_study_is_not_taken_for_done(finished: 
         stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 120
-    while len(list((finished.results / "checkpoints").glob("*/evaluation-00000100.npz"))) < 2:
+    while len(list((finished.results / "checkpoints").glob("*/evaluation-00000100.safetensors"))) < 2:
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -281,7 +280,7 @@ def test_a_failed_extension_of_a_finished_study_is_not_taken_for_done(finished: 
     assert finished.jobs()["train"] == 2
     assert finished.jobs("results/tiny/figures/memorisation_time.pdf")["train"] == 2
     finished.configure(training={**TINY["training"], "budget": {"steps": 57}})
-    finished.snakemake()
+    finished.snakemake("tables")
     assert set(finished.table("tables/runs.parquet")["max_steps"]) == {56}
     assert finished.table("tables/trajectories.parquet")["step"].max() == 56
 
@@ -339,7 +338,7 @@ def test_a_truncated_file_is_named_and_nothing_is_lost(finished: Project) -> Non
     assert "Traceback" not in result.stdout
     assert checkpoint_times(finished) == before
     path.unlink()
-    finished.snakemake()
+    finished.snakemake("tables")
     assert checkpoint_times(finished) == before
 
 
@@ -360,7 +359,7 @@ def test_the_report_shows_every_figure(finished: Project) -> None:
         assert f"{name}.html" in text
 
 
-def test_the_workflow_is_lint_clean_but_for_conda(finished_once: Project) -> None:
-    output = finished_once.snakemake("--lint", check=False).stdout
+def test_the_workflow_is_lint_clean_but_for_conda(finished: Project) -> None:
+    output = finished.snakemake("--lint", check=False).stdout
     complaints = [line.strip() for line in output.splitlines() if line.startswith("    * ")]
     assert all("conda environment or container" in line for line in complaints), output

@@ -15,7 +15,7 @@ from memsweep.training.version import TRAINING_VERSION
 TRAIN = f"{RESULTS}/train/{{job}}"
 MEASURE = f"{RESULTS}/measure/{{job}}"
 FEATURES = f"{RESULTS}/data/features/{{space}}.parquet"
-CLASSIFIER = f"{RESULTS}/data/classifier.pt"
+CLASSIFIER = f"{RESULTS}/data/classifier.safetensors"
 SPACES = STUDY.config["metrics"]["spaces"]
 
 

@@ -8,7 +8,8 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from helpers.properties import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from memsweep.theory.feature_learning.alignment import alignments, recorded
 from memsweep.theory.feature_learning.descent import descend
@@ -82,7 +83,7 @@ def test_descent_in_the_span_is_descent_in_the_whole_space(objective: object) ->
 # --- the denoiser -------------------------------------------------------------------
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(st.floats(0.05, 3), st.integers(1, 5), st.integers(0, 1000))
 def test_the_exact_loss_is_the_mean_over_noise(time: float, neurons: int, seed: int) -> None:
     """Gauss-Hermite quadrature in two dimensions is exact for the polynomial of degree 6."""

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given, settings
+from helpers.properties import examples
+from hypothesis import example, given
 from hypothesis import strategies as st
 from memsweep.data.randomness import generator
 from memsweep.theory.mixed_cumulant.activations import ACTIVATIONS
@@ -222,7 +223,7 @@ def test_correlated_latents_give_v_a_term_of_first_order_once_u_is_learnt() -> N
 
 
 @given(models, st.floats(0.1, 0.9), st.floats(0.1, 0.9))
-@settings(max_examples=25, deadline=None)
+@examples(25)
 def test_several_noise_levels_are_averaged(model: MixedCumulantModel, s: float, t: float) -> None:
     both, first, second = (series(expansion(model, "tanh", levels), 0.4, 0.3) for levels in ([s, t], [s], [t]))
     assert float(both) == pytest.approx((float(first) + float(second)) / 2, abs=1e-8)
@@ -347,7 +348,7 @@ def test_a_path_depends_on_neither_company_nor_interruption() -> None:
 
 
 @given(st.integers(4, 500), st.floats(0.01, 1), st.sampled_from(list(ACTIVATIONS)), models)
-@settings(max_examples=15, deadline=None)
+@examples(15)
 def test_the_weights_stay_on_the_sphere(d: int, size: float, activation: str, model: MixedCumulantModel) -> None:
     learner = Learner(model, Unit(activation, (0.2, 0.7), size, 1), [d], 8, seed=0)
     overlaps = learner.advance()
@@ -377,7 +378,9 @@ def brute_force(path: np.ndarray, threshold: float, hold: float) -> tuple[float,
     st.floats(0, 2),
     st.integers(1, 7),
 )
-@settings(max_examples=80, deadline=None)
+@example([[0.0, 0.0]] * 3 + [[1.0, 0.0]], 0.5, 1e-12, 4)  # held for longer than no time at all: not yet
+@example([[0.0, 0.0]] * 3 + [[1.0, 0.0]], 0.5, 0.0, 4)
+@examples(80)
 def test_the_tracker_finds_what_the_definition_says(
     path: list[list[float]], level: float, hold: float, cut: int
 ) -> None:
@@ -389,6 +392,17 @@ def test_the_tracker_finds_what_the_definition_says(
     for row, spike in enumerate("uv"):
         found = table[table["spike"] == spike].iloc[0]
         assert (found["samples"], found["censored"]) == brute_force(values[:, row], level, hold)
+
+
+def test_single_steps_count_however_many_there_are() -> None:
+    first = 2**25 + 1  # more than single precision tells apart
+    tracker = Tracker((2, 1), 0.5, 1e-9)
+    tracker.below[:] = first - 1
+    tracker.follow(torch.tensor([[[0.9], [0.0]]]), first - 1)
+    assert tracker.table()["censored"].all()
+    tracker.follow(torch.tensor([[[0.9], [0.0]]]), first)
+    assert tracker.table()["samples"].tolist() == [first, pytest.approx(first + 1)]
+    assert tracker.table()["censored"].tolist() == [False, True]
 
 
 def test_a_fluctuation_is_no_recovery() -> None:

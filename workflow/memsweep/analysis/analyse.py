@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from ..base.errors import UserError
 from ..study.onsets import DEFINITIONS, LOSS_DEFINITIONS, ONSETS
 from ..tables.contracts import SCHEMAS
-from ..tables.parquet import read_arrow, read_table, write_table
+from ..tables.parquet import check_runs, read_arrow, read_table, write_table
 from .departure import SURROGATES, departure, excess, paired_curves
 from .onset import NEVER_EVALUATED, Onset, copy_onset, loss_onsets
 from .peaks import peaks
@@ -48,7 +48,8 @@ def analyse(
     runs = read_table(tables / "runs.parquet", "runs")
     found: dict[tuple[str, str], Onset] = {}
     curves: list[pd.DataFrame] = []
-    for run_id, rows in _by_run(losses, "losses", ["step", "split", "item", "index", "loss"]):
+    known = set(runs["run_id"])
+    for run_id, rows in _by_run(losses, "losses", ["step", "split", "item", "index", "loss"], known):
         for definition, onset in _loss_onsets(settings, run_id, rows).items():
             found[run_id, definition] = onset
         for definition, surrogate in left.items():
@@ -57,7 +58,7 @@ def analyse(
             found[run_id, definition] = departure(*pair, threshold=settings["departure"], confidence=confidence)
             curves.append(excess(*pair, confidence=confidence).assign(run_id=run_id, surrogate=surrogate))
     for run_id, rows in _by_run(
-        neighbours, "neighbours", ["step", "index", "reference", "distance", "second_distance"]
+        neighbours, "neighbours", ["step", "index", "reference", "distance", "second_distance"], known
     ):
         found[run_id, "f_mem"] = _copy_onset(settings, run_id, rows)
     onsets = _table(runs, [*DEFINITIONS, *left], found)
@@ -69,10 +70,13 @@ def analyse(
     write_table(output / "excess.parquet", "excess", _in_order_of(runs, curves))
 
 
-def _by_run(paths: Sequence[Path], name: str, columns: list[str]) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Each run in the tables, with its rows."""
+def _by_run(
+    paths: Sequence[Path], name: str, columns: list[str], known: set[str]
+) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Each run in the tables, with its rows; all of them are among those that are known."""
     for path in paths:
         table = read_arrow(path, name).select(["run_id", *columns])
+        check_runs(path, table, known)
         for run_id in pc.unique(table["run_id"]).to_pylist():
             yield run_id, table.filter(pc.equal(table["run_id"], run_id)).select(columns).to_pandas()
 

@@ -37,7 +37,7 @@ from ..data.surrogates import Gaussian, fit_class, fit_gaussian
 from ..diffusion.denoiser import Denoiser
 from ..diffusion.formulation import Formulation, Process, build_formulation
 from ..tables.parquet import write_table
-from ..training.evaluation import NoisyImages, noisy_images
+from ..training.evaluation import NoisyImages, items_of
 from .collect import by_noise_level, mean_losses
 
 # Noisy images a pass: a block of 512 rows by the training set fits into memory.
@@ -151,18 +151,19 @@ def write_baselines(settings: Mapping[str, Any], images: Path, surrogates: Path,
     """
     data = read_images(images, surrogates)
     splits = {"test": data.test, **data.surrogates}
-    items = {name: noisy_images(split, settings["images"]) for name, split in splits.items()}
     formulation = build_formulation(settings["formulation"], data.classes)
+    items = items_of(data.train, splits, settings["images"], formulation)
+    del items["train"]
     surrogate_denoisers = [_Baseline(name, None, _of_surrogate(data, name)) for name in settings["surrogates"]]
     rows = [_losses(formulation, baseline, items, settings) for baseline in surrogate_denoisers]
     for size in settings["train_sizes"]:
         train = Split(data.train.images[:size], data.train.labels[:size])
-        own = {"train": noisy_images(train, settings["images"])}
+        own = items_of(train, splits, settings["images"], formulation)
         points = to_network(train.images).double().flatten(1)
         memory = _Baseline("empirical", size, empirical(points, torch.from_numpy(train.labels)))
-        rows.append(_losses(formulation, memory, {**own, **items}, settings))
+        rows.append(_losses(formulation, memory, own, settings))
         for baseline in surrogate_denoisers:
-            rows.append(_losses(formulation, baseline, own, settings).assign(train_size=size))
+            rows.append(_losses(formulation, baseline, {"train": own["train"]}, settings).assign(train_size=size))
     table = pd.concat(rows, ignore_index=True).astype({"train_size": "Int64"})
     write_table(output, "baselines", table)
 

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 from scipy.stats import norm
 
-from ..tables.parquet import read_parts, read_table, table_writer
+from ..base.errors import UserError
+from ..tables.parquet import check_runs, read_parts, read_table, table_writer
 
 # What tells the mean losses of trajectories apart.
 KEYS = ["run_id", "step", "split"]
@@ -26,24 +28,59 @@ def collect(settings: Mapping[str, Any], train: Path, measured: Path, output: Pa
         output: folder that receives the tables.
     """
     jobs, confidence = settings["jobs"], settings["confidence"]
-    gather(train, jobs, "runs", output)
-    gather(measured, jobs, "metrics", output)
+    runs_of = {job: _runs_of(train, job) for job in jobs}
+    gather(train, runs_of, "runs", output)
+    gather(measured, runs_of, "metrics", output)
     with (
         table_writer(output / "trajectories.parquet", "trajectories") as trajectories,
         table_writer(output / "noise_levels.parquet", "noise_levels") as noise_levels,
     ):
         for job in jobs:
             losses = read_table(train / job / "losses.parquet", "losses")
+            check_runs(train / job / "losses.parquet", losses, runs_of[job])
             trajectories.add(mean_losses(losses, KEYS, confidence))
             bins = by_noise_level(losses, settings["noise_levels"])
             noise_levels.add(mean_losses(bins, [*KEYS, "noise_level"], confidence))
 
 
-def gather(folder: Path, jobs: Sequence[str], name: str, output: Path) -> None:
-    """Write the rows of one table of every pack as one table, in the packs' order."""
+def _runs_of(train: Path, job: str) -> list[str]:
+    """The ids of a pack's runs, which have the values that its path says.
+
+    Raises:
+        UserError: they have others, as those of another pack do.
+    """
+    path = train / job / "runs.parquet"
+    runs = read_table(path, "runs")
+    for part in job.split("/"):
+        axis, _, value = part.partition("=")
+        if axis in runs and not (runs[axis].astype(float) == float(value)).all():
+            raise UserError(f"{path}: holds runs with another {axis} than {value}; delete it to make it again")
+    return runs["run_id"].tolist()
+
+
+def gather(folder: Path, runs_of: Mapping[str, Sequence[str]], name: str, output: Path) -> None:
+    """Write the rows of one table of every pack as one table, in the packs' order.
+
+    Args:
+        folder: that of the packs' folders.
+        runs_of: the ids of each pack's runs, by its job path.
+        name: of the table.
+        output: folder that receives it.
+
+    Raises:
+        UserError: a run has no rows, or there are rows of others, as where a file is that of another pack.
+    """
+    known = {run_id for runs in runs_of.values() for run_id in runs}
+    seen: set[str] = set()
     with table_writer(output / f"{name}.parquet", name) as table:
-        for part in read_parts([folder / job / f"{name}.parquet" for job in jobs], name):
+        for part in read_parts([folder / job / f"{name}.parquet" for job in runs_of], name):
+            check_runs(folder, part, known)
+            seen.update(pc.unique(part["run_id"]).to_pylist())
             table.add(part)
+        for job, runs in runs_of.items():
+            if missing := set(runs) - seen:
+                path = folder / job / f"{name}.parquet"
+                raise UserError(f"{path}: has no rows of {', '.join(sorted(missing))}; delete it to make it again")
 
 
 def by_noise_level(losses: pd.DataFrame, bins: int) -> pd.DataFrame:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from .sealed import KEY, UNSEALED, Damaged, seal, sealed_digest
 
 
 @contextmanager
@@ -32,16 +35,27 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def save(value: Any, path: Path) -> None:
-    """`torch.save`, which by itself says of a full disk only that it cannot write.
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a sealed JSON object, whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps({**value, KEY: UNSEALED}, sort_keys=True, indent=1) + "\n")
+        seal(temporary)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """What `write_json` wrote.
 
     Raises:
-        OSError: as of any file.
+        FileNotFoundError: there is no such file.
+        Damaged: it is not whole, or not such an object.
     """
-    import torch  # here, as whoever only names files should not wait for it
-
-    with path.open("wb") as file:
-        torch.save(value, file)
+    sealed_digest(path)
+    try:
+        value: dict[str, Any] = json.loads(path.read_text())
+        del value[KEY]
+    except (ValueError, TypeError, KeyError):
+        raise Damaged(f"{path}: not a JSON object") from None
+    return value
 
 
 def _umask() -> int:

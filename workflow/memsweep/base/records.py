@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from .errors import UserError
-from .files import replacing
+from .files import read_json, write_json
+from .sealed import Damaged
 
 RECORD = "trained.json"
 Record = dict[str, Any]
@@ -22,18 +22,17 @@ def record_pack(settings: Mapping[str, Any], provenance: Mapping[str, str], fold
         provenance: ``code_version`` and ``data_hash`` of its runs.
         folder: that of the pack's tables.
     """
-    with replacing(folder / RECORD) as temporary:
-        temporary.write_text(json.dumps({**provenance, "settings": settings}, sort_keys=True) + "\n")
+    write_json(folder / RECORD, {**provenance, "settings": settings})
 
 
 def read_records(folders: Iterable[Path]) -> Iterator[Record]:
     """The records in these folders; a folder without one holds nothing finished."""
     for folder in folders:
         try:
-            record: Record = json.loads((folder / RECORD).read_text())
+            record: Record = read_json(folder / RECORD)
             record["settings"]["runs"], record["code_version"], record["data_hash"]
         except FileNotFoundError:
             continue
-        except (ValueError, KeyError, TypeError):
+        except (Damaged, KeyError, TypeError):
             raise UserError(f"{folder / RECORD}: not the record of a pack; delete it to go on without it") from None
         yield record

@@ -6,20 +6,33 @@ fails. Every file in it is written whole or not at all.
 
 from __future__ import annotations
 
-import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from torch import Tensor
 
 from ..base.errors import UserError
-from ..base.files import replacing, save
+from ..base.files import read_json, write_json
+from ..base.sealed import Damaged, sealed_digest
+from ..base.tensors import load_tensors, save_tensors, tensors_metadata
 from ..training.evaluation import Evaluation
 
 Provenance = dict[str, str]
 Stop = dict[str, Any]
+
+STATE, STATE_BEFORE = "state.safetensors", "state-before.safetensors"
+EVALUATIONS = "evaluation-*.safetensors"
+
+
+@dataclass(frozen=True)
+class State:
+    """A training state: the step that it was saved at, and its tensors by name."""
+
+    step: int
+    tensors: dict[str, Tensor]
 
 
 class Checkpoint:
@@ -27,12 +40,22 @@ class Checkpoint:
 
     * ``run.json``: what the run was trained on and with (its provenance), and where it
       diverged or was ended by a rule, if it did;
-    * ``state.pt``: the training state at some step;
-    * ``evaluation-<step>.npz``: what was found at that step.
+    * ``state.safetensors``: the training state at some step and, while the run goes on,
+      ``state-before.safetensors``, the one saved before it;
+    * ``evaluation-<step>.safetensors``: what was found at that step.
+
+    Each says whose it is and carries a digest of itself. What is damaged, or of another run, is set aside
+    under the name ``damaged-...``, and the run goes on from what is left.
+
+    Attributes:
+        stale: what differed from the provenance of an earlier checkpoint, if anything did.
+        diverged_at: step at which the loss was no longer finite, if it was.
+        stopped: where a rule ended the run, if one did.
+        noticed: sentences on what was set aside.
     """
 
     def __init__(self, folder: Path, provenance: Provenance) -> None:
-        """Open the checkpoint in ``folder``, or start one there.
+        """Open the checkpoint in ``folder``, whose name is the run's id, or start one there.
 
         A checkpoint of other data or of other training code is not continued: the run
         starts anew, and `stale` says what differed.
@@ -45,6 +68,7 @@ class Checkpoint:
         self.stale: str | None = None
         self.diverged_at: int | None = None
         self.stopped: Stop | None = None
+        self.noticed: list[str] = []
         self._remove_leftovers()
         record = self._read_record()
         if record is not None and record["provenance"] != provenance:
@@ -56,6 +80,8 @@ class Checkpoint:
         else:
             self.diverged_at = record["diverged_at"]
             self.stopped = record.get("stopped")
+            for path in sorted(self.folder.glob(EVALUATIONS)):
+                self._check(path)
 
     def start_anew(self) -> None:
         """Forget what was trained."""
@@ -70,7 +96,7 @@ class Checkpoint:
 
     def _remove_leftovers(self) -> None:
         """Delete what a killed process had not finished writing."""
-        for name in ("run.json", "state.pt", "evaluation-*.npz"):
+        for name in ("run.json", STATE, STATE_BEFORE, EVALUATIONS):
             for leftover in self.folder.glob(f".{name}.*"):
                 leftover.unlink(missing_ok=True)
 
@@ -81,18 +107,20 @@ class Checkpoint:
                 raise UserError(f"{self.folder}: not a checkpoint (it has no run.json); move it away to train this run")
             return None
         try:
-            record: dict[str, Any] = json.loads(path.read_text())
+            record = read_json(path)
             record["provenance"], record["diverged_at"]
-        except (ValueError, KeyError, TypeError):
-            raise UserError(f"{path}: not the record of a run; delete its folder to train this run again") from None
+            if record["run_id"] != self.folder.name:
+                raise Damaged(f"{path}: of the run {record['run_id']}")
+        except (Damaged, KeyError, TypeError):
+            raise UserError(f"{path}: not the record of this run; delete its folder to train it again") from None
         return record
 
     def _write_record(self) -> None:
-        record: dict[str, Any] = {"provenance": self.provenance, "diverged_at": self.diverged_at}
+        record: dict[str, Any] = {"run_id": self.folder.name, "provenance": self.provenance}
+        record["diverged_at"] = self.diverged_at
         if self.stopped:
             record["stopped"] = self.stopped
-        with replacing(self.folder / "run.json") as temporary:
-            temporary.write_text(json.dumps(record, indent=1) + "\n")
+        write_json(self.folder / "run.json", record)
 
     def mark_diverged(self, step: int) -> None:
         """Record that the loss was no longer finite at ``step``."""
@@ -104,38 +132,43 @@ class Checkpoint:
         self.stopped = {"at": step, "rule": rule}
         self._write_record()
 
-    def load_state(self) -> dict[str, Any] | None:
-        """The last saved training state, on the CPU; None when there is none."""
-        path = self.folder / "state.pt"
-        if not path.exists():
-            return None
-        try:
-            # Mapped: what is not looked at, or copied to a GPU, need not be read into memory first
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        except Exception as error:  # torch raises whatever the damaged bytes lead to
-            raise UserError(
-                f"{path}: damaged checkpoint ({type(error).__name__}); delete {self.folder} to train this run again"
-            ) from None
-        return state
+    def load_state(self) -> State | None:
+        """The last saved training state that is whole, on the CPU; None where there is none."""
+        for name in (STATE, STATE_BEFORE):
+            if tensors := self._read(self.folder / name):
+                return State(int(tensors["count"]), tensors)
+        return None
 
-    def save_state(self, state: dict[str, Any]) -> None:
-        """Replace the saved training state."""
-        with replacing(self.folder / "state.pt") as temporary:
-            save(state, temporary)
+    def saved_step(self) -> int:
+        """The step of the last saved training state, as its file says; 0 where there is none that can be read."""
+        try:
+            return int(tensors_metadata(self.folder / STATE).get("step", 0))
+        except (Damaged, OSError):
+            return 0
+
+    def save_state(self, tensors: dict[str, Tensor]) -> None:
+        """Save a training state, whose ``count`` is the steps taken, and keep the one before."""
+        metadata = self._metadata(int(tensors["count"]))
+        save_tensors(self.folder / STATE, tensors, metadata, before=self.folder / STATE_BEFORE)
+
+    def forget_state_before(self) -> None:
+        """Keep only the last of the saved states, as of a run that has ended."""
+        (self.folder / STATE_BEFORE).unlink(missing_ok=True)
+
+    def drop_state(self) -> None:
+        """Delete the saved training states."""
+        (self.folder / STATE).unlink(missing_ok=True)
+        self.forget_state_before()
 
     def sizes(self) -> dict[str, int]:
-        """Bytes on disk: of the training state, and of the evaluations."""
-        patterns = {"states": "state.pt", "evaluations": "evaluation-*.npz"}
+        """Bytes on disk: of the training states, and of the evaluations."""
+        patterns = {"states": "state*.safetensors", "evaluations": EVALUATIONS}
         return {
             name: sum(file.stat().st_size for file in self.folder.glob(pattern)) for name, pattern in patterns.items()
         }
 
-    def drop_state(self) -> None:
-        """Delete the saved training state."""
-        (self.folder / "state.pt").unlink(missing_ok=True)
-
     def _evaluation_path(self, step: int) -> Path:
-        return self.folder / f"evaluation-{step:08d}.npz"
+        return self.folder / EVALUATIONS.replace("*", f"{step:08d}")
 
     def has_evaluation(self, step: int) -> bool:
         """Whether this step was evaluated."""
@@ -143,21 +176,56 @@ class Checkpoint:
 
     def save_evaluation(self, step: int, evaluation: Evaluation) -> None:
         """Keep what was found at ``step``."""
-        with replacing(self._evaluation_path(step)) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, samples=evaluation.samples, **evaluation.losses)  # type: ignore[arg-type]
+        tensors = {f"losses.{split}": torch.from_numpy(losses) for split, losses in evaluation.losses.items()}
+        tensors["samples"] = torch.from_numpy(evaluation.samples)
+        save_tensors(self._evaluation_path(step), tensors, self._metadata(step))
 
     def load_evaluation(self, step: int) -> Evaluation:
         """What was found at ``step``.
 
         Raises:
-            UserError: the file is missing or damaged.
+            UserError: the file is missing, or was damaged since the checkpoint was opened.
         """
         path = self._evaluation_path(step)
+        tensors = self._read(path)
+        if tensors is None:
+            raise UserError(f"{path}: missing or damaged; the same command again evaluates this step again")
+        losses = {name.removeprefix("losses."): tensors[name].numpy() for name in tensors if name != "samples"}
+        return Evaluation(losses=losses, samples=tensors["samples"].numpy())
+
+    def _metadata(self, step: int) -> dict[str, str]:
+        """What every file of the run says of itself."""
+        return {"run_id": self.folder.name, "step": str(step), **self.provenance}
+
+    def _read(self, path: Path) -> dict[str, Tensor] | None:
+        """The tensors of a file of this run; None where there is none, or it had to be set aside."""
+        if not path.exists():
+            return None
         try:
-            with np.load(path) as arrays:
-                losses = {name: arrays[name] for name in arrays.files if name != "samples"}
-                return Evaluation(losses=losses, samples=arrays["samples"])
-        except Exception as error:  # numpy and zipfile raise whatever the damaged bytes lead to
-            raise UserError(
-                f"{path}: damaged evaluation ({type(error).__name__}); delete {self.folder} to train this run again"
-            ) from None
+            tensors, metadata = load_tensors(path)
+            self._check_metadata(path, metadata)
+        except Damaged as error:
+            self._set_aside(path, error)
+            return None
+        return tensors
+
+    def _check_metadata(self, path: Path, metadata: dict[str, str]) -> None:
+        step = int(metadata.get("step", -1))
+        for key, wanted in self._metadata(step).items():
+            if metadata.get(key) != wanted:
+                raise Damaged(f"{path}: its {key} is {metadata.get(key)}, not {wanted}")
+        if path.match(EVALUATIONS) and path != self._evaluation_path(step):
+            raise Damaged(f"{path}: of step {step}")
+
+    def _check(self, path: Path) -> None:
+        """Set a file aside that is not whole, or not this run's."""
+        try:
+            sealed_digest(path)
+            self._check_metadata(path, tensors_metadata(path))
+        except Damaged as error:
+            self._set_aside(path, error)
+
+    def _set_aside(self, path: Path, error: Damaged) -> None:
+        aside = path.with_name(f"damaged-{path.name}")
+        path.replace(aside)
+        self.noticed.append(f"{error}; it is kept as {aside.name}, and the run goes on without it")

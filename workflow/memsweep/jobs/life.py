@@ -12,7 +12,6 @@ from typing import Any
 import torch
 
 from ..base.devices import Streams
-from ..base.errors import UserError
 from ..base.interruption import Interrupted, StopRequest
 from ..data.images import ImageSet
 from ..diffusion.formulation import Formulation, build_formulation
@@ -82,12 +81,8 @@ class Member:
 
     @property
     def images_left(self) -> int:
-        """Images that the run has still to be trained on; all of them where its checkpoint is damaged."""
-        try:
-            state = self.checkpoint.load_state()
-        except UserError:  # raised again when this run's turn comes, which leaves the others going
-            state = None
-        return (self.run.max_steps - (state["taken"] if state else 0)) * self.run.batch_size
+        """Images that the run has still to be trained on, about."""
+        return (self.run.max_steps - self.checkpoint.saved_step()) * self.run.batch_size
 
 
 @dataclass(frozen=True)
@@ -209,6 +204,7 @@ class Life:
         self._workshop = workshop
         self._progress = progress
         self._stop = stop
+        self._ahead: int | None = None  # the step of a saved state that lies behind a missing evaluation
         self._stream = workshop.streams.take()
         try:
             with torch.cuda.stream(self._stream):
@@ -256,19 +252,44 @@ class Life:
         self._workshop.streams.give_back(self._stream)
 
     def _restore(self) -> None:
+        """Go on from the saved state or, where an evaluation before it is missing, from the start until it is there."""
         member, checkpoint = self.member, self.member.checkpoint
         if checkpoint.stale:
             self._progress.message(f"{member.label}: starts anew, {checkpoint.stale}")
         state = checkpoint.load_state()
+        self._say_noticed()
         if state is None:
             return
-        taken = state["taken"]
-        if not all(checkpoint.has_evaluation(step) for step in member.steps if step < taken):
-            self._progress.message(f"{member.label}: starts anew, an evaluation before step {taken} is missing")
-            checkpoint.start_anew()
+        missing = next((step for step in member.evaluated_steps if step < state.step and not self._has(step)), None)
+        if missing is None:
+            self._trainer.restore(state.tensors)
+            self._progress.message(f"{member.label}: continues from step {state.step}")
+        else:
+            self._ahead = state.step
+            self._progress.message(
+                f"{member.label}: trained from its start, as its evaluation at step {missing} is missing; the "
+                f"others are kept, and it continues from step {state.step} once none before it is missing"
+            )
+
+    def _has(self, step: int) -> bool:
+        return self.member.checkpoint.has_evaluation(step)
+
+    def _catch_up(self, target: int) -> None:
+        """Continue from the saved state once the next missing evaluation, at ``target``, lies behind it."""
+        if self._ahead is None or target < self._ahead:
             return
-        self._trainer.restore(state)
-        self._progress.message(f"{member.label}: continues from step {taken}")
+        state = self.member.checkpoint.load_state()
+        self._ahead = None
+        if state is not None and self._trainer.step < state.step <= target:
+            self._begun += state.step - self._trainer.step  # steps that are not taken here
+            self._trainer.restore(state.tensors)
+            self._reported = state.step
+            self._progress.message(f"{self.member.label}: continues from step {state.step}")
+
+    def _say_noticed(self) -> None:
+        for sentence in self.member.checkpoint.noticed:
+            self._progress.message(f"{self.member.label}: {sentence}")
+        self.member.checkpoint.noticed.clear()
 
     def _look_back(self) -> Watch | None:
         """Whoever may end the run before its budget, having seen what was evaluated of it so far."""
@@ -289,8 +310,9 @@ class Life:
         for target in member.steps:
             if member.complete:
                 break
-            if member.checkpoint.has_evaluation(target):
+            if self._has(target):
                 continue
+            self._catch_up(target)
             while trainer.step < target:
                 if self._stop.received:
                     self.put_aside()
@@ -306,10 +328,7 @@ class Life:
                 self._say_trained()
                 return
             yield True
-        if self._workshop.way.keep_states:
-            self._save()
-        else:
-            member.checkpoint.drop_state()
+        self._end()
         self._say_trained()
 
     def _evaluate(self, step: int) -> bool:
@@ -318,14 +337,25 @@ class Life:
         evaluation = self._workshop.evaluate(self._trainer, step in self.member.sampled)
         if finite and evaluation.finite:
             self.member.checkpoint.save_evaluation(step, evaluation)
-            if self._watch and self.member.rule and self._watch.memorised(evaluation):
+            if self._ahead is not None:  # a step before others that were seen
+                self._watch = self._look_back()
+            elif self._watch and self.member.rule and self._watch.memorised(evaluation):
                 self._progress.message(f"{self.member.label}: has memorised at step {step}, and ends there")
                 self.member.checkpoint.mark_stopped(step, self.member.rule.record())
         return finite and evaluation.finite
 
     def _save(self) -> None:
-        self.member.checkpoint.save_state(self._trainer.state())
+        if self._ahead is None:  # else a later state is there
+            self.member.checkpoint.save_state(self._trainer.state())
         self._saved = time.monotonic()
+
+    def _end(self) -> None:
+        """Keep of the states what is asked for."""
+        if self._workshop.way.keep_states:
+            self._save()
+            self.member.checkpoint.forget_state_before()
+        else:
+            self.member.checkpoint.drop_state()
 
     def _say_trained(self) -> None:
         """Say how many steps were taken here, so that the attempts of a job can be added up."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -10,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..base.errors import UserError
-from ..base.files import replacing, save
+from ..base.sealed import Damaged, sealed_digest
+from ..base.tensors import load_tensors, save_tensors
 from ..data.images import ImageSet, Split, read_images, to_network
 from ..data.randomness import generator
 
@@ -50,8 +53,7 @@ def train_classifier(images: Path, output: Path) -> None:
     network = fit(data)
     accuracy = evaluate(network, data.test)
     print(f"classifier: accuracy {accuracy:.3f} on {len(data.test)} held-out images", file=sys.stderr)
-    with replacing(output) as temporary:
-        save({"classes": data.classes, "weights": network.state_dict()}, temporary)
+    save_tensors(output, network.state_dict(), {"classes": str(data.classes), "data_hash": data.data_hash})
 
 
 def fit(data: ImageSet) -> Classifier:
@@ -82,17 +84,36 @@ def evaluate(network: Classifier, split: Split) -> float:
     return float((predicted == split.labels).mean())
 
 
-def read_classifier(path: Path) -> Classifier:
+def read_classifier(path: Path, data_hash: str | None = None) -> Classifier:
     """Read what `train_classifier` saved.
 
+    Args:
+        path: the file.
+        data_hash: of the images that it must have been trained on; any, where there is none.
+
     Raises:
-        UserError: the file is missing or damaged.
+        UserError: the file is missing or damaged, or the classifier is one of other images.
     """
-    try:
-        saved = torch.load(path, map_location="cpu", weights_only=True)
-        weights = saved["weights"]
-        network = Classifier(weights["conv1.weight"].shape[1], saved["classes"])
+    with _advice(path):
+        weights, metadata = load_tensors(path)
+        network = Classifier(weights["conv1.weight"].shape[1], int(metadata["classes"]))
         network.load_state_dict(weights)
-    except Exception as error:  # torch raises whatever the damaged bytes lead to
-        raise UserError(f"{path}: not a classifier ({type(error).__name__}); delete it to train it again") from None
+        if data_hash not in (None, metadata["data_hash"]):
+            raise Damaged(f"trained on images with content hash {metadata['data_hash']}, not {data_hash}")
     return network.eval()
+
+
+def classifier_version(path: Path) -> str:
+    """What decides the features of a classifier: the content of its file; errors as of `read_classifier`."""
+    with _advice(path):
+        return sealed_digest(path)[:16]
+
+
+@contextmanager
+def _advice(path: Path) -> Iterator[None]:
+    """Whatever is wrong with a file as a sentence that says what to do."""
+    try:
+        yield
+    except (Damaged, OSError, KeyError, ValueError, RuntimeError) as error:
+        said = str(error).removeprefix(f"{path}: ") if isinstance(error, Damaged) else type(error).__name__
+        raise UserError(f"{path}: not a classifier ({said}); delete it to train it again") from None

@@ -21,7 +21,7 @@ from ..base.provenance import fingerprint
 from ..data.images import ImageSet, read_images, to_network
 from ..tables.parquet import read_arrow, write_table
 from . import pretrained
-from .classifier import read_classifier
+from .classifier import classifier_version, read_classifier
 from .pretrained import SOURCES, file_hash, find_weights, open_network
 
 # Images (n, H, W, C) uint8 to features (n, d) float32
@@ -86,8 +86,10 @@ class Space:
 
     @property
     def version(self) -> str:
-        """What besides the images decides the features of a published network: its weights and our code."""
-        return f"{file_hash(self.weights)[:16]}-{fingerprint(pretrained.__name__)}" if self.name in SOURCES else ""
+        """What besides the images decides the features: of a network its weights, of a published one also our code."""
+        if self.name in SOURCES:
+            return f"{file_hash(self.weights)[:16]}-{fingerprint(pretrained.__name__)}"
+        return classifier_version(self.weights) if self.name == "classifier" else ""
 
 
 @contextmanager
@@ -117,6 +119,8 @@ def write_features(
     space = Space.find(settings["space"], classifier, settings.get("weights"))
     data = read_images(images)
     if space.name not in SOURCES:
+        if space.name == "classifier":
+            read_classifier(space.weights, data.data_hash)
         _write(space, data, output)
         return
     cached = cache / f"{space.name}-{data.data_hash}-{space.version}.parquet"
@@ -145,18 +149,23 @@ def _write(space: Space, data: ImageSet, path: Path) -> None:
     write_table(path, "features", pa.concat_tables(parts), metadata)
 
 
-def features_of(space: Space, path: Path) -> dict[str, np.ndarray]:
+def features_of(space: Space, path: Path, data_hash: str) -> dict[str, np.ndarray]:
     """Features by split, each (n, d) float32, in the order of the image table.
 
     Args:
         space: whose features the table must hold.
         path: the table of features.
+        data_hash: content hash of the images whose features they must be.
 
     Raises:
-        UserError: it was made with other weights or by other code.
+        UserError: they are those of other images or of another space, or made with other weights or by other code.
     """
     table = read_arrow(path, "features")
-    if (table.schema.metadata or {}).get(b"version", b"").decode() != space.version:
+    metadata = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
+    for key, wanted in (("data_hash", data_hash), ("space", space.name)):
+        if metadata.get(key) != wanted:
+            raise UserError(f"{path}: its {key} is {metadata.get(key)}, not {wanted}; delete it to make it again")
+    if metadata.get("version") != space.version:
         raise UserError(f"{path}: not made with {space.weights}, or by other code; delete it to make it again")
     split = table["split"].to_numpy()
     values = table["feature"].combine_chunks()

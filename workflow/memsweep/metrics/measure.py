@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ..base.errors import UserError
 from ..data.images import ImageSet, decode, read_images
-from ..tables.parquet import image_shape, metadata_of, read_arrow, read_table, write_table
+from ..tables.parquet import check_runs, image_shape, metadata_of, read_arrow, read_table, write_table
 from .features import Space, features_of, opened
 from .fidelity import DISTANCES, Distance
 from .neighbours import Neighbours, nearest_in_ranges
@@ -43,11 +44,19 @@ def measure_pack(
     torch.set_num_threads(1)
     data = read_images(images)
     runs = read_table(train / "runs.parquet", "runs")
+    for other in set(runs["data_hash"]) - {data.data_hash}:
+        raise UserError(
+            f"{train / 'runs.parquet'}: runs that were trained on images with content hash {other}, where {images} has "
+            f"{data.data_hash}; delete it to train them again"
+        )
     samples = read_arrow(train / "samples.parquet", "samples")
+    check_runs(train / "samples.parquet", samples, runs["run_id"])
     generated = decode(samples["image"], image_shape(metadata_of(samples)))
     steps = samples.select(["run_id", "step", "index"]).to_pandas()
     spaces = {name: Space.find(name, classifier, settings.get("weights")) for name in settings["spaces"]}
-    references = {name: features_of(space, features / f"{name}.parquet") for name, space in spaces.items()}
+    references = {
+        name: features_of(space, features / f"{name}.parquet", data.data_hash) for name, space in spaces.items()
+    }
     train_sizes = [int(size) for size in runs["train_size"].unique()]
     novelty = NoveltyMeter(settings, data)
     fidelity = FidelityMeter(settings, references)

@@ -8,8 +8,6 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from .neighbours import nearest
-
 
 @dataclass(frozen=True)
 class Share:
@@ -44,6 +42,8 @@ def copied(neighbours: pd.DataFrame, threshold: float) -> np.ndarray:
 
 def share_of_copies(samples: np.ndarray, images: np.ndarray, threshold: float) -> float:
     """The share of samples (n, H, W, C) that are copies of images (m, H, W, C), both uint8; as `copies`."""
+    from .neighbours import nearest  # and torch, which who only reads tables need not wait for
+
     distance = nearest(samples.reshape(len(samples), -1), images.reshape(len(images), -1)).distance
     return float(copies(distance[:, 0], distance[:, 1], threshold).mean())
 

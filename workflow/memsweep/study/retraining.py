@@ -7,14 +7,15 @@ unless a checkpoint of the new run is there already.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..base.errors import UserError
+from ..base.files import read_json
 from ..base.records import Record
+from ..base.sealed import Damaged
 from .identity import trajectory_parameters
 from .run import AXES, Run
 
@@ -110,9 +111,9 @@ def _point(run: Mapping[str, Any]) -> tuple[Any, ...]:
 def _started(checkpoint: Path, code_version: str) -> bool:
     """Whether a run was begun with this code, so that it is continued rather than trained anew."""
     try:
-        record = json.loads((checkpoint / "run.json").read_text())
+        record = read_json(checkpoint / "run.json")
         return bool(record["provenance"]["code_version"] == code_version)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, Damaged, KeyError, TypeError):
         return False
 
 

@@ -7,17 +7,19 @@ file, so a table explains itself wherever it is read.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from ..base.errors import UserError
 from ..base.files import replacing
+from ..base.sealed import KEY, UNSEALED, Damaged, seal, sealed_digest
 from .contracts import SCHEMAS
 
 
@@ -76,7 +78,7 @@ class TableWriter:
 @contextmanager
 def table_writer(path: Path, name: str, metadata: Mapping[str, str] | None = None) -> Iterator[TableWriter]:
     """A table to be written part by part, whole or not at all; arguments as in `write_table`."""
-    schema = SCHEMAS[name].with_metadata({"table": name, **(metadata or {})})
+    schema = SCHEMAS[name].with_metadata({"table": name, **(metadata or {}), KEY: UNSEALED})
     if "image" in schema.names:
         size = math.prod(image_shape(metadata or {}))
         position = schema.get_field_index("image")
@@ -85,6 +87,7 @@ def table_writer(path: Path, name: str, metadata: Mapping[str, str] | None = Non
         writer = TableWriter(temporary, schema)
         yield writer
         writer.close()
+        seal(temporary)
 
 
 def write_table(
@@ -108,23 +111,43 @@ def write_table(
 
 
 def read_arrow(path: Path, name: str) -> pa.Table:
-    """Read a table and check that it is what its contract says.
+    """Read a table and check that it is whole, and what its contract says.
 
     Raises:
-        UserError: the file is missing, truncated, not Parquet, or another table.
+        UserError: the file is missing, damaged, not Parquet, or another table.
     """
+    _check(path, name)
+    return pq.ParquetFile(path).read()
+
+
+def _check(path: Path, name: str) -> None:
+    """Errors as of `read_arrow`."""
     try:
-        table = pq.ParquetFile(path).read()
+        sealed_digest(path)
+        schema = pq.read_schema(path)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        raise UserError(
-            f"{path}: not a whole Parquet file ({' '.join(str(error).split())}); delete it to make it again"
-        ) from None
-    missing = [column for column in SCHEMAS[name].names if column not in table.column_names]
+    except (Damaged, pa.ArrowInvalid, OSError) as error:
+        said = " ".join(str(error).removeprefix(f"{path}: ").split())
+        raise UserError(f"{path}: not a whole Parquet file of ours ({said}); delete it to make it again") from None
+    found = (schema.metadata or {}).get(b"table", b"").decode()
+    if found != name:
+        raise UserError(f"{path}: not a table of {name} but of {found or 'something else'}; delete it to make it again")
+    missing = [column for column in SCHEMAS[name].names if column not in schema.names]
     if missing:
-        raise UserError(f"{path}: not a table of {name}: no column {', '.join(missing)}")
-    return table
+        raise UserError(f"{path}: not a table of {name}: no column {', '.join(missing)}; delete it to make it again")
+
+
+def check_runs(path: Path, table: pa.Table | pd.DataFrame, runs: Iterable[str]) -> None:
+    """Make sure that a table holds rows of these runs alone.
+
+    Raises:
+        UserError: it holds rows of another one, as a file of another pack does.
+    """
+    found = table["run_id"].unique() if isinstance(table, pd.DataFrame) else pc.unique(table["run_id"]).to_pylist()
+    others = sorted(set(found) - set(runs))
+    if others:
+        raise UserError(f"{path}: holds rows of other runs ({', '.join(others[:3])}); delete it to make it again")
 
 
 # Files of a dataset, each of which takes some memory, and those that are read ahead of the one in use
@@ -143,19 +166,11 @@ def read_parts(paths: Sequence[Path], name: str) -> Iterator[pa.Table]:
 
 
 def _read_dataset(paths: Sequence[Path], name: str) -> Iterator[pa.Table]:
-    schema = SCHEMAS[name]
-    try:
-        dataset = ds.dataset([str(path) for path in paths], schema=schema, format="parquet")
-        # A dataset would fill in a column that a file lacks
-        if all(set(schema.names) <= set(part.physical_schema.names) for part in dataset.get_fragments()):
-            for batch in dataset.to_batches(batch_readahead=READ_AHEAD, fragment_readahead=READ_AHEAD):
-                yield pa.Table.from_batches([batch])
-            return
-    except (pa.ArrowInvalid, OSError):
-        pass
     for path in paths:
-        read_arrow(path, name)
-    raise UserError(f"{paths[0].parent}: files of the table {name} changed while they were read; run this stage again")
+        _check(path, name)
+    dataset = ds.dataset([str(path) for path in paths], schema=SCHEMAS[name], format="parquet")
+    for batch in dataset.to_batches(batch_readahead=READ_AHEAD, fragment_readahead=READ_AHEAD):
+        yield pa.Table.from_batches([batch])
 
 
 def read_table(path: Path, name: str) -> pd.DataFrame:

@@ -6,7 +6,7 @@ one by one, they keep the host busy and the device waiting.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -48,7 +48,7 @@ def _captured(work: Callable[[], Tensor | None], pool: Any = None) -> tuple[torc
 class StepGraph:
     """A training step as one CUDA graph, on the current stream."""
 
-    def __init__(self, step: Callable[[], None], state: Mapping[str, Sequence[Tensor]]) -> None:
+    def __init__(self, step: Callable[[], None], state: Sequence[Tensor]) -> None:
         """Capture.
 
         Args:
@@ -58,11 +58,10 @@ class StepGraph:
         Raises:
             CaptureFailed: the step cannot be captured.
         """
-        tensors = [tensor for each in state.values() for tensor in each]
-        kept = [tensor.cpu() for tensor in tensors]  # on the host, where there is room for 16 bytes a parameter
+        kept = [tensor.cpu() for tensor in state]  # on the host, where there is room for 16 bytes a parameter
         for _ in range(WARM_UPS):
             step()
-        for tensor, value in zip(tensors, kept, strict=True):
+        for tensor, value in zip(state, kept, strict=True):
             tensor.copy_(value)
         self._graph, _ = _captured(step)
         self._replays = 0

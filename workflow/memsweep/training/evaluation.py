@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..base.errors import UserError
 from ..data.images import ImageSet, Split, to_network, to_pixels
 from ..data.randomness import generator, stratified_times
 from ..diffusion.denoiser import Denoiser
@@ -59,10 +60,46 @@ class Evaluation:
         return all(np.isfinite(losses).all() for losses in self.losses.values())
 
 
-def noisy_images(split: Split, images: int) -> NoisyImages:
-    """Pair a split's images with times and noise, the same for every split; a small one is used several times."""
+def items_of(
+    train: Split, splits: Mapping[str, Split], images: int, formulation: Formulation
+) -> dict[str, NoisyImages]:
+    """The items of runs with one training set: its own, under the name ``train``, and those of further splits.
+
+    Of every split only images whose label was trained: a small training set may lack some, and a network's embedding
+    of a label that it never saw is what it was at the start. A model without labels is shown all images.
+
+    Args:
+        train: the training set.
+        splits: the others, by name.
+        images: items of each.
+        formulation: of the denoisers.
+
+    Raises:
+        UserError: no image of a split has a label that was trained.
+    """
+    trained = np.unique(train.labels)
+    items = {}
+    for name, split in {"train": train, **splits}.items():
+        known = np.ones(len(split), bool) if formulation.unconditional else np.isin(split.labels, trained)
+        if not known.any():
+            raise UserError(
+                f"grid: found a training set of {len(train)} images with the labels {', '.join(map(str, trained))}, of "
+                f"which the split {name} has none; accepted is one of which it has some"
+            )
+        items[name] = noisy_images(split, images, np.flatnonzero(known))
+    return items
+
+
+def noisy_images(split: Split, images: int, rows: np.ndarray) -> NoisyImages:
+    """Pair some of a split's images with times and noise, the same for every split; few are used several times.
+
+    Args:
+        split: the images.
+        images: how many items.
+        rows: which of the images, (n,), at least one.
+    """
     source = generator("evaluation", "items")
-    index = torch.arange(images) % len(split)
+    index = torch.from_numpy(rows)[torch.arange(images) % len(rows)]
     order = torch.randperm(images, generator=source)
     clean = to_network(split.images[index.numpy()])
     return NoisyImages(
@@ -91,21 +128,20 @@ class Evaluator:
         """settings: the config's ``evaluation``; formulation: that of the denoisers.
 
         Raises:
-            UserError: as `images.ImageSet.drawn`, of the settings' ``surrogates``.
+            UserError: as `images.ImageSet.drawn`, of the settings' ``surrogates``, and as `items_of`.
         """
         train = Split(data.train.images[:train_size], data.train.labels[:train_size])
-        self.items = {
-            name: noisy_images(split, settings["images"]).to(device)
-            for name, split in {"train": train, "test": data.test, **data.drawn(settings.get("surrogates", ()))}.items()
-        }
+        splits = {"test": data.test, **data.drawn(settings.get("surrogates", ()))}
+        items = items_of(train, splits, settings["images"], formulation)
+        self.items = {name: part.to(device) for name, part in items.items()}
         height, width, channels = data.shape
         self.formulation = formulation
         self.latents = torch.randn(
             (settings["samples"], channels, height, width), generator=generator("evaluation", "latents")
         ).to(device)
         # Only labels that were trained, each as often: a small training set may lack some
-        trained = torch.from_numpy(train.labels).unique()
-        self.labels = trained[torch.arange(settings["samples"]) % len(trained)].to(device)
+        labels = torch.from_numpy(np.unique(train.labels))
+        self.labels = labels[torch.arange(settings["samples"]) % len(labels)].to(device)
 
     @torch.no_grad()
     def __call__(self, network: Denoiser, sampled: bool = True) -> Evaluation:

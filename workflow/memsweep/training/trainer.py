@@ -152,7 +152,7 @@ class Trainer:
     def advance(self, steps: int) -> None:
         """Take several optimiser steps; on a GPU, hand them to it."""
         if self._graphed and self._graph is None:
-            self._graph = StepGraph(self._take_step, self._tensors())
+            self._graph = StepGraph(self._take_step, list(self.state().values()))
             self._refresh_working_weights()
         for _ in range(steps):
             if self._dropout:
@@ -269,26 +269,31 @@ class Trainer:
         torch._foreach_mul_(moves, share)
         torch._foreach_add_(self._averages, moves)
 
-    def _tensors(self) -> dict[str, Sequence[Tensor]]:
-        """Everything that a step changes and the next one needs."""
-        memory = [self._optimiser.state[weight] for weight in self._weights]
-        return {
-            "count": [self._count],
-            "network": [weight.detach() for weight in self._weights],
-            "average": self._averages,
-            **{name: [each[name] for each in memory] for name in ("exp_avg", "exp_avg_sq", "step")},
-        }
+    def state(self) -> dict[str, Tensor]:
+        """Everything that a step changes and the next one needs, by name.
 
-    def state(self) -> dict[str, Any]:
-        """Everything needed to continue from this step."""
-        return {"taken": self.step, **self._tensors()}
+        ``count``, the steps taken; and of each weight of the network, under ``network.``, ``average.``, ``exp_avg.``,
+        ``exp_avg_sq.`` and ``step.`` with the weight's name: itself, its average, and what Adam keeps of it.
+        """
+        tensors = {"count": self._count}
+        for (name, weight), average in zip(self.network.named_parameters(), self._averages, strict=True):
+            tensors |= {f"network.{name}": weight.detach(), f"average.{name}": average}
+            tensors |= {f"{kind}.{name}": memory for kind, memory in self._optimiser.state[weight].items()}
+        return tensors
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue from a state that `state` returned."""
-        self.step = self._begun = state["taken"]
-        for name, tensors in self._tensors().items():
-            for tensor, saved in zip(tensors, state[name], strict=True):
-                tensor.copy_(saved)
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Continue from a state that `state` returned.
+
+        Raises:
+            ValueError: it is that of another network.
+        """
+        tensors = self.state()
+        here, there = ({name: tensor.shape for name, tensor in each.items()} for each in (tensors, state))
+        if here != there:
+            raise ValueError("the training state is that of another network")
+        for name, tensor in tensors.items():
+            tensor.copy_(state[name])
+        self.step = self._begun = int(state["count"])
         self._refresh_working_weights()
         self._lay_down()
 

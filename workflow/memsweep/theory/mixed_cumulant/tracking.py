@@ -1,7 +1,8 @@
 """When an overlap has recovered its spike for good, followed step by step.
 
 A replica has recovered a spike at the first step from which on its overlap stays above a threshold,
-in absolute value, for at least ``hold`` times as long as it took to get there. An overlap that
+in absolute value, for at least ``hold`` times as long as it took to get there: from step s to a step
+that is no less than s (1 + hold), both as numbers of double precision. An overlap that
 crosses the threshold by fluctuation and falls back has recovered nothing. A replica whose run ended
 before that is censored at the last step at which a recovery could still have been told, T / (1 + hold)
 for T steps, the same for all: where it was last below depends on the path, and later recoveries are never seen.
@@ -44,11 +45,12 @@ class Tracker:
         last = torch.where(below, steps, 0)
         last[0] = torch.maximum(last[0], self.below)
         last = last.cummax(0).values
-        held = ~below & (steps >= (last + 1) * (1 + self.hold))
+        # In double precision: in torch's default of single, a small hold is none, and so are single steps of many
+        since = last.double() + 1
+        held = ~below & (steps >= since * (1 + self.hold))
         first = held.to(torch.uint8).argmax(0, keepdim=True)
-        since = last.gather(0, first)[0].double() + 1
         new = held.any(0) & self.recovered.isinf()
-        self.recovered = torch.where(new, since, self.recovered)
+        self.recovered = torch.where(new, since.gather(0, first)[0], self.recovered)
         self.below = last[-1]
         self.step = step + len(overlaps)
 

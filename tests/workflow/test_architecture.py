@@ -1,0 +1,169 @@
+"""docs/architecture.md holds: its examples run as they are written, and its picture is what Snakemake draws."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from helpers.configs import ROOT
+from helpers.projects import TINY, Project, new_project
+
+DOCUMENT = (ROOT / "docs" / "architecture.md").read_text()
+LONGEST = 30
+
+# The embedded study's name, and as few jobs as show that an example works: two runs in a pack, and pixels alone
+EMBEDDED = {
+    **TINY,
+    "study": "digits",
+    "grid": {**TINY["grid"], "products": [{"train_size": [8, 16]}]},
+    "pack": ["train_size", "learning_rate", "seed"],
+    "evaluation": {**TINY["evaluation"], "surrogates": []},
+    "metrics": {**TINY["metrics"], "spaces": ["pixels"]},
+}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of an example: a language and its lines."""
+
+    language: str
+    text: str
+
+    @property
+    def written(self) -> list[str]:
+        """What is to be written or typed; not where it goes, nor what stands there."""
+        lines = self.text.splitlines()
+        if self.language == "diff":
+            return [line[1:] for line in lines[1:] if line.startswith("+")]
+        return lines if self.language == "sh" else "\n".join(lines[1:]).strip().splitlines()
+
+    def apply(self, project: Project) -> None:
+        """Do what the block says."""
+        if self.language == "sh":
+            path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+            command = ["bash", "-euo", "pipefail", "-c", self.text]
+            environment = {**project.environment, "PATH": path}
+            done = subprocess.run(
+                command, cwd=project.folder, env=environment, capture_output=True, text=True, timeout=600, check=False
+            )
+            assert done.returncode == 0, f"{self.text}\n{done.stdout}\n{done.stderr}"
+        elif self.language == "diff":
+            name, _, changes = self.text.removeprefix("+++ ").partition("\n")
+            file = project.folder / name
+            content = file.read_text()
+            for hunk in changes.split("@@\n"):
+                lines = hunk.splitlines(keepends=True)
+                before, after = (
+                    "".join(line[1:] for line in lines if line[0] in kept) for kept in ((" ", "-"), (" ", "+"))
+                )
+                assert content.count(before) == 1, f"{name}: not there once:\n{before}"
+                content = content.replace(before, after)
+            file.write_text(content)
+        else:
+            marker, name = self.text.split(maxsplit=2)[:2]
+            assert marker in ("#", "..")
+            assert not (project.folder / name).exists(), f"{name} is there already"
+            (project.folder / name).write_text(self.text)
+
+
+def examples() -> dict[str, list[Block]]:
+    """The examples by their headings."""
+    part = DOCUMENT.partition("\n## Where to put something new\n")[2]
+    sections = (section.partition("\n") for section in re.split(r"^### ", part, flags=re.MULTILINE)[1:])
+    fence = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+    return {title: [Block(*block) for block in fence.findall(text)] for title, _, text in sections}
+
+
+EXAMPLES = examples()
+
+
+def arrows(graph: str, label: str, arrow: str) -> set[tuple[str, ...]]:
+    """The arrows between rules of a drawn graph, by patterns of its labels and of its arrows."""
+    names = dict(re.findall(label, graph, re.DOTALL))
+    return {tuple(names[place] for place in ends) for ends in re.findall(arrow, graph)}
+
+
+def test_the_picture_is_what_snakemake_draws(tmp_path: Path) -> None:
+    copy = new_project(tmp_path)
+    command = [sys.executable, "-m", "snakemake", "--rulegraph"]
+    drawn = subprocess.run(
+        command, cwd=copy.folder, env=copy.environment, capture_output=True, text=True, timeout=120, check=True
+    ).stdout
+    picture = (ROOT / "docs" / "rulegraph.svg").read_text()
+    found = arrows(picture, r"<title>(\d+)</title>.*?<text [^>]*>([^<]+)<", r"<title>(\d+)&#45;&gt;(\d+)</title>")
+    assert ("train", "measure") in found
+    assert found == arrows(drawn, r'(\d+)\[label = "([^"]+)"', r"(\d+) -> (\d+)"), "draw docs/rulegraph.svg anew"
+
+
+def test_what_the_document_names_is_there() -> None:
+    text = DOCUMENT.partition("\n## Where to put something new\n")[0]
+    library = ROOT / "workflow" / "memsweep"
+    steps = re.findall(r"`([\w/]+\.py)`, ((?:`[\w.]+`(?: and )?)+)", text)
+    assert len(steps) > 10
+    for file, names in steps:
+        content = (library / file).read_text()
+        for name in re.findall(r"[\w.]+", names.replace("and", "")):
+            assert re.search(rf"^\s*(def|class) {name.rpartition('.')[2]}\b", content, re.MULTILINE), (file, name)
+    for path in re.findall(r"`((?:workflow/|tests/|config/)?[\w/]+\.(?:py|smk|md))`", text):
+        assert (ROOT / path).exists() or (library / path).exists(), path
+
+
+def test_the_document_names_every_package() -> None:
+    packages = {path.parent.name for path in (ROOT / "workflow" / "memsweep").glob("*/__init__.py")}
+    assert set(re.findall(r"^\| `(\w+)` \|", DOCUMENT, re.MULTILINE)) == packages
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A copy of the project, with what examples change of its tests, whose embedded study is a tiny one."""
+    copy = new_project(tmp_path_factory.mktemp("project"))
+    golden = Path("tests") / "training"
+    shutil.copytree(ROOT / golden, copy.folder / golden, ignore=shutil.ignore_patterns("__pycache__"))
+    (copy.folder / "config" / "config.yaml").write_text(yaml.safe_dump(EMBEDDED))
+    return copy
+
+
+def test_there_is_an_example_of_everything_that_can_be_added() -> None:
+    assert list(EXAMPLES) == ["A dataset", "A metric", "An onset", "A figure", "A network", "A kind of study"]
+
+
+@pytest.mark.parametrize("title", EXAMPLES)
+def test_an_example_is_short(title: str) -> None:
+    lines = [line for block in EXAMPLES[title] for line in block.written]
+    assert len(lines) <= LONGEST
+    assert max(map(len, lines)) <= 120
+
+
+@pytest.mark.parametrize("title", EXAMPLES)
+def test_an_example_runs_as_it_is_written(title: str, project: Project) -> None:
+    """One after the other in one project, so that they go together, too."""
+    for block in EXAMPLES[title]:
+        block.apply(project)
+    results = project.folder / "results"
+    match title:
+        case "A dataset":
+            images = pd.read_parquet(results / "bars" / "data" / "images.parquet")
+            assert len(images) == 2000
+        case "A metric":
+            metrics = pd.read_parquet(results / "digits" / "tables" / "metrics.parquet")
+            energy = metrics[metrics["metric"] == "energy"]
+            assert set(energy["reference"]) == {"train", "test"}
+            assert (energy["ci_low"] <= energy["value"]).all()
+        case "An onset":
+            for name in ("onsets", "scaling"):
+                table = pd.read_parquet(results / "digits" / "tables" / f"{name}.parquet")
+                assert "test_loss_rise" in set(table["definition"])
+        case "A figure":
+            assert (results / "digits" / "figures" / "copies.png").stat().st_size > 5000
+        case "A kind of study":
+            baselines = pd.read_parquet(results / "closed_form" / "tables" / "baselines.parquet")
+            assert {"gaussian", "empirical"} <= set(baselines["estimator"])
+            assert (results / "closed_form" / "report" / "baselines.html").is_file()

@@ -1,0 +1,284 @@
+"""The stages of the workflow, each as a command that Snakemake calls.
+
+Files are arguments. What a stage needs of the configuration comes as JSON on standard input, where no length limit
+cuts off the runs of a large pack.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..base.interruption import StartAgain
+
+Settings = Mapping[str, Any]
+Arguments = argparse.Namespace
+
+
+# Each imports its stage when it runs, so that none waits for another's libraries.
+
+
+def prepare(settings: Settings, files: Arguments) -> None:
+    from ..base.records import read_records
+    from ..data.datasets import prepare
+    from ..study.retraining import guard_data
+
+    data_hash = prepare(settings, files.output)
+    if files.trained:
+        records = read_records(path.parent for path in sorted(files.trained.rglob("trained.json")))
+        guard_data(data_hash, records, files.retrain_at_most)
+
+
+def surrogates(settings: Settings, files: Arguments) -> None:
+    from ..data.surrogates import write_surrogates
+
+    write_surrogates(settings["surrogates"], files.images, files.output)
+
+
+def baselines(settings: Settings, files: Arguments) -> None:
+    from ..analysis.baselines import write_baselines
+
+    write_baselines(settings, files.images, files.surrogates, files.output)
+
+
+def train(settings: Settings, files: Arguments) -> None:
+    from ..jobs.life import Way
+    from ..jobs.packs import train_pack
+    from ..metrics.novelty import share_of_copies
+
+    way = Way(**{name: getattr(files, name) for name in Way.__dataclass_fields__})
+    try:
+        train_pack(settings, files.images, files.checkpoints, files.output, way, files.surrogates, share_of_copies)
+    except StartAgain as again:
+        _start_again(settings, again.together)
+
+
+def _start_again(settings: Settings, together: int) -> None:
+    """Go on in a new process that takes the place of this one, which cannot use the GPU any further."""
+    print(f"goes on in a new process, {together} runs at a time", file=sys.stderr, flush=True)
+    with tempfile.TemporaryFile("w+") as file:
+        json.dump(settings, file)
+        file.seek(0)
+        os.dup2(file.fileno(), sys.stdin.fileno())
+        os.execv(sys.executable, [sys.executable, "-m", "memsweep", *sys.argv[1:], "--together", str(together)])
+
+
+def classifier(settings: Settings, files: Arguments) -> None:
+    from ..metrics.classifier import train_classifier
+
+    train_classifier(files.images, files.output)
+
+
+def features(settings: Settings, files: Arguments) -> None:
+    from ..metrics.features import write_features
+
+    write_features(settings, files.images, files.classifier, files.cache, files.output)
+
+
+def measure(settings: Settings, files: Arguments) -> None:
+    from ..metrics.measure import measure_pack
+
+    measure_pack(settings, files.images, files.train, files.features, files.classifier, files.output)
+
+
+def collect(settings: Settings, files: Arguments) -> None:
+    from ..analysis.collect import collect
+
+    collect(settings, files.train, files.measured, files.output)
+
+
+def analyse(settings: Settings, files: Arguments) -> None:
+    from ..analysis.analyse import analyse
+
+    losses = [files.train / job / "losses.parquet" for job in settings["jobs"]]
+    neighbours = [files.measured / job / "neighbours.parquet" for job in settings["jobs"]]
+    analyse(settings, files.tables, losses, neighbours, files.output)
+
+
+@contextmanager
+def _device_of(files: Arguments) -> Iterator[Any]:
+    """The device that a job of a single unit or network learns on."""
+    import torch
+
+    from ..base.devices import claimed_device
+
+    torch.set_num_threads(files.threads)
+    with claimed_device(files.device, lambda message: print(message, file=sys.stderr)) as device:
+        yield device
+
+
+def learn_unit(settings: Settings, files: Arguments) -> None:
+    from ..theory.mixed_cumulant.unit import learn_unit
+
+    with _device_of(files) as device:
+        learn_unit(settings, files.output, device)
+
+
+def unit_theory(settings: Settings, files: Arguments) -> None:
+    from ..theory.mixed_cumulant.expectations import unit_theory
+
+    unit_theory(settings, files.output)
+
+
+def unit_recovery(settings: Settings, files: Arguments) -> None:
+    from ..theory.mixed_cumulant.recovery import unit_recovery
+
+    unit_recovery(settings, files.learnt, files.output)
+
+
+def learn_network(settings: Settings, files: Arguments) -> None:
+    from ..theory.mixed_cumulant.network import learn_network
+
+    with _device_of(files) as device:
+        learn_network(settings, files.output, device)
+
+
+def network_departure(settings: Settings, files: Arguments) -> None:
+    from ..theory.mixed_cumulant.network_departure import network_departure
+
+    network_departure(settings, files.learnt, files.output)
+
+
+def figure(settings: Settings, files: Arguments) -> None:
+    from ..figures.draw import draw_figure
+
+    draw_figure(settings, dict(files.source), files.output)
+
+
+def pages(settings: Settings, files: Arguments) -> None:
+    from ..report.pages import write_page
+
+    for table in sorted(files.tables.glob("*.parquet")):
+        write_page(table, files.output / f"{table.stem}.html")
+
+
+def two_patch_dynamics(settings: Settings, files: Arguments) -> None:
+    from ..theory.feature_learning.alignment import follow
+
+    follow(settings, files.output)
+
+
+def two_patch_phase(settings: Settings, files: Arguments) -> None:
+    from ..theory.feature_learning.alignment import settle
+
+    settle(settings, files.output)
+
+
+def noisy_digits(settings: Settings, files: Arguments) -> None:
+    from ..theory.feature_learning.noisy_digits import train_noisy
+
+    train_noisy(settings, files.images, files.output / "noisy_probes.parquet", files.output / "noisy_maps.parquet")
+
+
+def planted_features(settings: Settings, files: Arguments) -> None:
+    from ..theory.feature_learning.planted_features import train_planted
+
+    train_planted(settings, files.images, files.output)
+
+
+def feature_analysis(settings: Settings, files: Arguments) -> None:
+    from ..theory.feature_learning.analysis import analyse_features
+
+    analyse_features(settings, files.study, files.output)
+
+
+def _named_path(text: str) -> tuple[str, Path]:
+    """``runs=tables/runs.parquet`` as a name and a path."""
+    name, separator, path = text.partition("=")
+    if not separator:
+        raise argparse.ArgumentTypeError(f"found {text!r}; accepted is TABLE=PATH")
+    return name, Path(path)
+
+
+def _guard(stage: argparse.ArgumentParser) -> None:
+    stage.add_argument("--trained", type=Path, help="folder of what was trained on the images")
+    stage.add_argument("--retrain-at-most", type=int, default=0, help="of these runs; none by default")
+
+
+def _own_space(stage: argparse.ArgumentParser) -> None:
+    stage.add_argument("--classifier", type=Path, nargs="?", help="of the study, for its own space")
+
+
+def _device(stage: argparse.ArgumentParser) -> None:
+    stage.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    stage.add_argument("--threads", type=int, default=1, help="CPU cores")
+
+
+def _way(stage: argparse.ArgumentParser) -> None:
+    """How to train, which changes no number, and so is no setting."""
+    stage.add_argument("--surrogates", type=Path, nargs="?")
+    _device(stage)
+    stage.add_argument("--together", type=int, default=16, help="runs side by side on a GPU, at most")
+    stage.add_argument("--checkpoint-seconds", type=float, default=60)
+    stage.add_argument(
+        "--drop-states", dest="keep_states", action="store_false", help="delete the training states of finished runs"
+    )
+    stage.add_argument(
+        "--recompute", action="store_true", help="compute activations again in the backward pass, to save memory"
+    )
+    stage.add_argument(
+        "--deterministic", action="store_true", help="use only GPU kernels that give the same bits every time"
+    )
+
+
+def _tables_to_figures(stage: argparse.ArgumentParser) -> None:
+    stage.add_argument("--source", nargs="+", type=_named_path, required=True, metavar="TABLE=PATH")
+    stage.add_argument("--output", nargs="+", type=Path, required=True)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage as a command.
+
+    Attributes:
+        run: what it does with its settings and arguments.
+        purpose: what it writes, as a phrase.
+        files: options that each name a file or folder, all of them required.
+        options: adds what else it takes.
+    """
+
+    run: Callable[[Settings, Arguments], None]
+    purpose: str
+    files: Sequence[str]
+    options: Callable[[argparse.ArgumentParser], None] | None = None
+
+
+STAGES: dict[str, Stage] = {
+    "prepare": Stage(prepare, "the dataset as an image table", ["output"], _guard),
+    "surrogates": Stage(surrogates, "Gaussian surrogates of the dataset", ["images", "output"]),
+    "baselines": Stage(baselines, "losses that need no training", ["images", "surrogates", "output"]),
+    "train": Stage(train, "the runs of one pack", ["images", "checkpoints", "output"], _way),
+    "classifier": Stage(classifier, "the study's own classifier", ["images", "output"]),
+    "features": Stage(features, "features of every image in one space", ["images", "cache", "output"], _own_space),
+    "measure": Stage(measure, "metrics of one pack", ["images", "train", "features", "output"], _own_space),
+    "collect": Stage(collect, "the study's tables", ["train", "measured", "output"]),
+    "analyse": Stage(analyse, "onsets, scaling exponents and peaks", ["tables", "train", "measured", "output"]),
+    "unit_theory": Stage(unit_theory, "what theory says of the mixed cumulant model's units", ["output"]),
+    "learn_unit": Stage(learn_unit, "the replicas of a single unit in one dimension", ["output"], _device),
+    "unit_recovery": Stage(
+        unit_recovery,
+        "the overlaps, recovery times and exponents of single units",
+        ["learnt", "output"],
+    ),
+    "learn_network": Stage(learn_network, "the replicas of a network in one dimension", ["output"], _device),
+    "network_departure": Stage(
+        network_departure,
+        "the departures of networks from pair-wise statistics",
+        ["learnt", "output"],
+    ),
+    "two_patch_dynamics": Stage(two_patch_dynamics, "alignments of one objective, step by step", ["output"]),
+    "two_patch_phase": Stage(two_patch_phase, "alignments of one objective and training size, at the end", ["output"]),
+    "noisy_digits": Stage(noisy_digits, "probes and maps of networks trained on noisy digits", ["images", "output"]),
+    "planted_features": Stage(planted_features, "what features hold of one planted training set", ["images", "output"]),
+    "feature_analysis": Stage(feature_analysis, "the tables of a study of feature learning", ["study", "output"]),
+    "figure": Stage(figure, "one figure", [], _tables_to_figures),
+    "pages": Stage(pages, "the study's tables as pages to read", ["tables", "output"]),
+}
