@@ -15,7 +15,13 @@ from memsweep.base.errors import UserError
 from memsweep.data.images import Split, read_images
 from memsweep.study.feature_learning import FRAME
 from memsweep.tables.parquet import read_table
-from memsweep.theory.feature_learning import noisy_digits, planted_networks
+from memsweep.theory.feature_learning import (
+    noisy_digits,
+    noisy_networks,
+    noisy_patches,
+    planted_features,
+    planted_networks,
+)
 from memsweep.theory.feature_learning.analysis import summarise
 from memsweep.theory.feature_learning.planted import plant
 from memsweep.theory.feature_learning.probes import accuracy_replicates, percentile_interval, probe
@@ -91,8 +97,8 @@ def outcomes(**shares: float) -> pd.DataFrame:
             agreement=1.0,
             chance=0.5 if task != "class" else 0.1,
         )
-        for objective in planted_networks.OBJECTIVES
-        for task in planted_networks.TASKS
+        for objective in planted_features.OBJECTIVES
+        for task in planted_features.TASKS
         for share in [1.0 if task == "easy" else shares[objective]]
         for seed in (0, 1)
     ]
@@ -148,22 +154,22 @@ def test_easy_and_hard_agree_as_often_as_asked(agreement: float) -> None:
 
 def test_both_objectives_are_trained_and_probed_on_the_same_images(digits: Path, tmp_path: Path) -> None:
     path = tmp_path / "outcomes.parquet"
-    planted_networks.train_planted(PLANTED, digits, path)
+    planted_features.train_planted(PLANTED, digits, path)
     table = read_table(path, "probe_outcomes")
     assert len(table) == 2 * 3 * 3 * 250
     assert set(table["item"]) == set(range(250, 500))
     easy = table[table["task"] == "easy"].groupby("objective")["correct"].mean()
     assert (easy > 0.9).all(), "a bright frame is seen by any features"
     again = tmp_path / "again.parquet"
-    planted_networks.train_planted(PLANTED, digits, again)
+    planted_features.train_planted(PLANTED, digits, again)
     assert path.read_bytes() == again.read_bytes()
 
 
 def test_features_are_the_pooled_middle_of_the_network(digits: Path) -> None:
     data = read_images(digits)
-    planted = plant(planted_networks._first(data.test, 5), 10, 0.5, 0, "test")
-    trunk, _ = planted_networks._trained("untrained", planted, 0, PLANTED)
-    found = planted_networks.features_of(trunk, planted, 0.0, planted_networks._formulation(PLANTED))
+    planted = plant(planted_features._first(data.test, 5), 10, 0.5, 0, "test")
+    trunk, _ = planted_features._trained("untrained", planted, 0, PLANTED)
+    found = planted_networks.features_of(trunk, planted, 0.0, planted_features._formulation(PLANTED))
     assert found.shape == (5, 8 * 2 * 2)
     seen: list[torch.Tensor] = []
     trunk.network.middle_out.register_forward_hook(lambda _module, _inputs, output: seen.append(output))
@@ -177,8 +183,8 @@ def test_features_are_the_pooled_middle_of_the_network(digits: Path) -> None:
 def test_the_classifier_learns_a_frame_that_decides(digits: Path) -> None:
     data = read_images(digits)
     settings = {**PLANTED, "steps": 60, "learning_rate": 5e-3}
-    planted = plant(planted_networks._first(data.train, 32), 10, 1.0, 0, "train")
-    trunk, _ = planted_networks._trained("untrained", planted, 0, settings)
+    planted = plant(planted_features._first(data.train, 32), 10, 1.0, 0, "train")
+    trunk, _ = planted_features._trained("untrained", planted, 0, settings)
     run = planted_networks.Run("planted", 32, 4, 8, 5e-3, 0, 60)
     head = planted_networks.train_classifier(trunk, planted, run)
     x = torch.from_numpy(planted.images).permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -189,12 +195,12 @@ def test_the_classifier_learns_a_frame_that_decides(digits: Path) -> None:
 
 def test_dropout_acts_on_the_classifier_too_and_only_while_it_learns(digits: Path) -> None:
     data = read_images(digits)
-    planted = plant(planted_networks._first(data.train, 16), 10, 1.0, 0, "train")
+    planted = plant(planted_features._first(data.train, 16), 10, 1.0, 0, "train")
 
     def learnt(dropout: float) -> np.ndarray:
         settings = {**PLANTED, "network": {**PLANTED["network"], "dropout": dropout}}
-        trunk, _ = planted_networks._trained("classification", planted, 0, settings)
-        return planted_networks.features_of(trunk, planted, 0.0, planted_networks._formulation(settings))
+        trunk, _ = planted_features._trained("classification", planted, 0, settings)
+        return planted_networks.features_of(trunk, planted, 0.0, planted_features._formulation(settings))
 
     assert np.array_equal(learnt(0.5), learnt(0.5))
     assert not np.allclose(learnt(0.5), learnt(0.0))
@@ -205,12 +211,12 @@ def test_dropout_acts_on_the_classifier_too_and_only_while_it_learns(digits: Pat
 
 def test_patches_have_the_asked_snr_and_class(digits: Path) -> None:
     data = read_images(digits)
-    scale = noisy_digits.scale_for(data.train, (3, 7), 0.4)
-    everything = noisy_digits.digits(data.train, (3, 7), len(data.train), scale, 0, "test")
+    scale = noisy_patches.scale_for(data.train, (3, 7), 0.4)
+    everything = noisy_patches.digits(data.train, (3, 7), len(data.train), scale, 0, "test")
     norms = everything.patches.norm(dim=2)
     assert float(norms[:, 0].mean()) == pytest.approx(0.4 * 8)
     assert float(everything.patches[:, 1].std()) == pytest.approx(1, abs=0.02)
-    few = noisy_digits.digits(data.train, (3, 7), 5, scale, 0, "test")
+    few = noisy_patches.digits(data.train, (3, 7), 5, scale, 0, "test")
     assert few.labels.tolist().count(1) == 5
     assert len(few.labels) == 10
     first = data.train.images[data.train.labels == 3][0, :, :, 0] / 255 * scale
@@ -224,38 +230,38 @@ def test_patches_have_the_asked_snr_and_class(digits: Path) -> None:
 def test_input_gradients_are_those_of_the_score(digits: Path) -> None:
     """The quadratic score is homogeneous of degree 2: ⟨gradient, x⟩ is twice the score (Euler)."""
     data = read_images(digits)
-    train = noisy_digits.digits(data.train, (0, 1), 4, 1.0, 0, "test")
-    learnt = noisy_digits.quadratic("classification", train, 0, NOISY, True)
+    train = noisy_patches.digits(data.train, (0, 1), 4, 1.0, 0, "test")
+    learnt = noisy_networks.quadratic("classification", train, 0, NOISY, True)
     features = learnt.features(train.patches)
     score = (features[:, :, :4].mean(dim=2) - features[:, :, 4:].mean(dim=2)).sum(dim=1)
     gradient = learnt.shown(train.patches)
     torch.testing.assert_close((gradient * train.patches).sum(dim=(1, 2)), 2 * score)
-    found = noisy_digits._input_gradient(lambda x: (x**3).sum(dim=(1, 2)), train.patches)
+    found = noisy_networks._input_gradient(lambda x: (x**3).sum(dim=(1, 2)), train.patches)
     torch.testing.assert_close(found, 3 * train.patches**2)
 
 
 def test_denoised_patches_are_what_the_predicted_noise_leaves(digits: Path) -> None:
     """A network with a zero last layer predicts no noise: the patches are only scaled back."""
     data = read_images(digits)
-    train = noisy_digits.digits(data.train, (0, 1), 4, 1.0, 0, "test")
-    learnt = noisy_digits.quadratic("diffusion", train, 0, {**NOISY, "initialisation": 1e-12}, False)
+    train = noisy_patches.digits(data.train, (0, 1), 4, 1.0, 0, "test")
+    learnt = noisy_networks.quadratic("diffusion", train, 0, {**NOISY, "initialisation": 1e-12}, False)
     torch.testing.assert_close(learnt.shown(train.patches), train.patches * math.exp(NOISY["time"]))
     # The convolutional one keeps the patches apart: its output's shape and order are those of its input
-    shown = noisy_digits.convolutional("diffusion", train, 0, {**NOISY, "time": 1e-9}, False).shown(train.patches)
+    shown = noisy_networks.convolutional("diffusion", train, 0, {**NOISY, "time": 1e-9}, False).shown(train.patches)
     torch.testing.assert_close(shown, train.patches, atol=1e-3, rtol=0)
 
 
 def test_classes_without_images_are_named(digits: Path) -> None:
     data = read_images(digits)
     with pytest.raises(UserError, match=r"classes: found \[0, 11\], and none of .* to test on is of class 11"):
-        noisy_digits.digits(data.test, (0, 11), 4, 1.0, 0, "test")
+        noisy_patches.digits(data.test, (0, 11), 4, 1.0, 0, "test")
 
 
 def test_training_a_quadratic_classifier_separates_its_images(digits: Path) -> None:
     data = read_images(digits)
-    train = noisy_digits.digits(data.train, (0, 1), 6, 1.0, 0, "test")
+    train = noisy_patches.digits(data.train, (0, 1), 6, 1.0, 0, "test")
     settings = {**NOISY, "iterations": 3000}
-    learnt = noisy_digits.quadratic("classification", train, 0, settings, True)
+    learnt = noisy_networks.quadratic("classification", train, 0, settings, True)
     features = learnt.features(train.patches)
     assert features.shape == (12, 2, 8)
     score = (features[:, :, :4].mean(dim=2) - features[:, :, 4:].mean(dim=2)).sum(dim=1)
