@@ -3,8 +3,9 @@
     python benchmarks/gpu.py --device cuda --output DIR [--seconds 540] [--study FOLDER] [--only ITEM ...]
 
 Each item is saved in DIR/gpu.json as soon as it is done, no item begins that would end after `--seconds`, and items
-that may leave their process unusable run in one of their own. Where something is wrong, nothing is timed, unless
-`--regardless`. `--device cpu` executes all of it in miniature, which says nothing but that it runs.
+that need another environment, or may leave the GPU unusable to their process, run in one of their own. Where something
+is wrong, nothing is timed, unless `--regardless`. `--device cpu` executes all of it in miniature, which says
+nothing but that it runs.
 """
 
 from __future__ import annotations
@@ -162,7 +163,9 @@ def visit(arguments: argparse.Namespace) -> dict[str, Any]:
             continue
         if item.timing:
             here.until -= study_seconds
-        work = partial(apart, name, item, arguments, max(10.0, here.left)) if item.apart else partial(item.find, runs)
+        # No item leaves a CPU unusable
+        own = item.apart and (runs.on_gpu or bool(item.environment))
+        work = partial(apart, name, item, arguments, max(10.0, here.left)) if own else partial(item.find, runs)
         here.find(name, item.seconds, work)
         if item.timing:
             here.until += study_seconds

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
-from hypothesis import given, settings
+from helpers.properties import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from lifelines.exceptions import ConvergenceError
 from memsweep.analysis.analyse import analyse
@@ -182,7 +183,7 @@ def test_a_run_never_evaluated_changes_nothing():
 
 # --- what holds for every study ---
 
-FEW = settings(max_examples=10, deadline=None)
+FEW = examples(10)
 seeds = st.integers(0, 2**32 - 1)
 
 

@@ -15,6 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from typing import Any
 import pandas as pd
 import psutil
 import pytest
+from filelock import FileLock
 from helpers.projects import TINY, Project, new_project
 from memsweep.base.tensors import tensors_metadata
 
@@ -60,12 +62,13 @@ TABLES = ("runs", "trajectories", "noise_levels", "metrics", "onsets", "scaling"
 
 @contextmanager
 def slurm(*options: str) -> Iterator[None]:
-    """A Slurm of one node."""
-    subprocess.run([NODE, "up", *options], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run([NODE, "down"], check=True)
+    """A Slurm of one node; another process that tests waits until it is down."""
+    with FileLock(Path(tempfile.gettempdir()) / "memsweep-slurm-node.lock"):
+        subprocess.run([NODE, "up", *options], check=True)
+        try:
+            yield
+        finally:
+            subprocess.run([NODE, "down"], check=True)
 
 
 def job_path(train_size: int) -> str:
@@ -110,17 +113,22 @@ def gpu_of_job(job: str) -> str:
     return str(number(r"GRES=gpu:1\(IDX:(\d+)\)", told))
 
 
-SLURM = [
-    *("--workflow-profile", "profiles/slurm", "--latency-wait", "10"),
-    *("--slurm-init-seconds-before-status-checks", "2"),
-]
+SLURM = ["--workflow-profile", "profiles/slurm", "--latency-wait", "10"]
+# Snakemake, asking Slurm every second how its jobs are: left alone it asks ever more seldom where none ends
+SNAKEMAKE = """
+import sys
+from snakemake.cli import main
+from snakemake_executor_plugin_slurm import Executor
+Executor.next_seconds_between_status_checks = property(lambda executor: 1, lambda executor, seconds: None)
+sys.exit(main(sys.argv[1:]))
+"""
 # Without accounts only squeue knows how jobs ended
 NO_ACCOUNTS = ["--slurm-status-command", "squeue"]
 
 
 def start(project: Project, *more: str) -> subprocess.Popen[str]:
     """Start the workflow on Slurm; what it says goes to ``said.txt``."""
-    command = [sys.executable, "-m", "snakemake", *more, *SLURM, "--configfile", "config/tiny.yaml"]
+    command = [sys.executable, "-c", SNAKEMAKE, *more, *SLURM, "--configfile", "config/tiny.yaml"]
     with (project.folder / "said.txt").open("w") as said:
         return subprocess.Popen(
             command, cwd=project.folder, env=project.environment, stdout=said, stderr=said, text=True
