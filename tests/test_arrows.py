@@ -28,7 +28,7 @@ def loaded(modules: str) -> set[str]:
 
 def test_a_study_loads_yaml_and_jsonschema_and_nothing_heavier() -> None:
     modules = [f"memsweep.study.{path.stem}" for path in (PACKAGE / "study").glob("*.py")]
-    modules += ["memsweep.training.version", "memsweep.base.provenance", "memsweep.base.machine"]
+    modules += ["memsweep.training.version", "memsweep.base.fingerprints", "memsweep.base.machine"]
     assert loaded(", ".join(modules).replace(".__init__", "")) - loaded("yaml, jsonschema") == {"memsweep"}
 
 

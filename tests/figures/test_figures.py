@@ -28,7 +28,7 @@ from memsweep.figures.sweep import (
 )
 from memsweep.figures.swept_axis import places_of
 from memsweep.study.onsets import DEFINITIONS, DEPARTURES
-from memsweep.study.run import AXES
+from memsweep.study.run import AXES, SWEPT_AXES
 from memsweep.tables.parquet import write_table
 
 Tables = dict[str, pd.DataFrame]
@@ -335,7 +335,7 @@ def test_tables_without_rows_leave_empty_panels(name: str, tables: Tables, tmp_p
 # --- dynamics -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("axis", selection.SWEPT)
+@pytest.mark.parametrize("axis", SWEPT_AXES)
 def test_dynamics_has_a_line_for_each_value_and_split(axis: str, tables: Tables, tmp_path: Path) -> None:
     figure = drawn("dynamics", tables, tmp_path, axis=axis, time="step")
     values = len({"train_size": SIZES, "base_channels": CHANNELS, "batch_size": BATCHES, "learning_rate": RATES}[axis])
@@ -550,13 +550,13 @@ def test_peaks_has_two_rows_and_a_column_for_each_swept_axis(tables: Tables, tmp
     assert len(figure.axes) == 2 * 4
     tables["runs"] = tables["runs"][tables["runs"]["learning_rate"] == 1e-3]
     figure = drawn("peaks", tables, tmp_path)
-    assert [ax.get_xlabel() for ax in figure.axes[3:]] == [wording.AXIS_LABELS[axis] for axis in selection.SWEPT[:3]]
+    assert [ax.get_xlabel() for ax in figure.axes[3:]] == [wording.AXIS_LABELS[axis] for axis in SWEPT_AXES[:3]]
 
 
 def test_censored_peaks_are_hollow_and_runs_without_a_rate_crossed(tables: Tables, tmp_path: Path) -> None:
     shown = tables["peaks"][tables["peaks"]["definition"] == "f_mem"].set_index("run_id")
     figure = drawn("peaks", tables, tmp_path)
-    runs = [run_id for axis in selection.SWEPT for run_id in selection.along(tables["runs"], axis)["run_id"]]
+    runs = [run_id for axis in SWEPT_AXES for run_id in selection.along(tables["runs"], axis)["run_id"]]
     fidelity = shown[(shown["quantity"] == "peak_fidelity") & (shown["space"] == "classifier")].loc[runs]
     rates = shown[shown["quantity"] == "memorisation_rate"].loc[runs]
     assert len(lines(figure, "v")) == fidelity["censored"].sum() > 0

@@ -1,8 +1,8 @@
 """memsweep: sweeps of diffusion models that say when they start to memorise.
 
 Its packages stand in the order in which data flow: ``base``, ``study``, ``tables``, ``data``, ``diffusion`` and
-``models``, ``training``, ``jobs`` and ``metrics``, ``analysis``, ``theory``, ``figures``, ``report``. What most users
-need of them can be imported from here, and is loaded when it is first used.
+``models``, ``training``, ``jobs`` and ``metrics``, ``analysis``, ``theory``, ``figures``, ``report``,
+``command_line``. What most users need of them can be imported from here, and is loaded when it is first used.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from memsweep.base.errors import UserError
-from memsweep.base.provenance import fingerprint
+from memsweep.base.fingerprints import fingerprint
 from memsweep.study.kind import canonical, lineage
 from memsweep.study.kinds import open_study
 

@@ -24,7 +24,8 @@ from scipy.stats import norm
 
 Array = NDArray[np.float64]
 
-DISTANCES = ("sliced_wasserstein",)
+# The distances whose least value is the peak of fidelity, and the shares whose rise has a rate
+PEAK_DISTANCES = ("sliced_wasserstein",)
 SHARES = ("f_mem", "sscd_score")
 
 SATURATED = 0.9  # a share above this part of its maximum ends the rise
@@ -70,7 +71,7 @@ def peaks(onsets: pd.DataFrame, metrics: pd.DataFrame, confidence: float) -> pd.
         images and each share of copies that the study measured, in each space.
     """
     at_steps = metrics[metrics["step"].notna() & np.isfinite(metrics["value"].to_numpy(np.float64))]
-    distances = _by_kind(at_steps[at_steps["metric"].isin(DISTANCES) & (at_steps["reference"] == "test")])
+    distances = _by_kind(at_steps[at_steps["metric"].isin(PEAK_DISTANCES) & (at_steps["reference"] == "test")])
     shares = _by_kind(at_steps[at_steps["metric"].isin(SHARES) & (at_steps["reference"] == "train")])
     none = metrics.head(0)
     rows: list[dict[str, Any]] = []

@@ -174,6 +174,7 @@ NUMBERS: tuple[Number, ...] = (
     *_read("learning_rate", "first_minimum", {1e-5: 38.6, 5e-5: 23.8, 1e-4: 16.6, 4e-4: 13.2}),
 )
 
+# What its numbers imply, to hold our own fits against
 EXPONENTS: tuple[Exponent, ...] = (
     Exponent("train_size", "loss_gap_absolute", 1.17, 0.02),
     Exponent("train_size", "loss_gap_absolute", 1.28, 0.05),

@@ -1,4 +1,5 @@
 """Figures, one module each, by kind of study, and their shared style: touching one redraws that one.
 
-They import tables and names; what they show was computed before.
+They import tables, names, and from `analysis`, `theory` and `metrics` what a drawn line needs; they estimate
+nothing, and nothing but the command line imports them.
 """

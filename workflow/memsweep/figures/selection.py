@@ -8,10 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..study.run import AXES
-
-SWEPT = ("train_size", "base_channels", "batch_size", "learning_rate")
-"""The axes that have a figure: all but the seed."""
+from ..study.run import AXES, SWEPT_AXES
 
 
 def along(runs: pd.DataFrame, axis: str) -> pd.DataFrame:
@@ -27,7 +24,7 @@ def along(runs: pd.DataFrame, axis: str) -> pd.DataFrame:
 
 def swept(runs: pd.DataFrame) -> list[str]:
     """The axes along which runs vary, every other one held fixed; the first axis where there is none."""
-    return [axis for axis in SWEPT if along(runs, axis)[axis].nunique() > 1] or [SWEPT[0]]
+    return [axis for axis in SWEPT_AXES if along(runs, axis)[axis].nunique() > 1] or [SWEPT_AXES[0]]
 
 
 def normalised_step(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.Series[float]:

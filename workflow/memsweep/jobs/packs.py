@@ -45,7 +45,7 @@ def train_pack(
     """Train the runs of a pack that are not finished, and write the tables of all of them.
 
     Args:
-        settings: ``runs`` (fields of `run.Run`), and the config's ``dataset``, ``network``,
+        settings: ``runs`` (fields of `study.run.Run`), and the config's ``dataset``, ``network``,
             ``formulation``, ``training`` and ``evaluation``.
         images: the prepared image table.
         checkpoints: folder with one checkpoint per run id.

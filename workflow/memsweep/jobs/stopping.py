@@ -1,6 +1,6 @@
 """Ends a run once it has memorised, where that is asked for: what it would still do changes no onset.
 
-The rule waits until every definition of the onset (see `onset`) has been met for good at two
+The rule waits until every definition of the onset (see `study.onsets`) has been met for good at two
 evaluations in a row: almost every sample is a copy, the test loss is above the training loss by more
 than either threshold, and above its lowest value by more than a margin. A curve that later fell back
 below a threshold would leave its first lasting crossing where it is, and a new minimum of the test

@@ -17,7 +17,7 @@ import torch
 from ..base.devices import claimed_device
 from ..base.errors import UserError
 from ..base.files import replacing
-from ..base.provenance import fingerprint
+from ..base.fingerprints import fingerprint
 from ..data.images import ImageSet, read_images, to_network
 from ..tables.parquet import metadata_of, read_arrow, write_table
 from . import pretrained

@@ -1,4 +1,5 @@
-"""What is said to people: the pages of the tables, what a study will cost, and what its jobs used.
+"""What is said to people: the pages of the tables, what a study will cost, what its jobs used, and whether its
+results are whole.
 
-It may import everything before it; nothing imports it.
+It may import everything before it; nothing but the command line imports it.
 """

@@ -76,13 +76,13 @@ class FeatureLearning(Study):
         return {name: self.config["two_patch"][name] for name in _MODEL}
 
     def dynamics(self, job: str) -> str:
-        """Settings of ``two-patch-dynamics`` for one objective."""
+        """Settings of ``two_patch_dynamics`` for one objective."""
         point, section = self.jobs["dynamics"][job], dict(self.config["two_patch"]["dynamics"])
         del section["growth_factor"]
         return canonical({**self._model(), **section, **point, "learning_rate": self._rate(point)})
 
     def phase(self, job: str) -> str:
-        """Settings of ``two-patch-phase`` for one objective and training size."""
+        """Settings of ``two_patch_phase`` for one objective and training size."""
         point, section = self.jobs["phase"][job], dict(self.config["two_patch"]["phase"])
         del section["train_sizes"]
         return canonical({**self._model(), **section, **point, "learning_rate": self._rate(point)})
@@ -92,20 +92,20 @@ class FeatureLearning(Study):
         return rates[point["objective"]]
 
     def noisy_digits(self, job: str) -> str:
-        """Settings of ``noisy-digits`` for one SNR."""
+        """Settings of ``noisy_digits`` for one SNR."""
         section = dict(self.config["noisy_digits"])
         del section["snrs"]
         dataset = {"dataset": self.config["dataset"]["name"]}
         return canonical({**section, **self.jobs["noisy_digits"][job], **dataset, **self._section("confidence")})
 
     def planted(self, job: str) -> str:
-        """Settings of ``planted-features`` for one training set."""
+        """Settings of ``planted_features`` for one training set."""
         section = dict(self.config["planted"])
         del section["train_sizes"], section["agreements"]
         return canonical({**section, **self.jobs["planted"][job]})
 
     def analysis(self) -> str:
-        """Settings of ``feature-analysis``."""
+        """Settings of ``feature_analysis``."""
         two_patch = self.config["two_patch"]
         fits = {
             "learning_rates": two_patch["learning_rates"],

@@ -1,7 +1,7 @@
 """The definitions of an onset: one registry, which checks of configs, tables, analysis, figures and report read.
 
-A new definition is a line here, its estimator (`analysis.onset` or `analysis.departure`) and, where it has a
-threshold, that in the schema.
+A new definition of losses is a line here, its estimator (`analysis.onset.ESTIMATORS`) and, where it has a threshold,
+that in the schema. Copies have an estimator of their own, `analysis.onset.copy_onset`, surrogates `analysis.departure`.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 AXES = ("train_size", "base_channels", "batch_size", "learning_rate", "seed")
+# Those along which something is to be seen; a seed is a repetition
+SWEPT_AXES = AXES[:-1]
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,10 @@ from .kind import Study, canonical
 from .onsets import THRESHOLDS
 from .requests import Request, Requests
 from .retraining import guard, retraining
-from .run import AXES, Run
+from .run import SWEPT_AXES, Run
 
 # Feature spaces that need no published network.
 OWN_SPACES = ("pixels", "classifier")
-SWEPT_AXES = tuple(axis for axis in AXES if axis != "seed")
 
 
 FIGURES = (

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ...study.run import SWEPT_AXES
 from ...tables.parquet import read_table
 from .. import selection, style, wording
 
@@ -30,9 +31,9 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     runs = read_table(sources["runs"], "runs")
     paths = _paths(read_table(sources["metrics"], "metrics"), settings["distance"])
     with style.styled():
-        groups = {axis: selection.along(runs, axis) for axis in selection.SWEPT}
+        groups = {axis: selection.along(runs, axis) for axis in SWEPT_AXES}
         # A run that varies along no axis is still worth a panel
-        swept = [axis for axis in selection.SWEPT if groups[axis][axis].nunique() > 1] or ["train_size"]
+        swept = [axis for axis in SWEPT_AXES if groups[axis][axis].nunique() > 1] or ["train_size"]
         rows, columns = (1, len(swept)) if len(swept) < 3 else (2, 2)
         figure = Figure(figsize=(style.WIDTH, 1.2 + 2.5 * rows), layout="constrained")
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()

@@ -5,8 +5,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import memsweep.base.fingerprints as hashes
 import pytest
-from memsweep.base import provenance
 
 STAGES = {
     "prepare": ("data.datasets",),
@@ -34,15 +34,15 @@ MEASURE, NOVELTY, PRETRAINED = "metrics.measure", "metrics.novelty", "metrics.pr
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the package that may be edited."""
     copy = tmp_path / "memsweep"
-    shutil.copytree(provenance.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(provenance, "PACKAGE", copy)
+    shutil.copytree(hashes.PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(hashes, "PACKAGE", copy)
     return copy
 
 
 def fingerprints() -> dict[str, str]:
-    provenance._digest.cache_clear()
-    provenance._parsed.cache_clear()
-    return {stage: provenance.fingerprint(*modules) for stage, modules in STAGES.items()}
+    hashes._digest.cache_clear()
+    hashes._parsed.cache_clear()
+    return {stage: hashes.fingerprint(*modules) for stage, modules in STAGES.items()}
 
 
 def stale_after(package: Path, module: str, edit: Edit) -> set[str]:
@@ -143,4 +143,4 @@ def test_what_is_said_and_written_carries_no_numbers(package: Path) -> None:
 
 
 def test_a_module_may_be_named_from_outside(package: Path) -> None:
-    assert provenance.fingerprint("memsweep.metrics.pretrained") == provenance.fingerprint("metrics.pretrained")
+    assert hashes.fingerprint("memsweep.metrics.pretrained") == hashes.fingerprint("metrics.pretrained")
