@@ -270,8 +270,16 @@ def budget(steps: int) -> dict[str, Any]:
     return {"training": {**mixed_settings()["training"], "budget": {"steps": steps}}}
 
 
+@pytest.fixture(scope="module")
+def without_a_break(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
+    """The tables of a pack long enough to be met while it is trained."""
+    return train(mixed_settings(300), digits, tmp_path_factory.mktemp("without a break"))
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_processes_end_with_their_job_and_nothing_is_lost(number: signal.Signals, digits: Path, tmp_path: Path) -> None:
+def test_processes_end_with_their_job_and_nothing_is_lost(
+    number: signal.Signals, without_a_break: dict[str, pd.DataFrame], digits: Path, tmp_path: Path
+) -> None:
     settings = mixed_settings(300)
     begun = [tmp_path / "checkpoints" / f"run{n}" / "evaluation-00000010.safetensors" for n in (0, 1)]
     job = start_training(settings, digits, tmp_path, "--threads", "2", "--checkpoint-seconds", "0.5", until=begun)
@@ -284,7 +292,7 @@ def test_processes_end_with_their_job_and_nothing_is_lost(number: signal.Signals
     assert not (tmp_path / "checkpoints" / "run0" / "evaluation-00000300.safetensors").exists()
     assert not (tmp_path / "tables").exists()
     assert not (tmp_path / "checkpoints" / "run3" / "state.safetensors").exists()
-    assert_same(train(settings, digits, tmp_path), train(settings, digits, tmp_path / "without a break"))
+    assert_same(train(settings, digits, tmp_path), without_a_break)
 
 
 def test_as_many_runs_at_a_time_as_there_are_cores_or_memory(

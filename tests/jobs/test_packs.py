@@ -145,11 +145,16 @@ def test_a_pack_of_which_all_diverge_has_empty_tables(digits: Path, tmp_path: Pa
     assert len(tables["losses"]) == len(tables["samples"]) == 0
 
 
+@pytest.fixture(scope="module")
+def without_a_break(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
+    """The tables of a pack long enough to be caught in the middle of its second run."""
+    return train(with_budget(pack_settings(), 100), digits, tmp_path_factory.mktemp("without a break"))
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_a_killed_pack_continues_and_ends_as_if_it_had_not_been(
-    number: signal.Signals, digits: Path, tmp_path: Path
+    number: signal.Signals, without_a_break: dict[str, pd.DataFrame], digits: Path, tmp_path: Path
 ) -> None:
-    # Long enough to be caught in the middle of the second run
     settings = with_budget(pack_settings(), 100)
     started = tmp_path / "checkpoints" / "second" / "evaluation-00000018.safetensors"
     process = start_training(settings, digits, tmp_path, "--checkpoint-seconds", "0.1", until=[started])
@@ -159,7 +164,7 @@ def test_a_killed_pack_continues_and_ends_as_if_it_had_not_been(
     assert not (tmp_path / "checkpoints" / "third" / "state.safetensors").exists()
 
     resumed = train(settings, digits, tmp_path)
-    assert_same(resumed, train(settings, digits, tmp_path / "without a break"))
+    assert_same(resumed, without_a_break)
     assert not list((tmp_path / "checkpoints").rglob(".*")), "a temporary file was left behind and kept"
 
 
