@@ -2,7 +2,8 @@
 
     python benchmarks/gpu_reference.py --images results/cifar10_reference/data/images.parquet --output FOLDER
 
-writes `images.parquet` and `study.json`, which `gpu.py --study FOLDER` trains from. What comes back is a folder of
+writes `images.parquet`, of all images those that the study needs, and `study.json`, which `gpu.py --study FOLDER`
+trains from. What comes back is a folder of
 tables for each pack, as the workflow's rule `train` writes them: unpacked below `results/cifar10_reference/train/`,
 `snakemake --configfile config/cifar10_reference.yaml` does the rest.
 """
@@ -11,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -19,20 +19,35 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 ROOT = Path(__file__).parents[1]
 STUDY = ROOT / "config" / "cifar10_reference.yaml"
 
 
 def carry(study: Path, images: Path, output: Path) -> None:
-    """Write the settings of the study's training jobs, and its images beside them."""
+    """Write the settings of the study's training jobs, and beside them the images that its runs see.
+
+    The table says that its content is that of all images, so that what is trained on it passes for trained on them.
+    """
+    from memsweep.base.sealed import KEY
     from memsweep.study.config import read_yaml, resolve
     from memsweep.study.sweep import Sweep
+    from memsweep.tables.parquet import metadata_of, read_arrow, write_table
 
     sweep = Sweep(resolve(read_yaml(study)))
     output.mkdir(parents=True, exist_ok=True)
     jobs = {job: json.loads(sweep.train(job)) for job in sweep.packs}
     (output / "study.json").write_text(json.dumps(jobs, indent=1) + "\n")
-    shutil.copyfile(images, output / "images.parquet")
+    table = read_arrow(images, "images")
+    largest = max(run.train_size for run in sweep.runs)
+    is_train = pc.equal(table["split"], "train")
+    seen = np.cumsum(is_train.to_numpy()) <= largest
+    kept = table.filter(pc.or_(pc.invert(is_train), pa.array(seen)))
+    metadata = {name: value for name, value in metadata_of(table).items() if name not in ("table", KEY)}
+    write_table(output / "images.parquet", "images", kept, metadata)
 
 
 def _job(settings: dict[str, Any], images: Path, folder: Path, tables: Path, device: str) -> subprocess.Popen[str]:
@@ -47,13 +62,13 @@ def _job(settings: dict[str, Any], images: Path, folder: Path, tables: Path, dev
     return job
 
 
-def shorter(jobs: dict[str, Any], epochs: float) -> dict[str, Any]:
+def shorter(jobs: dict[str, Any], length: float) -> dict[str, Any]:
     """The same jobs with a lower budget, which keeps every evaluation within it."""
     from memsweep.study.schedule import evaluation_steps
 
     jobs = json.loads(json.dumps(jobs))
     for settings in jobs.values():
-        settings["training"]["budget"] = {"epochs": epochs}
+        settings["training"]["budget"] = dict.fromkeys(settings["training"]["budget"], length)
         for run in settings["runs"]:
             schedule = settings["training"]["budget"], settings["evaluation"], run["train_size"], run["batch_size"]
             run["max_steps"] = evaluation_steps(*schedule)[-1]
@@ -81,9 +96,9 @@ def train(study: Path, output: Path, device: str, seconds: float) -> dict[str, A
         job.terminate()
         status = job.wait(60)
     trained = time.monotonic() - started
-    (whole,) = {settings["training"]["budget"]["epochs"] for settings in jobs.values()}
-    for epochs in (whole, *(10 ** (k / 4) for k in range(12, 5, -1))):
-        kept = shorter(jobs, epochs)
+    ((whole,),) = {tuple(settings["training"]["budget"].values()) for settings in jobs.values()}
+    for length in (whole, *(x for x in (10 ** (k / 4) for k in range(20, 5, -1)) if x < whole)):
+        kept = shorter(jobs, length)
         ends = [(run["run_id"], run["max_steps"]) for settings in kept.values() for run in settings["runs"]]
         if all((output / "checkpoints" / name / f"evaluation-{step:08d}.safetensors").exists() for name, step in ends):
             break
@@ -95,7 +110,7 @@ def train(study: Path, output: Path, device: str, seconds: float) -> dict[str, A
             return {"status": "tables could not be written", "seconds": trained, "passed": False}
         with tarfile.open(output / f"{name.replace('/', '+')}.tar", "w") as packed:
             packed.add(tables, arcname=name)
-    return {"status": status, "seconds": trained, "epochs": epochs, "last steps": dict(ends), "passed": True}
+    return {"status": status, "seconds": trained, "budget": length, "last steps": dict(ends), "passed": True}
 
 
 def main() -> None:

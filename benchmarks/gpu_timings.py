@@ -36,14 +36,14 @@ from training import (
 Found = dict[str, Any]
 # Network, base channels, batch, and images: side, channels
 POINTS = {
-    "digits, 16 channels, B = 16": (DIGITS, 16, 16, 8, 1),
-    "paper's, 16 channels, B = 16": (PAPER, 16, 16, 32, 3),
     "small, 32 channels, B = 64": (SMALL, 32, 64, 32, 3),
     "paper's, 64 channels, B = 128": (PAPER, 64, 128, 32, 3),
     "paper's, 128 channels, B = 16": (PAPER, 128, 16, 32, 3),
     "paper's, 128 channels, B = 128": (PAPER, 128, 128, 32, 3),
+    "paper's, 16 channels, B = 16": (PAPER, 16, 16, 32, 3),
     "paper's, 192 channels, B = 64": (PAPER, 192, 64, 32, 3),
     "paper's, 64 channels, B = 512": (PAPER, 64, 512, 32, 3),
+    "digits, 16 channels, B = 16": (DIGITS, 16, 16, 8, 1),
 }
 
 
@@ -86,7 +86,7 @@ def steps(runs: Runs, until: float) -> Iterator[tuple[str, Found]]:
             return
         started = time.monotonic()
         problem = problem_at(runs, point)
-        found = step_point(problem, ("float32", "tf32", "bfloat16"), peak, runs.steps(3, 1), None if runs.on_gpu else 1)
+        found = step_point(problem, ("float32", "tf32", "bfloat16"), peak, runs.steps(2, 1), None if runs.on_gpu else 1)
         found["memory"] = memory(runs, problem)
         took = time.monotonic() - started
         yield point, found
@@ -114,11 +114,11 @@ def memory(runs: Runs, problem: Problem) -> Found:
 
 def packs(runs: Runs) -> Found:
     """Packs of 1, 4, 8 and 16 of two small networks; the process's environment says how many connections there are."""
-    sizes = (1, 4, 8, 16) if runs.on_gpu else (1, 2)
+    sizes = (1, 4, 16) if runs.on_gpu else (1, 2)
     found: Found = {}
     for base_channels, batch_size in ((16, 16), (32, 64)) if runs.on_gpu else ((16, 2),):
         problem = runs.problem(SMALL, base_channels, batch_size)
-        rows = pack_point(problem, "bfloat16", sizes, runs.steps(3, 1), None if runs.on_gpu else 1)
+        rows = pack_point(problem, "bfloat16", sizes, runs.steps(2, 1), runs.steps(32, 1))
         found[f"small, {base_channels} channels, B = {batch_size}"] = {str(row["runs"]): row for row in rows}
     return found
 
@@ -126,9 +126,7 @@ def packs(runs: Runs) -> Found:
 def evaluation(runs: Runs) -> Found:
     """Operations a second of evaluations, as a ratio to those of training steps of the same run."""
     found: Found = {}
-    for point in ("small, 32 channels, B = 64", "paper's, 64 channels, B = 128", "paper's, 128 channels, B = 128"):
-        if not runs.on_gpu and found:
-            break
+    for point in ("paper's, 64 channels, B = 128", "small, 32 channels, B = 64")[: runs.steps(2, 1)]:
         problem = problem_at(runs, point)
         _, flops = problem.cost()
         images, sampling_steps = runs.steps(512, 4), runs.steps(50, 2)
@@ -155,7 +153,7 @@ def evaluation(runs: Runs) -> Found:
                 "evaluation": partial(workshop.evaluate, trainer, True),
                 "training": partial(trainer.advance, training_steps),
             }
-            times = in_turn(contenders, runs.steps(5, 1), runs.device)
+            times = in_turn(contenders, runs.steps(2, 1), runs.device)
         done = {"evaluation": flops / 3 * (2 * images + images * sampling_steps)}
         done["training"] = flops * problem.batch_size * training_steps
         rates = {name: [done[name] / t for t in each["elapsed"]] for name, each in times.items()}
@@ -226,7 +224,7 @@ def variant_at(runs: Runs, problem: Problem, name: str, precision: str) -> Found
         ours(1)
         finish(runs.device)
         first = time.perf_counter() - started
-        count = runs.steps(24, 1)
+        count = runs.steps(8, 1)
         times = in_turn({name: partial(ours, count)}, runs.steps(3, 1), runs.device)[name]["elapsed"]
         milliseconds = spread([1e3 * t / count for t in times])
     return {"first_seconds": round(first, 2), "ms": milliseconds, "loss": ours.trainers[0].recent_loss()}

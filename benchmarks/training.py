@@ -282,7 +282,7 @@ def step_point(
     parameters, flops = problem.cost()
     point: dict[str, Any] = {"parameters": parameters, "flops_an_image": flops}
     device = problem.device
-    steps = steps or (max(4, min(32, int(3e13 / (flops * problem.batch_size)))) if device == "cuda" else 2)
+    steps = steps or (max(4, min(32, int(1.5e13 / (flops * problem.batch_size)))) if device == "cuda" else 2)
     free(device)
     try:
         contenders: dict[str, Callable[[int], None]] = {name: Ours(problem, name) for name in precisions}

@@ -7,8 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from memsweep.data.images import read_images
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
@@ -29,6 +31,10 @@ def test_a_visit_executes_and_keeps_what_it_found(digits: Path, tmp_path: Path) 
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(STUDY))
     carry = [sys.executable, str(BENCHMARKS / "gpu_reference.py"), "--config", str(tmp_path / "tiny.yaml")]
     subprocess.run([*carry, "--images", str(digits), "--output", str(tmp_path / "carried")], check=True)
+    carried, whole = read_images(tmp_path / "carried" / "images.parquet"), read_images(digits)
+    np.testing.assert_array_equal(carried.train.images, whole.train.images[:16])
+    np.testing.assert_array_equal(carried.test.images, whole.test.images)
+    assert carried.data_hash == whole.data_hash
     command = [sys.executable, str(BENCHMARKS / "gpu.py"), "--device", "cpu", "--output", str(tmp_path)]
     command += ["--study", str(tmp_path / "carried"), "--seconds", "600", "--commit", "that of the test"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -42,7 +48,7 @@ def test_a_visit_executes_and_keeps_what_it_found(digits: Path, tmp_path: Path) 
     assert len(checked) == 14  # and the study
     assert {"census", "packs", "evaluation", "variants"} < set(result["items"])
     study = result["items"]["study"]
-    assert study["epochs"] == 20
+    assert study["budget"] == 20
     assert sorted(path.name for path in (tmp_path / "study").glob("*.tar")) == [
         f"train_size={size}+base_channels=4+batch_size=4.tar" for size in (16, 8)
     ]

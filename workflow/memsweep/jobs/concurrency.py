@@ -93,67 +93,87 @@ def train_in_turn(
         StartAgain: memory ran out, and this process cannot give any back; every run is saved.
         UserError: some run failed; all others are done.
     """
-    failures = Failures(progress.message)
-    waiting, living = deque(members), list[Life]()
+    _Turns(members, limit, workshop, progress, stop).train()
 
-    def put_aside(life: Life) -> None:
-        living.remove(life)
+
+class _Turns:
+    """The runs that are waiting and those that are living, of which each proceeds in its turn."""
+
+    def __init__(
+        self, members: Sequence[Member], limit: int, workshop: Workshop, progress: TrainingProgress, stop: StopRequest
+    ) -> None:
+        self._waiting, self._living = deque(members), list[Life]()
+        self._limit, self._workshop, self._progress, self._stop = limit, workshop, progress, stop
+        self._failures = Failures(progress.message)
+
+    def train(self) -> None:
+        while self._waiting or self._living:
+            if self._stop.received and not self._living:
+                raise Interrupted
+            while self._waiting and len(self._living) < self._limit and not self._stop.received:
+                self._begin(self._waiting.popleft())
+            moved = False
+            for life in self._living.copy():
+                if life in self._living:  # else it was put aside for another
+                    moved = self._proceeded(life) or moved
+            if not moved:
+                time.sleep(1e-4)
+        self._failures.raise_if_any()
+
+    def _begin(self, member: Member) -> None:
+        try:
+            self._living.append(Life(member, self._workshop, self._progress, self._stop))
+        except Exception as error:
+            self._give_way(member, error)
+
+    def _proceeded(self, life: Life) -> bool:
+        """Let a run go on if the device waits for more of it, and deal with how that ended; says whether it did."""
+        try:
+            if not (life.ready or self._stop.received):
+                return False
+            if life.proceed():
+                return True
+        except Interrupted:
+            self._waiting.append(life.member)
+        except Exception as error:
+            self._let_go(life)
+            self._give_way(life.member, error)
+            return True
+        self._let_go(life)
+        return True
+
+    def _let_go(self, life: Life) -> None:
+        self._living.remove(life)
+        life.let_go()
+
+    def _put_aside(self, life: Life) -> None:
+        """Save a run, to be continued later."""
         try:
             life.put_aside()
         except Exception as error:
-            progress.message(f"{life.member.label}: goes on from its last checkpoint, as it cannot be saved: {error}")
-        life.let_go()
-        waiting.appendleft(life.member)
+            said = f"goes on from its last checkpoint, as it cannot be saved: {error}"
+            self._progress.message(f"{life.member.label}: {said}")
+        self._let_go(life)
+        self._waiting.appendleft(life.member)
 
-    def give_way(member: Member, error: Exception) -> None:
+    def _give_way(self, member: Member, error: Exception) -> None:
         """Deal with a run that failed beside those that are living: alone, or for want of memory."""
-        nonlocal limit
         # What fails while a graph is captured has many names for want of memory
         crowded = is_out_of_memory(error) or isinstance(error, CaptureFailed)
-        if crowded and living:
-            limit = max(1, (len(living) + 1) // 2)
-            waiting.appendleft(member)
-            for life in living[limit:]:
-                put_aside(life)
-            progress.message(f"out of memory: {limit} at a time from here on")
+        if crowded and self._living:
+            self._limit = max(1, (len(self._living) + 1) // 2)
+            self._waiting.appendleft(member)
+            for life in self._living[self._limit :]:
+                self._put_aside(life)
+            self._progress.message(f"out of memory: {self._limit} at a time from here on")
         else:
-            failures.add(member, _does_not_fit(member, workshop) if is_out_of_memory(error) else error)
+            self._failures.add(member, _does_not_fit(member, self._workshop) if is_out_of_memory(error) else error)
         _forget(error)
         if not _release():
-            for life in living.copy():
-                put_aside(life)
-            failures.raise_if_any()
-            raise StartAgain(limit)
-
-    while waiting or living:
-        if stop.received and not living:
-            raise Interrupted
-        while waiting and len(living) < limit and not stop.received:
-            member = waiting.popleft()
-            try:
-                living.append(Life(member, workshop, progress, stop))
-            except Exception as error:
-                give_way(member, error)
-        moved = False
-        for life in living.copy():
-            try:
-                if not (life.ready or stop.received):
-                    continue
-                moved = True
-                if life.proceed():
-                    continue
-            except Interrupted:
-                waiting.append(life.member)
-            except Exception as error:
-                living.remove(life)
-                life.let_go()
-                give_way(life.member, error)
-                break  # others may have been put aside
-            living.remove(life)
-            life.let_go()
-        if not moved:
-            time.sleep(1e-4)
-    failures.raise_if_any()
+            for life in self._living.copy():
+                self._put_aside(life)
+            self._failures.raise_if_any()
+            raise StartAgain(self._limit)
 
 
 def _forget(error: BaseException | None) -> None:

@@ -43,16 +43,7 @@ def measure_pack(
     """
     torch.set_num_threads(1)
     data = read_images(images)
-    runs = read_table(train / "runs.parquet", "runs")
-    for other in set(runs["data_hash"]) - {data.data_hash}:
-        raise UserError(
-            f"{train / 'runs.parquet'}: runs that were trained on images with content hash {other}, where {images} has "
-            f"{data.data_hash}; delete it to train them again"
-        )
-    samples = read_arrow(train / "samples.parquet", "samples")
-    check_runs(train / "samples.parquet", samples, runs["run_id"])
-    generated = decode(samples["image"], image_shape(metadata_of(samples)))
-    steps = samples.select(["run_id", "step", "index"]).to_pandas()
+    runs, steps, generated = _read_pack(train, data.data_hash)
     spaces = {name: Space.find(name, classifier, settings.get("weights")) for name in settings["spaces"]}
     references = {
         name: features_of(space, features / f"{name}.parquet", data.data_hash) for name, space in spaces.items()
@@ -82,6 +73,24 @@ def measure_pack(
     table = pd.DataFrame(rows).astype({"step": "Int64"})
     write_table(output / "metrics.parquet", "metrics", table)
     write_table(output / "neighbours.parquet", "neighbours", neighbours)
+
+
+def _read_pack(train: Path, data_hash: str) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
+    """A pack's runs; run, step and index of each of their samples; and these, (n, H, W, C) uint8.
+
+    Raises:
+        UserError: the runs were trained on other images, or the samples are those of others.
+    """
+    runs = read_table(train / "runs.parquet", "runs")
+    for other in set(runs["data_hash"]) - {data_hash}:
+        raise UserError(
+            f"{train / 'runs.parquet'}: runs that were trained on images with content hash {other}, where those of the "
+            f"study have {data_hash}; delete it to train them again"
+        )
+    samples = read_arrow(train / "samples.parquet", "samples")
+    check_runs(train / "samples.parquet", samples, runs["run_id"])
+    generated = decode(samples["image"], image_shape(metadata_of(samples)))
+    return runs, samples.select(["run_id", "step", "index"]).to_pandas(), generated
 
 
 class NoveltyMeter:
