@@ -208,7 +208,7 @@ def test_a_job_says_which_kernels_it_wants(precision: str, rounds: bool, determi
     try:
         set_up_gpu(deterministic, precision)
         assert torch.backends.cudnn.allow_tf32 == torch.backends.cuda.matmul.allow_tf32 == rounds
-        assert torch.backends.cudnn.benchmark is not deterministic
+        assert not torch.backends.cudnn.benchmark
         assert torch.are_deterministic_algorithms_enabled() == deterministic
         assert not settings.fill_uninitialized_memory
     finally:

@@ -84,14 +84,14 @@ def set_up_gpu(deterministic: bool, precision: str = "float32") -> None:
     """Decide which kernels this process uses on a GPU.
 
     Args:
-        deterministic: use only those that give the same bits every time. Otherwise cuDNN tries several
-            and keeps the fastest, which need not be the same one in another job, or beside other runs.
+        deterministic: use only those that give the same bits every time. Otherwise they are those that cuDNN
+            proposes; it does not try several, which took an H100 some eight seconds for each run of a small network.
         precision: under ``tf32`` products of float32 numbers round their factors to ten bits; under any
             other float32 is float32.
     """
     set_up_cuda()
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
-    torch.backends.cudnn.benchmark = not deterministic
+    torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(deterministic)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # which costs a kernel for each new tensor
 

@@ -18,9 +18,8 @@ def group_norm(channels: int, affine: bool = True) -> nn.GroupNorm:
     return nn.GroupNorm(groups, channels, affine=affine)
 
 
-# Whether norms on a GPU use the kernels of `fused`. They agree with torch's own in Triton's interpreter but
-# have not been timed: off until `benchmarks/gpu.py`, which times both, shows that they pay.
-FUSED = False
+# Whether norms on a GPU use the kernels of `fused`; off to time what they gain.
+FUSED = True
 
 
 @functools.cache
@@ -34,7 +33,9 @@ def _kernels() -> ModuleType | None:
 
 
 def _fused(x: Tensor) -> ModuleType | None:
-    return _kernels() if FUSED and x.is_cuda else None
+    """The kernels, where images lie on a GPU with their channels side by side, as they want them."""
+    wanted = FUSED and x.is_cuda and x.is_contiguous(memory_format=torch.channels_last)
+    return _kernels() if wanted else None
 
 
 def normalised(
