@@ -18,8 +18,7 @@ from memsweep.base.errors import UserError
 from memsweep.base.interruption import StartAgain, StopRequest
 from memsweep.base.tensors import load_tensors, save_tensors
 from memsweep.data.images import read_images
-from memsweep.jobs import concurrency
-from memsweep.jobs import life as members
+from memsweep.jobs import concurrency, member
 from memsweep.jobs.concurrency import places, train_in_turn
 from memsweep.jobs.life import Life
 from memsweep.jobs.member import Member
@@ -390,4 +389,4 @@ def test_the_end_of_the_parent_is_a_request_to_stop() -> None:
     """That processes hear of it is tested above; here, that only they ask."""
     assert not StopRequest().received
     assert not StopRequest(with_parent=True).received  # this process was made by none of ours
-    assert members.FINISHED == "finished"
+    assert member.FINISHED == "finished"

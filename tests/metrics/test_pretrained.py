@@ -264,7 +264,7 @@ def test_features_are_computed_once_for_all_studies(weights: dict[str, str], dig
         assert small.call_count == 2
         assert first.read_bytes() == second.read_bytes()
         assert first.stat().st_ino != second.stat().st_ino
-        found = features_of(Space("sscd", Path(weights["sscd"])), second)
+        found = features_of(Space("sscd", Path(weights["sscd"])), second, read_images(digits).data_hash)
         np.testing.assert_array_equal(found["test"], small(read_images(digits).test.images))
         # Other weights, other features
         save_sscd(tmp_path / "other.pt")

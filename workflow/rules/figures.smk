@@ -3,21 +3,7 @@
 # What there is to draw, and from which tables, is said by the kind of study, in its `figures`.
 
 
-def figure_sources(figure):
-    """The tables of a figure by name: files, or a folder of them."""
-    return {table.rpartition("/")[2]: SOURCES[table] for table in figure.tables}
-
-
-def figure_files(figure):
-    """The PDF to publish, and the PNG for the report."""
-    path, caption = f"{SHOWN}/figures/{figure.path}", f"../report/figures/{figure.name}.rst"
-    return [f"{path}.pdf", report(f"{path}.png", category="Figures", caption=caption, labels=figure.labels)]
-
-
-def figure_arguments(figure, files):
-    """The tables of a figure as the command takes them; one of several files, as their folder."""
-    sources = figure_sources(figure).items()
-    return " ".join(f"{name}={source.folder or files.get(name)}" for name, source in sources)
+include: "figure_files.smk"
 
 
 for figure in STUDY.figures:
