@@ -29,6 +29,8 @@ from memsweep.base.devices import set_up_cuda
 from record import commit, machine, save
 
 Found = dict[str, Any]
+# Seconds in which a study that is stopped is saved and its tables are written
+FOR_TABLES = 75
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,6 @@ def items() -> dict[str, Item]:
         "packs_of_few_connections": Item(timings.packs, 40, timing=True, apart=True, environment=few),
         "evaluation": Item(timings.evaluation, 25, timing=True),
         "census": Item(timings.census, 12, timing=True),
-        "variants": Item(timings.variants, 60, timing=True),
     }
 
 
@@ -169,11 +170,12 @@ def visit(arguments: argparse.Namespace) -> dict[str, Any]:
         here.find(name, item.seconds, work)
         if item.timing:
             here.until += study_seconds
-    if (not chosen or "steps" in chosen) and (here.right or arguments.regardless):
-        for point, found in timings.steps(runs, here.until - study_seconds):
-            here.keep(f"step, {point}", found)
+    for many, one, find in (("variants", "variant", timings.variants), ("steps", "step", timings.steps)):
+        if (not chosen or many in chosen) and (here.right or arguments.regardless):
+            for point, found in find(runs, here.until - study_seconds):
+                here.keep(f"{one}, {point}", found)
     if arguments.study:
-        seconds = here.left - 25
+        seconds = max(5.0, here.left - FOR_TABLES)
         here.find("study", 60, lambda: train(arguments.study, arguments.output / "study", arguments.device, seconds))
     print(table(here.result))
     return here.result
@@ -202,7 +204,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=540)
     parser.add_argument("--study", type=Path, help="folder that gpu_reference.py wrote")
     parser.add_argument("--study-seconds", type=float, default=250, help="kept for the study")
-    parser.add_argument("--only", nargs="+", help="of the items, and 'steps'")
+    parser.add_argument("--only", nargs="+", help="of the items, and 'variants' and 'steps'")
     parser.add_argument("--regardless", action="store_true", help="time although something is wrong")
     parser.add_argument("--commit", help="what is measured, where there is no git")
     parser.add_argument("--alone", help=argparse.SUPPRESS)

@@ -104,9 +104,10 @@ def train(study: Path, output: Path, device: str, seconds: float) -> dict[str, A
             break
     else:
         return {"status": status, "seconds": trained, "passed": False}
-    for name, settings in kept.items():
+    writing = {name: _job(kept[name], study / "images.parquet", output, output / name, "cpu") for name in kept}
+    for name, writer in writing.items():
         tables = output / name
-        if _job(settings, study / "images.parquet", output, tables, "cpu").wait(120):
+        if writer.wait(120):
             return {"status": "tables could not be written", "seconds": trained, "passed": False}
         with tarfile.open(output / f"{name.replace('/', '+')}.tar", "w") as packed:
             packed.add(tables, arcname=name)

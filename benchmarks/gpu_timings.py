@@ -243,18 +243,17 @@ CHOSEN = (
 )
 
 
-def variants(runs: Runs) -> Found:
-    """Variants of the step at three points, in one or more precisions."""
-    found: Found = {}
+def variants(runs: Runs, until: float) -> Iterator[tuple[str, Found]]:
+    """Variants of the step at three points, in one or more precisions, each as soon as it is timed."""
     for point, precision, names in CHOSEN if runs.on_gpu else ((next(iter(POINTS)), "bfloat16", tuple(VARIANTS)[:3]),):
         for name in names:
+            if time.monotonic() > until:
+                return
             try:
-                one = variant_at(runs, problem_at(runs, point), name, precision)
+                found = variant_at(runs, problem_at(runs, point), name, precision)
             except Exception as error:
-                one = {"failed": f"{type(error).__name__}: {str(error)[:600]}"}
-            found[f"{point}, {precision}, {name}"] = one
-            print(f"{point}, {precision}, {name}: {one}", flush=True)
-    return found
+                found = {"failed": f"{type(error).__name__}: {str(error)[:600]}"}
+            yield f"{point}, {precision}, {name}", found
 
 
 def census(runs: Runs) -> Found:

@@ -46,7 +46,9 @@ def test_a_visit_executes_and_keeps_what_it_found(digits: Path, tmp_path: Path) 
     assert wrong == {}
     checked = [name for name, found in result["items"].items() if "passed" in found]
     assert len(checked) == 14  # and the study
-    assert {"census", "packs", "evaluation", "variants"} < set(result["items"])
+    assert {"census", "packs", "evaluation"} < set(result["items"])
+    kinds = {name.partition(",")[0] for name in result["items"]}
+    assert {"variant", "step", "start_up"} < kinds
     study = result["items"]["study"]
     assert study["budget"] == 20
     assert sorted(path.name for path in (tmp_path / "study").glob("*.tar")) == [
