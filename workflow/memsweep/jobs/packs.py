@@ -150,8 +150,8 @@ def write_tables(members: Sequence[Member], data: ImageSet, settings: Mapping[st
             evaluation = member.checkpoint.load_evaluation(step)
             position = {"run_id": member.run.run_id, "step": step}
             losses += [
-                pd.DataFrame({**position, "split": split, **_loss_columns(evaluator.items[split], values)})
-                for split, values in evaluation.losses.items()
+                pd.DataFrame({**position, "split": split, **_loss_columns(items, evaluation.losses[split])})
+                for split, items in evaluator.items.items()
             ]
             if step in member.sampled:
                 samples.append(pd.DataFrame({**position, **_sample_columns(evaluator, evaluation.samples)}))
