@@ -240,9 +240,8 @@ def neighbours(runs: Runs) -> Found:
     return found | {"passed": all(found.values())}
 
 
-def _workshop(runs: Runs, precision: str, sampling_steps: int) -> Workshop:
-    problem = runs.problem(PAPER, 32, 16)
-    images = runs.steps(64, 4)
+def workshop_of(problem: Problem, precision: str, images: int, sampling_steps: int) -> Workshop:
+    """What evaluates runs of a problem, with so many images and samples."""
     settings = {
         "runs": [{"train_size": 512}],
         "network": problem.network,
@@ -250,7 +249,7 @@ def _workshop(runs: Runs, precision: str, sampling_steps: int) -> Workshop:
         "training": {"ema_decay": 0.999, "precision": precision},
         "evaluation": {"images": images, "samples": images, "surrogates": []},
     }
-    return Workshop(settings, problem.data, Way(device=runs.device), torch.device(runs.device))
+    return Workshop(settings, problem.data, Way(device=problem.device), torch.device(problem.device))
 
 
 def _two_runs(runs: Runs, workshop: Workshop) -> list[tuple[Trainer, Any]]:
@@ -273,7 +272,7 @@ def evaluation_beside(runs: Runs) -> Found:
     found: Found = {}
     for precision in ("float32", "bfloat16"):
         set_up_gpu(True, precision)
-        workshop = _workshop(runs, precision, 10)
+        workshop = workshop_of(runs.problem(PAPER, 32, 16), precision, runs.steps(64, 4), 10)
         (busy, stream), (still, _) = _two_runs(runs, workshop)
         workshop.evaluate(busy, True)  # the one that captures
         quiet = workshop.evaluate(still, True)
@@ -291,7 +290,7 @@ def evaluation_beside(runs: Runs) -> Found:
 def evaluation_after_end(runs: Runs) -> Found:
     """Evaluations are right after the run that captured their graphs has ended, and leave other memory alone."""
     set_up_gpu(True)
-    workshop = _workshop(runs, "bfloat16", 4)
+    workshop = workshop_of(runs.problem(PAPER, 32, 16), "bfloat16", runs.steps(64, 4), 4)
     pair = _two_runs(runs, workshop)
     (first, stream), (second, _) = pair
     workshop.evaluate(first, True)

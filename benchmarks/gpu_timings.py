@@ -11,16 +11,14 @@ from functools import partial
 from typing import Any
 
 import torch
-from gpu_correctness import Runs
+from gpu_correctness import Runs, workshop_of
 from memsweep.base.devices import set_up_gpu
-from memsweep.jobs.workshop import Way, Workshop
 from memsweep.models import blocks
-from memsweep.study.cost import evaluation_memory, gpu_memory, network_cost
+from memsweep.study.cost import evaluation_memory, gpu_memory
 from memsweep.training import trainer as library
 from record import spread
 from training import (
     DIGITS,
-    FLOW,
     PAPER,
     SMALL,
     Ours,
@@ -96,8 +94,7 @@ def memory(runs: Runs, problem: Problem) -> Found:
     """Bytes that one run took, reserved by torch, over what was estimated."""
     if not runs.on_gpu:
         return {}
-    cost = network_cost((problem.channels, problem.side, problem.side), 10, problem.base_channels, problem.network)
-    found = {}
+    cost, found = problem.network_cost(), {}
     for precision in ("float32", "bfloat16"):
         free(runs.device)
         before = torch.cuda.memory_reserved()
@@ -130,17 +127,10 @@ def evaluation(runs: Runs) -> Found:
         problem = problem_at(runs, point)
         _, flops = problem.cost()
         images, sampling_steps = runs.steps(512, 4), runs.steps(50, 2)
-        settings = {
-            "runs": [{"train_size": 512}],
-            "network": problem.network,
-            "formulation": {**FLOW, "sampling_steps": sampling_steps},
-            "training": {"ema_decay": 0.999, "precision": "bfloat16"},
-            "evaluation": {"images": images, "samples": images, "surrogates": []},
-        }
         set_up_gpu(False)
         free(runs.device)
         before = torch.cuda.memory_reserved() if runs.on_gpu else 0
-        workshop = Workshop(settings, problem.data, Way(device=runs.device), torch.device(runs.device))
+        workshop = workshop_of(problem, "bfloat16", images, sampling_steps)
         trainer = workshop.trainer(problem.run())
         started = time.perf_counter()
         workshop.evaluate(trainer, True)
@@ -157,8 +147,6 @@ def evaluation(runs: Runs) -> Found:
         done = {"evaluation": flops / 3 * (2 * images + images * sampling_steps)}
         done["training"] = flops * problem.batch_size * training_steps
         rates = {name: [done[name] / t for t in each["elapsed"]] for name, each in times.items()}
-        height = problem.side
-        cost = network_cost((problem.channels, height, height), 10, problem.base_channels, problem.network)
         found[point] = {
             "first_seconds": first,
             "seconds": spread(times["evaluation"]["elapsed"]),
@@ -166,7 +154,7 @@ def evaluation(runs: Runs) -> Found:
                 [e / t for e, t in zip(rates["evaluation"], rates["training"], strict=True)]
             ),
             "reserved": taken,
-            "estimated": evaluation_memory(cost, images, "bfloat16"),
+            "estimated": evaluation_memory(problem.network_cost(), images, "bfloat16"),
         }
         del workshop, trainer, contenders
     return found

@@ -43,7 +43,7 @@ from memsweep.jobs.packs import train_pack
 from memsweep.jobs.workshop import Way
 from memsweep.models import blocks
 from memsweep.study.config import read_yaml, resolve
-from memsweep.study.cost import network_cost
+from memsweep.study.cost import NetworkCost, network_cost
 from memsweep.study.run import Run
 from memsweep.study.sweep import Sweep
 from memsweep.training.cuda_graphs import STRIDE
@@ -94,10 +94,12 @@ class Problem:
         formulation = build_formulation(FLOW, 10)
         return Trainer(self.data, self.run(seed), self.network, formulation, options, self.device, images)
 
+    def network_cost(self) -> NetworkCost:
+        return network_cost((self.channels, self.side, self.side), 10, self.base_channels, self.network)
+
     def cost(self) -> tuple[int, float]:
         """Parameters, and floating-point operations of training on one image."""
-        shape = (self.channels, self.side, self.side)
-        cost = network_cost(shape, 10, self.base_channels, self.network)
+        cost = self.network_cost()
         return cost.parameters, 3 * cost.forward_flops
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow.compute as pc
 from scipy.stats import norm
 
 from ..base.errors import UserError
@@ -74,8 +73,7 @@ def gather(folder: Path, runs_of: Mapping[str, Sequence[str]], name: str, output
     seen: set[str] = set()
     with table_writer(output / f"{name}.parquet", name) as table:
         for part in read_parts([folder / job / f"{name}.parquet" for job in runs_of], name):
-            check_runs(folder, part, known)
-            seen.update(pc.unique(part["run_id"]).to_pylist())
+            seen |= check_runs(folder, part, known)
             table.add(part)
         for job, runs in runs_of.items():
             if missing := set(runs) - seen:

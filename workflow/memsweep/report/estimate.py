@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,14 @@ def print_estimate(file: Path, tflops: float | None = None) -> None:
         tflops = float(config["requests"]["tflops"])
     facts = describe(config["dataset"])
     shape = (facts.channels, facts.height, facts.width)
-    costs = study_cost(config, runs(config), shape, facts.classes)
+    points = runs(config)
+    costs = study_cost(config, points, shape, facts.classes)
+    whole = together(costs.values())
+
+    def thinner(every: int) -> Cost:
+        thinned = {**config, "evaluation": {**config["evaluation"], "sample_every": every}}
+        return together(study_cost(thinned, points, shape, facts.classes).values())
+
     table = Table(title=f"{config['study']}: estimated cost at {tflops:g} TFLOP/s", title_justify="left")
     headings = ("channels", "runs", "parameters", "training", "evaluation", "memory of a run", "on disk", "hours")
     for heading in headings:
@@ -44,10 +51,10 @@ def print_estimate(file: Path, tflops: float | None = None) -> None:
     for size, cost in sorted(costs.items()):
         table.add_row(str(size), *_cells(cost, tflops))
     table.add_section()
-    table.add_row("all", *_cells(together(costs.values()), tflops))
+    table.add_row("all", *_cells(whole, tflops))
     console = Console(width=120)
     console.print(table)
-    console.print(_share_of_evaluations(config, shape, facts.classes), highlight=False)
+    console.print(_share_of_evaluations(config, whole, thinner), highlight=False)
     console.print(
         "Training and evaluation are floating-point operations. Memory is that of the largest run in float32, "
         "without the device's own overhead; disk is checkpoints, samples before compression and losses. "
@@ -61,18 +68,21 @@ def print_estimate(file: Path, tflops: float | None = None) -> None:
 THINNER = 4
 
 
-def _share_of_evaluations(config: Mapping[str, Any], shape: tuple[int, int, int], classes: int) -> str:
-    """A sentence: which share of the operations the schedule of evaluations decides, and what a thinner one saves."""
+def _share_of_evaluations(config: Mapping[str, Any], whole: Cost, thinner: Callable[[int], Cost]) -> str:
+    """A sentence: which share of the operations the schedule of evaluations decides, and what a thinner one saves.
 
-    def share(every: int) -> float:
-        thinned = {**config, "evaluation": {**config["evaluation"], "sample_every": every}}
-        cost = together(study_cost(thinned, runs(config), shape, classes).values())
-        return cost.evaluation_flops / (cost.evaluation_flops + cost.training_flops)
-
-    every = config["evaluation"]["sample_every"]
+    Args:
+        config: resolved configuration.
+        whole: what the study costs.
+        thinner: what it would cost with another ``sample_every``.
+    """
+    every = THINNER * config["evaluation"]["sample_every"]
+    now, then = (
+        cost.evaluation_flops / (cost.evaluation_flops + cost.training_flops) for cost in (whole, thinner(every))
+    )
     return (
-        f"Evaluations are {share(every):.0%} of all operations, as evaluation.per_decade, samples and sample_every "
-        f"say; with evaluation.sample_every: {THINNER * every} they are {share(THINNER * every):.0%}."
+        f"Evaluations are {now:.0%} of all operations, as evaluation.per_decade, samples and sample_every "
+        f"say; with evaluation.sample_every: {every} they are {then:.0%}."
     )
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from ..base.errors import UserError
 from ..base.files import read_json
@@ -18,8 +17,7 @@ from ..data.datasets import content_hash
 from ..data.images import read_images
 from ..study.config import read_yaml
 from ..study.kinds import open_study
-from ..tables.contracts import SCHEMAS
-from ..tables.parquet import read_arrow
+from ..tables.parquet import check_table, read_arrow
 
 
 def verify(file: Path, results: Path = Path("results")) -> None:
@@ -63,7 +61,7 @@ class _Files:
             if path.name.startswith("damaged-"):
                 self.problems.append(f"{path}: was set aside as damaged; delete it once the run is whole again")
             elif path.suffix == ".parquet":
-                self._table(path)
+                check_table(path)
             elif path.suffix == ".safetensors":
                 sealed_digest(path)
                 self._of_its_run(path, tensors_metadata(path))
@@ -74,15 +72,6 @@ class _Files:
         except (UserError, OSError, ValueError) as error:
             self.problems.append(str(error))
         self.looked_at += 1
-
-    def _table(self, path: Path) -> None:
-        sealed_digest(path)
-        name = (pq.read_schema(path).metadata or {}).get(b"table", b"").decode()
-        if name not in SCHEMAS:
-            raise Damaged(f"{path}: not a table of a study")
-        missing = set(SCHEMAS[name].names) - set(pq.read_schema(path).names)
-        if missing:
-            raise Damaged(f"{path}: not a table of {name}: no column {', '.join(sorted(missing))}")
 
     def _of_its_run(self, path: Path, said: dict[str, Any]) -> None:
         if path.parent.parent.name == "checkpoints" and said.get("run_id") != path.parent.name:
@@ -109,31 +98,29 @@ def _lineage(study: Any, folder: Path) -> Iterator[str]:
         if set(table["data_hash"]) != {data.data_hash}:
             yield f"{pack / 'runs.parquet'}: its runs were trained on other images than {images} holds"
         yield from _of_other_runs(pack, folder / "measure" / job, expected)
-        yield from _row_counts(study, pack)
+        yield from _rows(study, pack, expected)
 
 
 def _of_other_runs(pack: Path, measured: Path, expected: set[str]) -> Iterator[str]:
-    """A pack's record and tables that are not its own."""
+    """A pack's record, and tables of its metrics, that are not its own."""
     record = pack / RECORD
     if record.exists() and {run["run_id"] for run in read_json(record)["settings"]["runs"]} != expected:
         yield f"{record}: of other runs than the pack has"
-    for path in (*(pack / f"{name}.parquet" for name in ("losses", "samples")), *measured.glob("*.parquet")):
-        if path.exists() and not set(_runs_in(path)) <= expected:
+    for path in sorted(measured.glob("*.parquet")):
+        if not set(pc.unique(read_arrow(path, path.stem)["run_id"]).to_pylist()) <= expected:
             yield f"{path}: holds rows of other runs than the pack has"
 
 
-def _runs_in(path: Path) -> list[str]:
-    found: list[str] = pc.unique(read_arrow(path, path.stem)["run_id"]).to_pylist()
-    return found
-
-
-def _row_counts(study: Any, pack: Path) -> Iterator[str]:
-    """A pack's losses and samples that are not as many as its evaluations."""
+def _rows(study: Any, pack: Path, expected: set[str]) -> Iterator[str]:
+    """A pack's losses and samples that are not its own, or not as many as its evaluations."""
     evaluation = study.config["evaluation"]
     splits = 2 + len(evaluation["surrogates"])
     for name, rows in (("losses", splits * evaluation["images"]), ("samples", evaluation["samples"])):
         path = pack / f"{name}.parquet"
-        if path.exists():
-            table = read_arrow(path, name).select(["run_id", "step"]).to_pandas()
-            if (table.groupby(["run_id", "step"]).size() != rows).any():
-                yield f"{path}: not {rows} rows for each run and step that it holds"
+        if not path.exists():
+            continue
+        table = read_arrow(path, name).select(["run_id", "step"]).to_pandas()
+        if not set(table["run_id"]) <= expected:
+            yield f"{path}: holds rows of other runs than the pack has"
+        if (table.groupby(["run_id", "step"]).size() != rows).any():
+            yield f"{path}: not {rows} rows for each run and step that it holds"

@@ -116,12 +116,20 @@ def read_arrow(path: Path, name: str) -> pa.Table:
     Raises:
         UserError: the file is missing, damaged, not Parquet, or another table.
     """
-    _check(path, name)
+    check_table(path, name)
     return pq.ParquetFile(path).read()
 
 
-def _check(path: Path, name: str) -> None:
-    """Errors as of `read_arrow`."""
+def check_table(path: Path, name: str | None = None) -> str:
+    """The name of the table that a file is, once it is found whole and what its contract says.
+
+    Args:
+        path: the Parquet file.
+        name: which one it must be; any of `SCHEMAS`, where there is none.
+
+    Raises:
+        UserError: as of `read_arrow`.
+    """
     try:
         sealed_digest(path)
         schema = pq.read_schema(path)
@@ -131,23 +139,26 @@ def _check(path: Path, name: str) -> None:
         said = " ".join(str(error).removeprefix(f"{path}: ").split())
         raise UserError(f"{path}: not a whole Parquet file of ours ({said}); delete it to make it again") from None
     found = (schema.metadata or {}).get(b"table", b"").decode()
-    if found != name:
+    name = name or found
+    if found != name or name not in SCHEMAS:
         raise UserError(f"{path}: not a table of {name} but of {found or 'something else'}; delete it to make it again")
     missing = [column for column in SCHEMAS[name].names if column not in schema.names]
     if missing:
         raise UserError(f"{path}: not a table of {name}: no column {', '.join(missing)}; delete it to make it again")
+    return name
 
 
-def check_runs(path: Path, table: pa.Table | pd.DataFrame, runs: Iterable[str]) -> None:
-    """Make sure that a table holds rows of these runs alone.
+def check_runs(path: Path, table: pa.Table | pd.DataFrame, runs: Iterable[str]) -> set[str]:
+    """The runs of which a table holds rows, which must be among these.
 
     Raises:
         UserError: it holds rows of another one, as a file of another pack does.
     """
-    found = table["run_id"].unique() if isinstance(table, pd.DataFrame) else pc.unique(table["run_id"]).to_pylist()
-    others = sorted(set(found) - set(runs))
+    found = set(table["run_id"].unique() if isinstance(table, pd.DataFrame) else pc.unique(table["run_id"]).to_pylist())
+    others = sorted(found - set(runs))
     if others:
         raise UserError(f"{path}: holds rows of other runs ({', '.join(others[:3])}); delete it to make it again")
+    return found
 
 
 # Files of a dataset, each of which takes some memory, and those that are read ahead of the one in use
@@ -167,7 +178,7 @@ def read_parts(paths: Sequence[Path], name: str) -> Iterator[pa.Table]:
 
 def _read_dataset(paths: Sequence[Path], name: str) -> Iterator[pa.Table]:
     for path in paths:
-        _check(path, name)
+        check_table(path, name)
     dataset = ds.dataset([str(path) for path in paths], schema=SCHEMAS[name], format="parquet")
     for batch in dataset.to_batches(batch_readahead=READ_AHEAD, fragment_readahead=READ_AHEAD):
         yield pa.Table.from_batches([batch])
