@@ -79,7 +79,11 @@ def items() -> dict[str, Item]:
         "packs": Item(timings.packs, 40, timing=True, apart=True, environment=many),
         "packs_of_few_connections": Item(timings.packs, 40, timing=True, apart=True, environment=few),
         "evaluation": Item(timings.evaluation, 25, timing=True),
-        "census": Item(timings.census, 12, timing=True),
+        "census": Item(timings.census, 20, timing=True),
+        **{
+            f"convolutions, {way}": Item(partial(timings.convolutions, way=way), 20, timing=True, apart=True)
+            for way in timings.WAYS
+        },
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from memsweep.models import blocks
 from memsweep.study.cost import evaluation_memory, gpu_memory
 from memsweep.training import trainer as library
 from record import spread
+from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 from training import (
     DIGITS,
     PAPER,
@@ -172,7 +175,6 @@ class Variant:
 
     channels_last: bool
     fused: bool
-    searched: bool = False
     compiled: bool = False
 
 
@@ -180,8 +182,6 @@ VARIANTS = {
     "plain": Variant(False, False),
     "channels last": Variant(True, False),
     "channels last, fused": Variant(True, True),
-    "channels last, fused, searched": Variant(True, True, searched=True),
-    "plain, searched": Variant(False, False, searched=True),
     "channels last, compiled": Variant(True, False, compiled=True),
 }
 
@@ -205,7 +205,6 @@ def variant_at(runs: Runs, problem: Problem, name: str, precision: str) -> Found
     with _as_in(variant):
         ours = Ours(problem, precision)
         set_up_gpu(False, precision)
-        torch.backends.cudnn.benchmark = variant.searched
         ours.set_up = lambda: None
         if variant.compiled:
             network: Any = ours.trainers[0]._working
@@ -227,7 +226,6 @@ CHOSEN = (
     ("small, 32 channels, B = 64", "bfloat16", ("plain", "channels last, fused")),
     ("small, 32 channels, B = 64", "float32", ("plain", "channels last, fused")),
     ("paper's, 128 channels, B = 128", "bfloat16", ("plain", "channels last, fused")),
-    ("paper's, 64 channels, B = 128", "bfloat16", ("channels last, fused, searched",)),
 )
 
 
@@ -242,6 +240,85 @@ def variants(runs: Runs, until: float) -> Iterator[tuple[str, Found]]:
             except Exception as error:
                 found = {"failed": f"{type(error).__name__}: {str(error)[:600]}"}
             yield f"{point}, {precision}, {name}", found
+
+
+class _Convolutions(TorchDispatchMode):
+    """Counts the convolutions that are called, by the shapes of images and weights, stride and padding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: collections.Counter[tuple[Any, ...]] = collections.Counter()
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if function is torch.ops.aten.convolution.default:
+            image, weight, _, stride, padding = args[:5]
+            self.found[tuple(image.shape), tuple(weight.shape), tuple(stride), tuple(padding)] += 1
+        return function(*args, **(kwargs or {}))
+
+
+def convolutions(runs: Runs, way: str) -> Found:
+    """What the convolutions of a step take on their own, by how cuDNN's kernels are chosen.
+
+    What is left of a step's time is what everything else takes; their share of the product's rate is the most that
+    a step could reach. One way in a process, as torch goes on using a kernel once it has chosen it.
+    """
+    problem = problem_at(runs, "paper's, 64 channels, B = 128" if runs.on_gpu else points(runs)[0])
+    WAYS[way]()
+    rows, whole = [], collections.Counter[str]()
+    for (image, weight, stride, padding), count in _convolutions_of(problem).items():
+        x, w = (
+            torch.randn(size, device=runs.device, dtype=torch.bfloat16).to(memory_format=torch.channels_last)
+            for size in (image, weight)
+        )
+        y = F.conv2d(x, w, None, stride, padding)
+        given = torch.randn_like(y), x, w, None, stride, padding, [1, 1], False, [0, 0], 1
+        backward = partial(torch.ops.aten.convolution_backward, *given)
+        kinds: dict[str, Callable[[], Any]] = {
+            "forward": partial(F.conv2d, x, w, None, stride, padding),
+            "images' gradient": partial(backward, [True, False, False]),
+            "weights' gradient": partial(backward, [False, True, False]),
+        }
+        times = {kind: repeated(call, runs) for kind, call in kinds.items()}
+        for kind, seconds in times.items():
+            whole[kind] += count * seconds
+        rows.append([f"{image} * {weight} / {stride[0]}", count, 2 * y.numel() * w[0].numel(), *times.values()])
+    rows.sort(key=lambda row: -row[1] * sum(row[3:]))
+    return {
+        "ms": {kind: 1e3 * seconds for kind, seconds in whole.items()},
+        "operations a second": 3 * sum(row[1] * row[2] for row in rows) / sum(whole.values()),
+        "columns": ["convolution", "number", "operations", *whole],
+        "most": rows[:16],
+    }
+
+
+def _convolutions_of(problem: Problem) -> collections.Counter[tuple[Any, ...]]:
+    """How often a network convolves, by the shapes of images and weights, stride and padding."""
+    with torch.device("meta"), torch.no_grad(), _Convolutions() as counted:
+        shape = (problem.batch_size, problem.channels, problem.side, problem.side)
+        problem.untrained()(torch.zeros(shape), torch.zeros(shape[0]), torch.zeros(shape[0], dtype=torch.int64))
+    return counted.found
+
+
+def repeated(call: Callable[[], Any], runs: Runs) -> float:
+    """Seconds of a call among many, without what launching them takes where they are kernels of a GPU."""
+    count = runs.steps(20, 1)
+    for _ in range(3):
+        call()
+    if not runs.on_gpu:
+        start = time.perf_counter()
+        call()
+        return time.perf_counter() - start
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        for _ in range(count):
+            call()
+    graph.replay()
+    marks = [torch.cuda.Event(enable_timing=True) for _ in range(2)]
+    marks[0].record()
+    graph.replay()
+    marks[1].record()
+    marks[1].synchronize()
+    return 1e-3 * marks[0].elapsed_time(marks[1]) / count
 
 
 def census(runs: Runs) -> Found:
@@ -264,13 +341,13 @@ def census(runs: Runs) -> Found:
         count: collections.Counter[str] = collections.Counter()
         spent: collections.Counter[str] = collections.Counter()
         for event in profiled.events() or []:
-            name = event.name[:90]
+            name = event.name[:140]
             count[name] += 1
             spent[name] += int(event.device_time if runs.on_gpu else event.cpu_time)
         found[point] = {
             "kernels": sum(count.values()),
             "microseconds": sum(spent.values()),
-            "most": [[name, micro, count[name]] for name, micro in spent.most_common(14)],
+            "most": [[name, micro, count[name]] for name, micro in spent.most_common(40)],
         }
         del trainer
     return found
@@ -291,19 +368,15 @@ def start_up(runs: Runs, way: str) -> Found:
     found: Found = {}
     for point in ("small, 32 channels, B = 64", "paper's, 64 channels, B = 128") if runs.on_gpu else points(runs):
         problem = problem_at(runs, point)
-        for precision in ("float32", "bfloat16"):
-            free(runs.device)
-            started = time.perf_counter()
-            ours = Ours(problem, precision)
-            ours.set_up = WAYS[way]
-            ours(1)
-            finish(runs.device)
-            first = time.perf_counter() - started
-            count = runs.steps(16, 1)
-            times = in_turn({way: partial(ours, count)}, runs.steps(3, 1), runs.device)[way]["elapsed"]
-            found[f"{point}, {precision}"] = {
-                "first_seconds": first,
-                "ms": spread([1e3 * t / count for t in times]),
-            }
-            del ours
+        free(runs.device)
+        started = time.perf_counter()
+        ours = Ours(problem, "bfloat16")
+        ours.set_up = WAYS[way]
+        ours(1)
+        finish(runs.device)
+        first = time.perf_counter() - started
+        count = runs.steps(16, 1)
+        times = in_turn({way: partial(ours, count)}, runs.steps(3, 1), runs.device)[way]["elapsed"]
+        found[point] = {"first_seconds": first, "ms": spread([1e3 * t / count for t in times])}
+        del ours
     return found

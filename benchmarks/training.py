@@ -42,6 +42,7 @@ from memsweep.diffusion.formulation import build_formulation
 from memsweep.jobs.packs import train_pack
 from memsweep.jobs.workshop import Way
 from memsweep.models import blocks
+from memsweep.models.unet import UNet
 from memsweep.study.config import read_yaml, resolve
 from memsweep.study.cost import NetworkCost, network_cost
 from memsweep.study.run import Run
@@ -93,6 +94,10 @@ class Problem:
         """A run on the current stream."""
         formulation = build_formulation(FLOW, 10)
         return Trainer(self.data, self.run(seed), self.network, formulation, options, self.device, images)
+
+    def untrained(self) -> UNet:
+        """The network of a run, on torch's default device."""
+        return UNet((self.channels, self.side, self.side), 10, self.base_channels, **self.network)
 
     def network_cost(self) -> NetworkCost:
         return network_cost((self.channels, self.side, self.side), 10, self.base_channels, self.network)
