@@ -77,7 +77,9 @@ def items() -> dict[str, Item]:
             for way in timings.WAYS
         },
         "packs": Item(timings.packs, 40, timing=True, apart=True, environment=many),
-        "packs_of_few_connections": Item(timings.packs, 40, timing=True, apart=True, environment=few),
+        "packs_of_few_connections": Item(
+            partial(timings.packs, sizes=(1, 16), networks=1), 20, timing=True, apart=True, environment=few
+        ),
         "evaluation": Item(timings.evaluation, 25, timing=True),
         "census": Item(timings.census, 20, timing=True),
         **{
@@ -174,7 +176,11 @@ def visit(arguments: argparse.Namespace) -> dict[str, Any]:
         here.find(name, item.seconds, work)
         if item.timing:
             here.until += study_seconds
-    for many, one, find in (("variants", "variant", timings.variants), ("steps", "step", timings.steps)):
+    for many, one, find in (
+        ("tiles", "tiles", partial(timings.variants, chosen=timings.OF_TILES_CHOSEN)),
+        ("variants", "variant", timings.variants),
+        ("steps", "step", partial(timings.steps, chosen=arguments.points)),
+    ):
         if (not chosen or many in chosen) and (here.right or arguments.regardless):
             for point, found in find(runs, here.until - study_seconds):
                 here.keep(f"{one}, {point}", found)
@@ -208,7 +214,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=540)
     parser.add_argument("--study", type=Path, help="folder that gpu_reference.py wrote")
     parser.add_argument("--study-seconds", type=float, default=250, help="kept for the study")
-    parser.add_argument("--only", nargs="+", help="of the items, and 'variants' and 'steps'")
+    parser.add_argument("--only", nargs="+", help="of the items, and 'tiles', 'variants' and 'steps'")
+    parser.add_argument("--points", nargs="+", default=[], help="at which steps are timed")
     parser.add_argument("--regardless", action="store_true", help="time although something is wrong")
     parser.add_argument("--commit", help="what is measured, where there is no git")
     parser.add_argument("--alone", help=argparse.SUPPRESS)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import dataclasses
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -78,11 +77,11 @@ def ceilings(runs: Runs) -> Found:
     return found
 
 
-def steps(runs: Runs, until: float) -> Iterator[tuple[str, Found]]:
+def steps(runs: Runs, until: float, chosen: Sequence[str] = ()) -> Iterator[tuple[str, Found]]:
     """One run at each point in each precision, and the eager loops, in turn; with the memory it took."""
     peak = matrix_product_rate(runs.device, torch.bfloat16 if runs.on_gpu else torch.float32)
     took = 0.0
-    for point in points(runs):
+    for point in chosen or points(runs):
         if time.monotonic() + took > until:
             return
         started = time.monotonic()
@@ -112,11 +111,11 @@ def memory(runs: Runs, problem: Problem) -> Found:
     return found
 
 
-def packs(runs: Runs) -> Found:
-    """Packs of 1, 4, 8 and 16 of two small networks; the process's environment says how many connections there are."""
-    sizes = (1, 4, 16) if runs.on_gpu else (1, 2)
+def packs(runs: Runs, sizes: Sequence[int] = (1, 4, 8, 16), networks: int = 2) -> Found:
+    """Packs of one or two small networks; the process's environment says how many connections there are."""
+    sizes = sizes if runs.on_gpu else (1, 2)
     found: Found = {}
-    for base_channels, batch_size in ((16, 16), (32, 64)) if runs.on_gpu else ((16, 2),):
+    for base_channels, batch_size in ((16, 16), (32, 64))[:networks] if runs.on_gpu else ((16, 2),):
         problem = runs.problem(SMALL, base_channels, batch_size)
         rows = pack_point(problem, "bfloat16", sizes, runs.steps(2, 1), runs.steps(32, 1))
         found[f"small, {base_channels} channels, B = {batch_size}"] = {str(row["runs"]): row for row in rows}
@@ -171,30 +170,38 @@ def searched() -> None:
 
 @dataclass(frozen=True)
 class Variant:
-    """A way to lay out and compute a step."""
+    """A way to lay out and compute a step; the fused norms work on so many values at a time, with so many warps."""
 
     channels_last: bool
     fused: bool
     compiled: bool = False
+    tiling: tuple[int, int] | None = None
 
 
+TILINGS = ((4096, 4), (4096, 8), (2048, 4), (2048, 8), (1024, 4))
 VARIANTS = {
     "plain": Variant(False, False),
     "channels last": Variant(True, False),
     "channels last, fused": Variant(True, True),
     "channels last, compiled": Variant(True, False, compiled=True),
+    **{"tiles of {} by {} warps".format(*tiling): Variant(True, True, tiling=tiling) for tiling in TILINGS},
 }
 
 
 @contextlib.contextmanager
 def _as_in(variant: Variant) -> Iterator[None]:
-    before = library.CHANNELS_LAST, blocks.FUSED
+    kernels: Any = blocks._kernels()
+    before = library.CHANNELS_LAST, blocks.FUSED, (kernels.norm.TILE, kernels.norm.WARPS) if kernels else None
     library.CHANNELS_LAST = ("float32", "tf32", "bfloat16") if variant.channels_last else ()
     blocks.FUSED = variant.fused
+    if variant.tiling:
+        kernels.norm.TILE, kernels.norm.WARPS = variant.tiling
     try:
         yield
     finally:
-        library.CHANNELS_LAST, blocks.FUSED = before
+        library.CHANNELS_LAST, blocks.FUSED, tiling = before
+        if tiling:
+            kernels.norm.TILE, kernels.norm.WARPS = tiling
 
 
 def variant_at(runs: Runs, problem: Problem, name: str, precision: str) -> Found:
@@ -219,7 +226,8 @@ def variant_at(runs: Runs, problem: Problem, name: str, precision: str) -> Found
 
 
 # Which variants are timed where, the most telling first
-CHOSEN = (
+Choice = tuple[str, str, tuple[str, ...]]
+CHOSEN: tuple[Choice, ...] = (
     ("paper's, 64 channels, B = 128", "bfloat16", ("plain", "channels last", "channels last, fused")),
     ("paper's, 64 channels, B = 128", "tf32", ("plain", "channels last, fused")),
     ("paper's, 64 channels, B = 128", "float32", ("plain", "channels last, fused")),
@@ -227,11 +235,17 @@ CHOSEN = (
     ("small, 32 channels, B = 64", "float32", ("plain", "channels last, fused")),
     ("paper's, 128 channels, B = 128", "bfloat16", ("plain", "channels last, fused")),
 )
+OF_TILES = tuple(name for name in VARIANTS if name.startswith("tiles"))
+OF_TILES_CHOSEN: tuple[Choice, ...] = (
+    ("paper's, 64 channels, B = 128", "bfloat16", OF_TILES),
+    ("small, 32 channels, B = 64", "bfloat16", OF_TILES),
+    ("paper's, 64 channels, B = 128", "tf32", OF_TILES),
+)
 
 
-def variants(runs: Runs, until: float) -> Iterator[tuple[str, Found]]:
+def variants(runs: Runs, until: float, chosen: Sequence[Choice] = CHOSEN) -> Iterator[tuple[str, Found]]:
     """Variants of the step at three points, in one or more precisions, each as soon as it is timed."""
-    for point, precision, names in CHOSEN if runs.on_gpu else ((next(iter(POINTS)), "bfloat16", tuple(VARIANTS)[:3]),):
+    for point, precision, names in chosen if runs.on_gpu else ((next(iter(POINTS)), "bfloat16", tuple(VARIANTS)[:3]),):
         for name in names:
             if time.monotonic() > until:
                 return
@@ -264,7 +278,8 @@ def convolutions(runs: Runs, way: str) -> Found:
     """
     problem = problem_at(runs, "paper's, 64 channels, B = 128" if runs.on_gpu else points(runs)[0])
     WAYS[way]()
-    rows, whole = [], collections.Counter[str]()
+    rows: list[tuple[Any, ...]] = []
+    whole: dict[str, float] = collections.defaultdict(float)
     for (image, weight, stride, padding), count in _convolutions_of(problem).items():
         x, w = (
             torch.randn(size, device=runs.device, dtype=torch.bfloat16).to(memory_format=torch.channels_last)
@@ -281,7 +296,7 @@ def convolutions(runs: Runs, way: str) -> Found:
         times = {kind: repeated(call, runs) for kind, call in kinds.items()}
         for kind, seconds in times.items():
             whole[kind] += count * seconds
-        rows.append([f"{image} * {weight} / {stride[0]}", count, 2 * y.numel() * w[0].numel(), *times.values()])
+        rows.append((f"{image} * {weight} / {stride[0]}", count, 2 * y.numel() * w[0].numel(), *times.values()))
     rows.sort(key=lambda row: -row[1] * sum(row[3:]))
     return {
         "ms": {kind: 1e3 * seconds for kind, seconds in whole.items()},

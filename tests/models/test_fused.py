@@ -15,7 +15,8 @@ pytest.importorskip("triton")
 KERNELS = """
 import json, torch
 from torch.nn import functional as F
-from memsweep.models.fused import biased_sum, fused_norm
+from memsweep.models import fused
+from memsweep.models.fused import biased, biased_sum, fused_norm, joined
 
 def error(left, right):
     return float((left - right).abs().max() / right.abs().max())
@@ -38,19 +39,31 @@ for images, channels, height, width, groups in shapes:
                 return F.silu(x) if activated else x
 
             scale, shift = both.chunk(2, dim=-1)
-            found = fused_norm(x, groups, scale, shift, 1e-5, int(of_each_image), activated, bias)
+            found, beside = fused_norm(x, groups, scale, shift, 1e-5, int(of_each_image), activated, bias)
             exact = reference(*(each.double() for each in (x, bias, both)))
-            slope = torch.randn_like(found)
+            slope, of_x = torch.randn_like(found), torch.randn_like(x)
             leaves = [x, bias, both]
-            gradients = torch.autograd.grad(found, leaves, slope), torch.autograd.grad(exact, leaves, slope.double())
+            outputs, slopes = (found, exact), (slope, slope.double())
+            if activated:  # and once with something else done with x
+                outputs, slopes = ((found, beside), (exact, x)), ((slope, of_x), (slope.double(), of_x))
+            gradients = (torch.autograd.grad(o, leaves, s) for o, s in zip(outputs, slopes))
             name = f"{images}x{channels}x{height}x{width}, {groups} groups, {of_each_image}, {activated}"
             print(json.dumps([name, max(error(found, exact), *map(error, *gradients))]))
+def compared(name, found, exact, leaves):
+    slope = torch.randn_like(exact)
+    gradients = (torch.autograd.grad(each, leaves, slope) for each in (found, exact))
+    print(json.dumps([name, max(error(found, exact), *map(error, *gradients))]))
+
 x, y = (torch.randn(3, 12, 5, 6, requires_grad=True) for _ in range(2))
 bias = torch.randn(12, requires_grad=True)
-exact, found = x + y + bias[:, None, None], biased_sum(x, y, bias)
-slope = torch.randn_like(exact)
-gradients = (torch.autograd.grad(each, [x, y, bias], slope) for each in (exact, found))
-print(json.dumps(["sum", max(error(found, exact), *map(error, *gradients))]))
+compared("sum", biased_sum(x, y, bias), x + y + bias[:, None, None], [x, y, bias])
+fused.channels.PARTS = 4  # so that a program of a sum has several tiles to add
+for images, channels, height, width in ((3, 12, 5, 6), (1, 1, 1, 1), (9, 200, 24, 24)):
+    x, bias = (torch.randn(size, requires_grad=True) for size in ((images, channels, height, width), (channels,)))
+    compared(f"bias of {channels}", biased(x + bias.detach()[:, None, None], bias), x + bias[:, None, None], [x, bias])
+for first, second in ((12, 5), (1, 1), (64, 130)):
+    x, y = (torch.randn(3, channels, 9, 7, requires_grad=True) for channels in (first, second))
+    compared(f"{first} and {second} joined", joined(x, y), torch.cat([x, y], dim=1), [x, y])
 """
 
 NETWORK = """
@@ -84,7 +97,7 @@ def errors(code: str) -> dict[str, float]:
 def test_the_kernels_agree_with_float64() -> None:
     """Over groups and images of many sizes, whole and in parts, with a scale of their own and one for each image."""
     found = errors(KERNELS)
-    assert len(found) == 33
+    assert len(found) == 39
     assert {name: error for name, error in found.items() if error > 3e-6} == {}
 
 

@@ -45,7 +45,7 @@ def normalised(
     shift: Tensor | None = None,
     activated: bool = False,
     bias: Tensor | None = None,
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """Group normalisation of x + bias, scaled and shifted, and SiLU where ``activated``: on a GPU as one kernel.
 
     Args:
@@ -54,16 +54,38 @@ def normalised(
         scale, shift: of each image, (B, C); the scale is the difference from 1.
         activated: whether SiLU follows.
         bias: (C,), what the convolution before left to be added.
+
+    Returns:
+        What it makes of ``x``, and ``x`` for what else is done with it: so the gradients of both meet in one kernel.
     """
     if kernels := _fused(x):
         own = norm.weight, norm.bias
         given, added = ((scale, shift), 1) if scale is not None else (own, 0)
-        fused: Tensor = kernels.fused_norm(x, norm.num_groups, *given, norm.eps, added, activated, bias)
+        fused: tuple[Tensor, Tensor] = kernels.fused_norm(x, norm.num_groups, *given, norm.eps, added, activated, bias)
         return fused
-    x = norm(x if bias is None else x + bias[:, None, None])
+    y = norm(x if bias is None else x + bias[:, None, None])
     if scale is not None and shift is not None:
-        x = torch.addcmul(shift[:, :, None, None], x, 1 + scale[:, :, None, None])
-    return F.silu(x) if activated else x
+        y = torch.addcmul(shift[:, :, None, None], y, 1 + scale[:, :, None, None])
+    return F.silu(y) if activated else y, x
+
+
+def joined(x: Tensor, y: Tensor) -> Tensor:
+    """The channels of two images side by side."""
+    both: Tensor = kernels.joined(x, y) if (kernels := _fused(x)) else torch.cat([x, y], dim=1)
+    return both
+
+
+def convolved(convolution: nn.Conv2d, x: Tensor) -> Tensor:
+    """The convolution; where torch's gradient of the bias would be slow, by a kernel of our own."""
+    kernels, weight, bias = _fused(x), convolution.weight, convolution.bias
+    if kernels is None or bias is None:
+        return convolution(x)
+    if convolution.kernel_size == (1, 1):  # as a product, which adds the bias by itself
+        y = F.linear(x.permute(0, 2, 3, 1), weight.flatten(1), bias.detach()).permute(0, 3, 1, 2)
+    else:
+        y = F.conv2d(x, weight, bias.detach(), convolution.stride, convolution.padding)
+    found: Tensor = kernels.biased(y, bias)
+    return found
 
 
 def _unbiased(convolution: nn.Conv2d, x: Tensor) -> Tensor:
@@ -81,7 +103,7 @@ class ConditionedNorm(nn.Module):
 
     def forward(self, x: Tensor, embedding: Tensor, activated: bool = False, bias: Tensor | None = None) -> Tensor:
         scale, shift = self.condition(embedding).chunk(2, dim=1)
-        return normalised(self.norm, x, scale, shift, activated, bias)
+        return normalised(self.norm, x, scale, shift, activated, bias)[0]
 
 
 class NoiseLevelEmbedding(nn.Module):
@@ -119,7 +141,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         kernels = _fused(x)
-        h = normalised(self.norm1, x, activated=True)
+        h, x = normalised(self.norm1, x, activated=True)
         if kernels is None:
             h = self.norm2(self.conv1(h), embedding, activated=True)
             return self.skip(x) + self.conv2(self.dropout(h))
@@ -148,12 +170,18 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         batch, channels, height, width = x.shape
+        kernels = _fused(x)
+        h, x = normalised(self.norm, x)
         # Laid out anew, as the fused kernels want a head's channels side by side; else torch takes the slowest one
-        qkv = self.qkv(normalised(self.norm, x)).flatten(2).transpose(1, 2).contiguous()
+        qkv = convolved(self.qkv, h).flatten(2).transpose(1, 2).contiguous()
         q, k, v = qkv.view(batch, height * width, 3, self.heads, channels // self.heads).permute(2, 0, 3, 1, 4)
         h = F.scaled_dot_product_attention(q, k, v)
         h = h.transpose(1, 2).reshape(batch, height * width, channels).transpose(1, 2)
-        return x + self.out(h.reshape(batch, channels, height, width))
+        h = h.reshape(batch, channels, height, width)
+        if kernels is None:
+            return x + self.out(h)
+        total: Tensor = kernels.biased_sum(x, _unbiased(self.out, h), self.out.bias)
+        return total
 
 
 class Stage(nn.Module):
@@ -178,7 +206,7 @@ class Downsample(nn.Module):
         self.conv = nn.Conv2d(inputs, outputs, 3, stride=2, padding=1)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        return self.conv(self.norm(x, embedding))
+        return convolved(self.conv, self.norm(x, embedding))
 
 
 class Upsample(nn.Module):
@@ -190,4 +218,4 @@ class Upsample(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        return self.conv(F.interpolate(self.norm(x, embedding), scale_factor=2.0, mode="nearest"))
+        return convolved(self.conv, F.interpolate(self.norm(x, embedding), scale_factor=2.0, mode="nearest"))

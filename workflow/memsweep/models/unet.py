@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from .blocks import Downsample, NoiseLevelEmbedding, Stage, Upsample, group_norm, normalised
+from .blocks import Downsample, NoiseLevelEmbedding, Stage, Upsample, convolved, group_norm, joined, normalised
 
 
 class UNet(nn.Module):
@@ -124,7 +124,7 @@ class UNet(nn.Module):
     def forward(self, x: Tensor, time: Tensor, label: Tensor) -> Tensor:
         """x: (B, C, H, W); time: (B,) in [0, 1]; label: (B,) int64. Returns (B, C, H, W), of the weights' type."""
         embedding = F.silu(self.noise_level(time) + self.label(label))
-        x = self.stem(x.to(self.stem.weight.dtype))
+        x = convolved(self.stem, x.to(self.stem.weight.dtype))
         skips = [x]
         for level, stages in enumerate(self.down):
             for stage in stages:  # type: ignore[attr-defined]  # a ModuleList iterates
@@ -137,10 +137,11 @@ class UNet(nn.Module):
         x = self._through(self.middle_out, x, embedding)
         for level, stages in enumerate(self.up):
             for stage in stages:  # type: ignore[attr-defined]
-                x = self._through(stage, torch.cat([x, skips.pop()], dim=1), embedding)
+                x = self._through(stage, joined(x, skips.pop()), embedding)
             if level < len(self.upsample):
                 x = self.upsample[level](x, embedding)
-        return self.conv_out(normalised(self.norm_out, x, activated=True))
+        x, _ = normalised(self.norm_out, x, activated=True)
+        return convolved(self.conv_out, x)
 
     def _through(self, stage: nn.Module, x: Tensor, embedding: Tensor) -> Tensor:
         if self.recompute and torch.is_grad_enabled():

@@ -8,7 +8,8 @@ in a fixed order, so results have the same bits every time.
 
 With x̂ the normalised x + o, o the bias of the convolution before, a the scale and b the shift, z = a x̂ + b and
 y = z σ(z). Backwards, with dz = dy · dy/dz and means over a group's channels and pixels:
-dx = (a dz - ⟨a dz⟩ - x̂ ⟨a dz x̂⟩) / std, db = Σ dz, da = Σ dz x̂, do = Σ dx.
+dx = (a dz - ⟨a dz⟩ - x̂ ⟨a dz x̂⟩) / std, db = Σ dz, da = Σ dz x̂, do = Σ dx. To dx comes the gradient of what else is done
+with x.
 """
 
 # mypy: disable-error-code="no-untyped-def,untyped-decorator"
@@ -22,11 +23,24 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-# Values that a program works on at a time, programs that keep a large GPU busy, and the most of them for one image
-TILE, BUSY, MOST = 4096, 1024, 32
+# Values that a program works on at a time, and with how many warps; programs that keep a large GPU busy, and the most
+# of them for one image
+TILE, WARPS, BUSY, MOST = 4096, 4, 1024, 32
 
 # Numbers by which no kernel is compiled anew
-COUNTS = ("pixels", "groups", "length", "splits", "scale_stride", "shift_stride", "eps", "added", "activated", "biased")
+COUNTS = (
+    "pixels",
+    "groups",
+    "length",
+    "splits",
+    "scale_stride",
+    "shift_stride",
+    "eps",
+    "added",
+    "activated",
+    "biased",
+    "joined",
+)
 
 
 @triton.jit
@@ -157,8 +171,8 @@ def _sum_backward(
 
 @triton.jit(do_not_specialize=COUNTS)
 def _write_backward(
-    x, bias, biased, dy, scale, shift, means, inverses, shifts, scales, normals, dx, dscale, dshift, dbias,
-    pixels, channels, groups, length, splits,
+    x, bias, biased, dy, scale, shift, means, inverses, shifts, scales, normals, beside, joined,
+    dx, dscale, dshift, dbias, pixels, channels, groups, length, splits,
     scale_stride, shift_stride, added, activated,
     PER: tl.constexpr, PADDED: tl.constexpr, GROUPS: tl.constexpr, ROWS: tl.constexpr,
     MOST_SPLITS: tl.constexpr,
@@ -187,6 +201,7 @@ def _write_backward(
         offset, exists = _tile(image, split, row, pixels, channels, length, channel, inside, ROWS)
         normal, dz = _slopes(x, dy, offset, exists, mean, inverse, a, b, activated)
         value = (dz * a[None, :] - constant[None, :] - normal * linear[None, :]) * inverse[None, :]
+        value += tl.load(beside + offset, mask=exists & (joined != 0), other=0.0).to(tl.float32)
         tl.store(dx + offset, value.to(dx.dtype.element_ty), mask=exists)
 
 
@@ -205,7 +220,7 @@ class _Plan:
         self.splits = min(wanted, triton.next_power_of_2(triton.cdiv(self.pixels, rows)), MOST)
         self.length = triton.cdiv(self.pixels, self.splits)
         self.grid = (self.images, blocks, self.splits)
-        self.sizes = {"PER": per, "PADDED": padded, "GROUPS": together, "ROWS": rows}
+        self.sizes = {"PER": per, "PADDED": padded, "GROUPS": together, "ROWS": rows, "num_warps": WARPS}
 
 
 class _FusedNorm(torch.autograd.Function):
@@ -220,7 +235,8 @@ class _FusedNorm(torch.autograd.Function):
         eps: float,
         added: int,
         activated: bool,
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor]:
+        given = x.view_as(x)
         x = x.contiguous(memory_format=torch.channels_last)
         plan = _Plan(x, groups)
         partial = x.new_empty((2, plan.images, plan.splits, plan.channels), dtype=torch.float32)
@@ -237,13 +253,16 @@ class _FusedNorm(torch.autograd.Function):
         )  # fmt: skip
         ctx.save_for_backward(x, bias, scale, shift, moments)
         ctx.plan, ctx.strides, ctx.kind = plan, strides, kind
-        return y
+        ctx.set_materialize_grads(False)
+        return y, given
 
     @staticmethod
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, dy: Tensor, beside: Tensor | None) -> tuple[Tensor | None, ...]:
         x, bias, scale, shift, moments = ctx.saved_tensors
         plan: _Plan = ctx.plan
         dy = dy.contiguous(memory_format=torch.channels_last)
+        joined = int(beside is not None)
+        beside = dy if beside is None else beside.contiguous(memory_format=torch.channels_last)
         partial = x.new_empty((2, plan.images, plan.splits, plan.channels), dtype=torch.float32)
         slopes = x.new_empty((3, plan.images, plan.channels), dtype=torch.float32)
         dx = torch.empty_like(x)
@@ -251,7 +270,7 @@ class _FusedNorm(torch.autograd.Function):
         given = x, bias, ctx.biased, dy, scale, shift, *moments[:2], *partial
         _sum_backward[plan.grid](*given, *shape, *ctx.strides, *ctx.kind, **plan.sizes)
         _write_backward[plan.grid](
-            *given, moments[2], dx, *slopes, *shape, plan.splits, *ctx.strides, *ctx.kind,
+            *given, moments[2], beside, joined, dx, *slopes, *shape, plan.splits, *ctx.strides, *ctx.kind,
             **plan.sizes, MOST_SPLITS=MOST,
         )  # fmt: skip
         dscale, dshift = (slopes[:2].sum(dim=1) if scale.dim() == 1 else slopes[:2]).to(scale.dtype)
@@ -268,7 +287,7 @@ def fused_norm(
     added: int = 0,
     activated: bool = False,
     bias: Tensor | None = None,
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
     """Group normalisation of x + bias, times (scale + added), plus shift, and SiLU where ``activated``.
 
     Args:
@@ -281,7 +300,8 @@ def fused_norm(
         bias: (C,), of the convolution that made ``x``, where it left that to this.
 
     Returns:
-        (B, C, H, W), of the type of ``x``, laid out as `torch.channels_last`.
+        (B, C, H, W), of the type of ``x``, laid out as `torch.channels_last`; and ``x``, for what else is done with
+        it: so the gradients of both come to the kernel of the way back, which adds them as it writes.
     """
-    result: Tensor = _FusedNorm.apply(x, bias, scale, shift, groups, eps, added, activated)
+    result: tuple[Tensor, Tensor] = _FusedNorm.apply(x, bias, scale, shift, groups, eps, added, activated)
     return result
