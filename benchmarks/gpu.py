@@ -30,7 +30,7 @@ from record import commit, machine, save
 
 Found = dict[str, Any]
 # Seconds in which a study that is stopped is saved and its tables are written
-FOR_TABLES = 75
+FOR_TABLES = 45
 
 
 @dataclass(frozen=True)

@@ -239,7 +239,6 @@ OF_TILES = tuple(name for name in VARIANTS if name.startswith("tiles"))
 OF_TILES_CHOSEN: tuple[Choice, ...] = (
     ("paper's, 64 channels, B = 128", "bfloat16", OF_TILES),
     ("small, 32 channels, B = 64", "bfloat16", OF_TILES),
-    ("paper's, 64 channels, B = 128", "tf32", OF_TILES),
 )
 
 

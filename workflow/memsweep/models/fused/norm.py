@@ -8,8 +8,8 @@ in a fixed order, so results have the same bits every time.
 
 With x̂ the normalised x + o, o the bias of the convolution before, a the scale and b the shift, z = a x̂ + b and
 y = z σ(z). Backwards, with dz = dy · dy/dz and means over a group's channels and pixels:
-dx = (a dz - ⟨a dz⟩ - x̂ ⟨a dz x̂⟩) / std, db = Σ dz, da = Σ dz x̂, do = Σ dx. To dx comes the gradient of what else is done
-with x.
+dx = (a dz - ⟨a dz⟩ - x̂ ⟨a dz x̂⟩) / std, db = Σ dz, da = Σ dz x̂, do = Σ dx. To dx comes the gradient of what
+else is done with x.
 """
 
 # mypy: disable-error-code="no-untyped-def,untyped-decorator"
