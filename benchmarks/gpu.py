@@ -16,9 +16,10 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -38,13 +39,14 @@ class Item:
     """One thing to find out.
 
     Attributes:
+        find: finds it, or yields what it has found so far each time that there is more.
         seconds: that it takes on an H100, about.
         timing: whether it is a timing, which waits for everything to be right.
         apart: whether it runs in a process of its own.
         environment: of that process.
     """
 
-    find: Callable[[Any], Found]
+    find: Callable[[Any], Found | Iterator[Found]]
     seconds: float
     timing: bool = False
     apart: bool = False
@@ -90,18 +92,29 @@ def items() -> dict[str, Item]:
 
 
 def apart(name: str, item: Item, arguments: argparse.Namespace, left: float) -> Found:
-    """An item in a process of its own."""
+    """An item in a process of its own; where it does not end in time, what it had found by then."""
     command = [sys.executable, __file__, "--device", arguments.device, "--alone", name]
     environment = os.environ | dict(item.environment)
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=left, env=environment)
-    except subprocess.TimeoutExpired as error:
-        said = b"".join(part for part in (error.stdout, error.stderr) if isinstance(part, bytes)).decode()
-        return {"passed": False, "status": f"not done after {left:.0f} s", "said": said[-6000:]}
-    if done.returncode:
-        return {"passed": False, "status": done.returncode, "said": (done.stdout + done.stderr)[-3000:]}
-    found: Found = json.loads(done.stdout.rpartition("\n@@")[2])
-    return found
+    with tempfile.TemporaryFile("w+") as said:
+        done = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, text=True, env=environment)
+        try:
+            status: int | str = done.wait(left)
+        except subprocess.TimeoutExpired:
+            done.kill()
+            done.wait()
+            status = f"not done after {left:.0f} s"
+        said.seek(0)
+        lines = said.read()
+    results = [json.loads(line[2:]) for line in lines.splitlines() if line.startswith("@@")]
+    if status == 0:
+        found: Found = results[-1]
+        return found
+    return (results[-1] if results else {}) | {"passed": False, "status": status, "said": lines[-3000:]}
+
+
+def stages(found: Found | Iterator[Found]) -> Iterator[Found]:
+    """What an item has found so far, each time that there is more."""
+    yield from [found] if isinstance(found, dict) else found
 
 
 class Visit:
@@ -124,14 +137,15 @@ class Visit:
     def right(self) -> bool:
         return all(found.get("passed", True) for found in self.result["items"].values())
 
-    def find(self, name: str, seconds: float, find: Callable[[], Found]) -> None:
+    def find(self, name: str, seconds: float, find: Callable[[], Found | Iterator[Found]]) -> None:
         """Do one item, whatever becomes of it, and save."""
         if self.left < seconds * (1 if self.arguments.device == "cuda" else 0):
             self.keep(name, {"skipped": f"{self.left:.0f} s were left"})
             return
         started = time.monotonic()
         try:
-            found = find()
+            for found in stages(find()):
+                self.keep(name, found)
         except Exception:
             found = {"passed": False, "raised": traceback.format_exc()[-3000:]}
         self.keep(name, {**found, "seconds": round(time.monotonic() - started, 1)})
@@ -225,7 +239,8 @@ def main() -> None:
     if arguments.alone:
         from gpu_correctness import Runs
 
-        print("\n@@" + json.dumps(items()[arguments.alone].find(Runs(arguments.device)), default=str))
+        for found in stages(items()[arguments.alone].find(Runs(arguments.device))):
+            print("\n@@" + json.dumps(found, default=str), flush=True)
         return
     arguments.output.mkdir(parents=True, exist_ok=True)
     sys.exit(0 if all(f.get("passed", True) for f in visit(arguments)["items"].values()) else 1)

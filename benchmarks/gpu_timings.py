@@ -111,18 +111,18 @@ def memory(runs: Runs, problem: Problem) -> Found:
     return found
 
 
-def packs(runs: Runs, sizes: Sequence[int] = (1, 4, 8, 16), networks: int = 2) -> Found:
-    """Packs of one or two small networks; the process's environment says how many connections there are."""
+def packs(runs: Runs, sizes: Sequence[int] = (1, 4, 8, 16), networks: int = 2) -> Iterator[Found]:
+    """Packs of one or two small networks, after each; the process's environment says how many connections there are."""
     sizes = sizes if runs.on_gpu else (1, 2)
     found: Found = {}
     for base_channels, batch_size in ((16, 16), (32, 64))[:networks] if runs.on_gpu else ((16, 2),):
         problem = runs.problem(SMALL, base_channels, batch_size)
-        rows = pack_point(problem, "bfloat16", sizes, runs.steps(2, 1), runs.steps(32, 1))
-        found[f"small, {base_channels} channels, B = {batch_size}"] = {str(row["runs"]): row for row in rows}
-    return found
+        for row in pack_point(problem, "bfloat16", sizes, runs.steps(2, 1), runs.steps(32, 1)):
+            found.setdefault(f"small, {base_channels} channels, B = {batch_size}", {})[str(row["runs"])] = row
+            yield found
 
 
-def evaluation(runs: Runs) -> Found:
+def evaluation(runs: Runs) -> Iterator[Found]:
     """Operations a second of evaluations, as a ratio to those of training steps of the same run."""
     found: Found = {}
     for point in ("paper's, 64 channels, B = 128", "small, 32 channels, B = 64")[: runs.steps(2, 1)]:
@@ -158,8 +158,8 @@ def evaluation(runs: Runs) -> Found:
             "reserved": taken,
             "estimated": evaluation_memory(problem.network_cost(), images, "bfloat16"),
         }
+        yield found
         del workshop, trainer, contenders
-    return found
 
 
 def searched() -> None:

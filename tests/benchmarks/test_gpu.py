@@ -61,10 +61,10 @@ def test_a_visit_executes_and_keeps_what_it_found(digits: Path, tmp_path: Path) 
     "name", ["draws", "attention", "step", "graph", "pack", "resume", "precisions", "neighbours"]
 )  # fmt: skip
 def test_on_a_gpu_it_is_right(name: str) -> None:
-    from gpu import items
+    from gpu import items, stages
     from gpu_correctness import Runs
 
-    found = items()[name].find(Runs("cuda"))
+    (found,) = stages(items()[name].find(Runs("cuda")))
     assert found["passed"], found
 
 

@@ -16,6 +16,8 @@ from .schedule import evaluation_steps, sampled_steps
 FLOAT = 4  # bytes of a float32
 HALF = 2  # of a bfloat16
 WORKSPACES = 512 * 2**20  # that cuBLAS and cuDNN keep for a stream, as seen on an H100
+# Activations that a GPU keeps where norms are not fused with what follows them, over those counted: the most seen
+UNFUSED = 1.6
 # Weights, gradients, Adam's two moments and the averaged weights are on the device while training
 COPIES_IN_MEMORY = 5
 # Weights, averaged weights and Adam's two moments are in a checkpoint
@@ -233,11 +235,13 @@ def gpu_memory(network: NetworkCost, images: int, precision: str) -> float:
     """Bytes that a run takes of a GPU on which others train, when so many images are computed at once.
 
     Beside what `training_memory` counts: the difference that moves the average, libraries' workspaces and, in
-    bfloat16, the weights and gradients of the network that computes, whose activations are half as large.
+    bfloat16, the weights and gradients of the network that computes, whose activations are half as large; in float32
+    norms are not fused with what follows them, and more is kept.
     """
     half = precision == "bfloat16"
     copies = (COPIES_IN_MEMORY + 1) * FLOAT + (2 * HALF if half else 0)
-    return copies * network.parameters + network.saved_bytes * images * (HALF / FLOAT if half else 1) + WORKSPACES
+    share = {"float32": UNFUSED, "tf32": 1.0, "bfloat16": HALF / FLOAT}[precision]
+    return copies * network.parameters + network.saved_bytes * images * share + WORKSPACES
 
 
 def evaluation_memory(network: NetworkCost, images: int, precision: str) -> float:
