@@ -11,6 +11,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
+from helpers.projects import Project, new_project
 from hypothesis import settings
 from memsweep.base.devices import set_up_cuda
 from memsweep.data.datasets import content_hash, prepare
@@ -24,6 +26,10 @@ settings.load_profile("suite")
 
 # Before any product of this process: the workspaces with which cuBLAS gives the same bits every time
 set_up_cuda()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--at-length", action="store_true", help="the long version of the tests in tests/reliability")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -49,3 +55,22 @@ def noise_images() -> ImageSet:
 
     train, test = split(40), split(20)
     return ImageSet(train, test, content_hash(train, test), classes=3)
+
+
+@pytest.fixture(scope="session")
+def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project whose tiny study has been run, once for all processes that test; tests take copies of it."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "finished_once"
+    with FileLock(folder.with_suffix(".lock")):
+        if folder.exists():
+            return Project(folder)
+        project = new_project(folder.with_suffix(".unfinished"))
+        project.snakemake()
+        return Project(project.folder.rename(folder))
+
+
+@pytest.fixture
+def finished(finished_once: Project, tmp_path: Path) -> Project:
+    """A project of the test's own whose tiny study has been run."""
+    return finished_once.copy_to(tmp_path / "project")

@@ -38,6 +38,42 @@ TINY: dict[str, Any] = {
 }
 
 
+MIXED_CUMULANT: dict[str, Any] = {
+    "study": "tiny",
+    "kind": "mixed_cumulant",
+    "experiments": [
+        {
+            "name": "both",
+            "beta_u": 1,
+            "beta_v": 8,
+            "step_size": 0.3,
+            "dimensions": [8, 12],
+            "replicas": 8,
+            "samples": 30,
+        }
+    ],
+    "networks": [{"name": "both", "beta_u": 1, "beta_v": 8, "dimensions": [5, 7], "steps": 10}],
+    "evaluation": {"per_decade": 4},
+    "recovery": {"bootstrap": 20},
+}
+
+FEATURE_LEARNING: dict[str, Any] = {
+    "study": "tiny",
+    "kind": "feature_learning",
+    "dataset": {"name": "digits", "test_images": 60},
+    "two_patch": {
+        "dimension": 30,
+        "neurons": 2,
+        "times": [1.0],
+        "dynamics": {"train_size": 6, "seeds": 2, "iterations": 40},
+        "phase": {"train_sizes": [4, 8], "signal_norms": [1, 3], "seeds": 2, "iterations": 60},
+    },
+    "noisy_digits": {"images": 4, "snrs": [0.5], "seeds": 1, "iterations": 20, "steps": 2, "batch_size": 4},
+    "planted": {"train_sizes": [8], "agreements": [1], "seeds": 1, "base_channels": 4, "batch_size": 4, "steps": 2},
+    "bootstrap": 5,
+}
+
+
 @dataclass
 class Project:
     """A copy of the project with the tiny study's config and, perhaps, results."""

@@ -7,26 +7,10 @@ from typing import Any
 
 import pytest
 import yaml
-from helpers.projects import Project, new_project
+from helpers.projects import FEATURE_LEARNING, Project, new_project
 
 TABLES = ("alignments", "growth", "stationary", "phase", "phase_fits", "noisy_probes", "planted_probes")
 FIGURES = ("feature_alignment", "feature_phase_diagram", "noisy_digit_maps", "feature_probes")
-
-TINY: dict[str, Any] = {
-    "study": "tiny",
-    "kind": "feature_learning",
-    "dataset": {"name": "digits", "test_images": 60},
-    "two_patch": {
-        "dimension": 30,
-        "neurons": 2,
-        "times": [1.0],
-        "dynamics": {"train_size": 6, "seeds": 2, "iterations": 40},
-        "phase": {"train_sizes": [4, 8], "signal_norms": [1, 3], "seeds": 2, "iterations": 60},
-    },
-    "noisy_digits": {"images": 4, "snrs": [0.5], "seeds": 1, "iterations": 20, "steps": 2, "batch_size": 4},
-    "planted": {"train_sizes": [8], "agreements": [1], "seeds": 1, "base_channels": 4, "batch_size": 4, "steps": 2},
-    "bootstrap": 5,
-}
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +23,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def configure(folder: Path, **changes: Any) -> None:
-    (folder / "config" / "tiny.yaml").write_text(yaml.safe_dump({**TINY, **changes}))
+    (folder / "config" / "tiny.yaml").write_text(yaml.safe_dump({**FEATURE_LEARNING, **changes}))
 
 
 def test_it_ends_in_tables_and_figures_and_then_does_nothing(project: Project) -> None:
@@ -49,7 +33,7 @@ def test_it_ends_in_tables_and_figures_and_then_does_nothing(project: Project) -
 
 
 def test_a_longer_list_computes_what_is_new(project: Project) -> None:
-    two_patch = {**TINY["two_patch"], "times": [1.0, 2.0]}
+    two_patch = {**FEATURE_LEARNING["two_patch"], "times": [1.0, 2.0]}
     followed = {"feature_analysis", "table_pages", *FIGURES}
     try:
         configure(project.folder, two_patch=two_patch)
@@ -57,11 +41,11 @@ def test_a_longer_list_computes_what_is_new(project: Project) -> None:
         assert jobs["two_patch_dynamics"] == 1
         assert jobs["two_patch_phase"] == 2
         assert set(jobs) == {"two_patch_dynamics", "two_patch_phase", *followed}
-        configure(project.folder, planted={**TINY["planted"], "train_sizes": [8, 16]})
+        configure(project.folder, planted={**FEATURE_LEARNING["planted"], "train_sizes": [8, 16]})
         jobs = project.jobs()
         assert jobs["planted_features"] == 1
         assert set(jobs) == {"planted_features", *followed}
-        configure(project.folder, noisy_digits={**TINY["noisy_digits"], "snrs": [0.5, 1]})
+        configure(project.folder, noisy_digits={**FEATURE_LEARNING["noisy_digits"], "snrs": [0.5, 1]})
         assert project.jobs()["noisy_digits"] == 1
     finally:
         configure(project.folder)

@@ -8,32 +8,14 @@ from typing import Any
 
 import pytest
 import yaml
-from helpers.projects import Project, new_project
+from helpers.projects import MIXED_CUMULANT, Project, new_project
 
 SCALING = "results/tiny/figures/mixed_cumulant_scaling.pdf"
-STUDY: dict[str, Any] = {
-    "study": "tiny",
-    "kind": "mixed_cumulant",
-    "experiments": [
-        {
-            "name": "both",
-            "beta_u": 1,
-            "beta_v": 8,
-            "step_size": 0.3,
-            "dimensions": [8, 12],
-            "replicas": 8,
-            "samples": 30,
-        }
-    ],
-    "networks": [{"name": "both", "beta_u": 1, "beta_v": 8, "dimensions": [5, 7], "steps": 10}],
-    "evaluation": {"per_decade": 4},
-    "recovery": {"bootstrap": 20},
-}
 
 
 def configured(project: Project, **changes: Any) -> Project:
     """The project with the study's config; changes are made to its experiment."""
-    config = copy.deepcopy(STUDY)
+    config = copy.deepcopy(MIXED_CUMULANT)
     config["experiments"][0] |= changes
     (project.folder / "config" / "tiny.yaml").write_text(yaml.safe_dump(config))
     return project

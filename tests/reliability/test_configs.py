@@ -1,0 +1,116 @@
+"""Changed configs: each is refused in a sentence, or runs to its end."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import resource
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from helpers.projects import FEATURE_LEARNING, MIXED_CUMULANT, TINY, Project, new_project
+
+from reliability import planned
+from reliability.mutations import Mutator
+
+KINDS = {"sweep": TINY, "mixed_cumulant": MIXED_CUMULANT, "feature_learning": FEATURE_LEARNING}
+# Of no more than one study: that it is too long to be followed here, and what only its images can tell
+TOO_LONG = 20.0
+OF_IMAGES = re.compile(r"images|classes|held-out|training set|pixels|memory")
+
+
+class TooLong(BaseException):
+    """A study does not end in the time of a test."""
+
+
+@contextmanager
+def at_most(seconds: float) -> Iterator[None]:
+    """Raise `TooLong` within it when the time is over."""
+
+    def over(*_: Any) -> None:
+        raise TooLong
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def mutants(kind: str, seed: int, count: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    return enumerate(itertools.islice(Mutator(KINDS[kind], seed), count))
+
+
+def asked(folder: Path, config: dict[str, Any]) -> tuple[int, str]:
+    """What the command says of a config that reads and checks it, and counts its cost."""
+    (folder / "study.yaml").write_text(yaml.safe_dump(config, allow_unicode=True))
+    status, said = planned.memsweep("estimate", "study.yaml", folder=folder)
+    return (0, said) if "whose cost is known" in said else (status, said)
+
+
+def assert_sentence(said: str) -> None:
+    """One line or one for each problem, that says where something is wrong; no traceback."""
+    assert said.strip()
+    assert "Traceback" not in said
+    assert len(said) < 5000
+    assert all(re.match(r"memsweep \w+: |config error: |  ", line) for line in said.strip().splitlines()), said
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_any_config_is_checked_in_a_moment(kind: str, tmp_path: Path, length: int) -> None:
+    accepted = 0
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for number, config in mutants(kind, seed=1, count=200 * length):
+        began = time.monotonic()
+        status, said = asked(tmp_path, config)
+        assert time.monotonic() - began < 5, (number, config)
+        accepted += status == 0
+        if status:
+            assert_sentence(said)
+    assert accepted > 20 * length  # so that it is known what is tried
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500 * 1024
+
+
+def ended(project: Project, config: dict[str, Any]) -> str:
+    """How a study that was accepted ends: ``right``, ``too long``, or what was said of it."""
+    shutil.rmtree(project.folder / "results", ignore_errors=True)
+    (project.folder / "config" / "tiny.yaml").write_text(yaml.safe_dump(config, allow_unicode=True))
+    try:
+        with at_most(TOO_LONG):
+            jobs = planned.plan(project)
+            if isinstance(jobs, str):
+                return jobs
+            for job in jobs:
+                status, said = planned.run(job, project.folder)
+                if status:
+                    return said
+                missing = [file for file in job.outputs if not (project.folder / file).exists()]
+                if missing:
+                    return f"{job.rule} has not made {missing}"
+    except TooLong:
+        return "too long"
+    return "right"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_accepted_runs_to_its_end(kind: str, tmp_path: Path, length: int) -> None:
+    project = new_project(tmp_path / "project")
+    ends: dict[str, int] = {}
+    wrong: dict[int, Any] = {}
+    for number, config in mutants(kind, seed=2, count=8 * length**2):
+        if asked(tmp_path, config)[0] == 0:
+            end = ended(project, config)
+            ends[end] = ends.get(end, 0) + 1
+            if end not in ("right", "too long") and not ("Traceback" not in end and OF_IMAGES.search(end)):
+                wrong[number] = end, config
+    assert wrong == {}
+    assert ends["right"] > length

@@ -1,0 +1,109 @@
+"""Damaged and exchanged files: no stage makes a number from one, and `memsweep verify` names it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from helpers.projects import TINY, Project
+
+from reliability import planned
+from reliability.damage import DAMAGES, exchange, kind_of, kinds_of_files
+
+
+@pytest.fixture(scope="module")
+def whole(finished_once: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    return finished_once.copy_to(tmp_path_factory.mktemp("damage") / "whole")
+
+
+@pytest.fixture(scope="module")
+def jobs(whole: Project) -> list[planned.Job]:
+    """All jobs of the study; of the figures, one of each that reads other tables."""
+    found = planned.plan(whole)
+    assert not isinstance(found, str)
+    kept, seen = [], set()
+    for job in found:
+        if job.rule not in seen or job.rule not in ("dynamics",):
+            kept.append(job)
+        seen.add(job.rule)
+    return kept
+
+
+@pytest.fixture(scope="module")
+def other(whole: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The same study of other images, up to its tables: its files have the same names."""
+    other = whole.copy_to(tmp_path_factory.mktemp("other") / "project")
+    changed = {**TINY, "dataset": {**TINY["dataset"], "seed": 1}}
+    (other.folder / "config" / "tiny.yaml").write_text(yaml.safe_dump(changed))
+    for path in (other.results / "train", other.results / "measure", other.results / "checkpoints"):
+        path.rename(path.with_name(f"{path.name}_before"))
+    planned_jobs = planned.plan(other)
+    assert not isinstance(planned_jobs, str)
+    for job in planned_jobs:
+        if job.arguments[0] not in ("figure", "pages"):
+            status, said = planned.run(job, other.folder)
+            assert status == 0, said
+    return other
+
+
+def tried(whole: Project, length: int, seed: str) -> Iterator[tuple[Path, random.Random]]:
+    """One file of each kind, and where the tests are long several."""
+    for kind, files in kinds_of_files(whole.results).items():
+        source = random.Random(f"{seed} {kind}")
+        for file in source.sample(files, min(len(files), length)):
+            yield file, source
+
+
+def consequences(project: Project, whole: Project, jobs: list[planned.Job], file: Path) -> list[str]:
+    """What is wrong with how the stages and `verify` take a damaged file: nothing, if all is well."""
+    relative = f"results/tiny/{file.as_posix()}"
+    wrong = []
+    status, said = planned.memsweep("verify", "config/tiny.yaml", folder=project.folder)
+    if status != 1 or relative not in said:
+        wrong.append(f"verify: {status} {said}")
+    for job in jobs:
+        # Figures take seconds each, and read tables as the pages do
+        if relative in job.outputs or not job.mentions(relative) or job.arguments[0] == "figure":
+            continue
+        status, said = planned.run(job, project.folder)
+        if status and relative not in said:
+            wrong.append(f"{job.rule} does not name it: {said}")
+        if not status:
+            pairs = ((project.folder / output, whole.folder / output) for output in job.outputs)
+            differ = [str(here) for here, there in pairs if here.read_bytes() != there.read_bytes()]
+            if differ:
+                wrong.append(f"{job.rule} made {differ} of it: {said}")
+    return wrong
+
+
+@pytest.mark.parametrize("way", DAMAGES)
+def test_no_stage_takes_a_damaged_file_for_right(
+    way: str, whole: Project, jobs: list[planned.Job], tmp_path: Path, length: int
+) -> None:
+    wrong = {}
+    for number, (file, source) in enumerate(tried(whole, length, seed=way)):
+        project = whole.copy_to(tmp_path / f"{number}")
+        DAMAGES[way](project.results / file, source)
+        wrong[str(file)] = consequences(project, whole, jobs, file)
+    assert {file: found for file, found in wrong.items() if found} == {}
+
+
+def test_no_stage_takes_another_file_for_its_own(
+    whole: Project, other: Project, jobs: list[planned.Job], tmp_path: Path, length: int
+) -> None:
+    """That of another run, pack or step, and that of other images."""
+    wrong = {}
+    for number, (file, source) in enumerate(tried(whole, length, seed="exchange")):
+        project = whole.copy_to(tmp_path / f"{number}")
+        own, others = (
+            [folder / each for each in kinds_of_files(folder)[kind_of(file)]]
+            for folder in (whole.results, other.results)
+        )
+        source.shuffle(own)
+        if exchange(project.results / file, own + others if number % 2 else others + own):
+            wrong[str(file)] = consequences(project, whole, jobs, file)
+    assert {file: found for file, found in wrong.items() if found} == {}
+    assert len(wrong) > 15
