@@ -17,7 +17,8 @@ import pandas as pd
 
 from ..base.errors import UserError
 from ..study.catalogue import describe
-from ..study.folders import find_images, local
+from ..study.folders import ImageFiles, find_splits
+from ..study.listing import local
 from ..tables.parquet import image_metadata, write_table
 from .conversion import convert_arrays, read_pictures
 from .images import Split, encode
@@ -93,22 +94,31 @@ def _how_to_fill(source: Any, root: Path) -> str:
 
 
 def load_image_folder(settings: Settings) -> Dataset:
-    """A folder, or a zip file, with one folder of images per class; see `folders.find_images`.
+    """Folders, or zip files, with one folder of images per class; see `folders.find_splits`.
 
     Raises:
-        UserError: as `folders.find_images` and `conversion.read_pictures`.
+        UserError: as `folders.find_splits` and `conversion.read_pictures`.
     """
-    parts = {key: find_images(settings[key], f"dataset.{key}") for key in ("path", "test_path") if key in settings}
-    names = parts["path"].class_names
+    parts = find_splits(settings)
+    names = parts["train"].class_names
     labels = {name: label for label, name in enumerate(names)}
     splits = {}
-    for key, files in parts.items():
+    for split, files in parts.items():
         images, report = read_pictures(files, settings["size"], settings["mode"])
-        splits[key] = Split(images, np.array([labels[name] for name in files.classes], np.int64))
+        splits[split] = Split(images, np.array([labels[name] for name in files.classes], np.int64))
         say(f"{files.path}: {report}")
-        if files.left_out:
-            say(f"{files.path}: {len(files.left_out)} files left out, such as {files.left_out[0]}: not an image's name")
-    return Dataset(splits["path"], splits.get("test_path"), names)
+        _say_left_out(files)
+    return Dataset(splits["train"], splits.get("test"), names)
+
+
+def _say_left_out(files: ImageFiles) -> None:
+    """Say which files of a folder or zip file are no images of the data."""
+    if files.left_out:
+        reason = "not an image's name, or of no split"
+        say(f"{files.path}: {len(files.left_out)} files left out, such as {files.left_out[0]}: {reason}")
+    if files.skipped:
+        reason = "hidden, a system's, or a thumbnail of another image"
+        say(f"{files.path}: {len(files.skipped)} files or folders skipped, such as {files.skipped[0]}: {reason}")
 
 
 LOADERS: dict[str, Callable[[Settings], Dataset]] = {
