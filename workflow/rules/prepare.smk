@@ -14,7 +14,7 @@ rule prepare:
         f"{RESULTS}/data/images.parquet",
     log:
         f"{RESULTS}/logs/prepare.log",
-    threads: 8 if STUDY.sources() else 1
+    threads: 8
     # How many finished runs may be trained again is no parameter of the images.
     resources:
         retrain_at_most=str(STUDY.config.get("retrain_at_most", 0)),

@@ -22,6 +22,7 @@ from ..study.listing import local
 from ..tables.parquet import image_metadata, write_table
 from .conversion import convert_arrays, read_pictures
 from .images import Split, encode
+from .near_duplicates import near_duplicates
 
 Settings = Mapping[str, Any]
 
@@ -187,7 +188,8 @@ def arrange(data: Dataset, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
 
     Returns:
         Indices into ``data.train`` and, of the held-out images, into ``data.test`` where
-        there is one and into ``data.train`` otherwise; int64.
+        there is one and into ``data.train`` otherwise; int64. Of a permuted dataset without
+        a test split, every class keeps an image to train on, where as many are left.
     """
 
     stored = settings.get("order") == "stored"
@@ -201,8 +203,22 @@ def arrange(data: Dataset, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
     elif stored:  # the first images are those to train on
         train, held_out = train[:-count], train[-count:]
     else:
-        train, held_out = train[count:], train[:count]
+        held_out = _first_of_others(train, data.train.labels, count)
+        train = train[~np.isin(train, held_out)]
     return (train if stored else in_turns(train, data.train.labels)), held_out
+
+
+def _first_of_others(order: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
+    """The first images of an order but for the last of each class, which stays to be trained on.
+
+    Args:
+        order: indices, (n,), int64.
+        labels: class of each image by index.
+        count: how many of them; where these leave fewer than one of each class, they are simply the first.
+    """
+    last = dict(zip(labels[order], order, strict=True))
+    others = order[~np.isin(order, list(last.values()))]
+    return (others if len(others) >= count else order)[:count]
 
 
 def content_hash(train: Split, test: Split) -> str:
@@ -238,7 +254,7 @@ def duplicates(train: Split, test: Split) -> dict[str, int]:
 def prepare(settings: Settings, output: Path) -> str:
     """Write the image table of a dataset: the training images in their fixed order, then the held-out ones.
 
-    What was converted, and how many images repeat others, goes to standard error.
+    What was converted, and how many images repeat others or nearly do, goes to standard error.
 
     Args:
         settings: the config's ``dataset``.
@@ -262,7 +278,8 @@ def prepare(settings: Settings, output: Path) -> str:
     train = Split(data.train.images[training], data.train.labels[training])
     source = data.train if data.test is None else data.test
     test = Split(source.images[held_out], source.labels[held_out])
-    repeats, data_hash = duplicates(train, test), content_hash(train, test)
+    repeats = {**duplicates(train, test), **near_duplicates(train, test)}
+    data_hash = content_hash(train, test)
     table = pd.DataFrame(
         {
             "index": np.concatenate([training, held_out]),
@@ -293,3 +310,13 @@ def _log(class_names: list[str], train: Split, test: Split, repeats: Mapping[str
         f"exact duplicates: {repeats['duplicates_train']} within the training images, {repeats['duplicates_test']} "
         f"within the test images, {repeats['duplicates_between']} test images that are also training images"
     )
+    say(
+        f"near duplicates: {repeats['near_duplicates_train']} training images with another one, "
+        f"{repeats['near_duplicates_test']} test images with another one, {repeats['near_duplicates_between']} test "
+        f"images with a training image"
+    )
+    if len(class_names) == 1:
+        say(
+            "images of one class: a classifier has nothing to tell apart, and distances are taken between pixels, "
+            "unless metrics.spaces names published networks"
+        )

@@ -50,10 +50,9 @@ class DatasetFacts:
                 f"dataset: {name} has {self.train + self.test} image(s); accepted are at least 4, two to train on and "
                 f"two to hold out"
             )
-        # Without a test split, each class keeps an image to train on
-        most = self.test or max(0, self.train - max(2, self.classes))
+        most = self.test or max(0, self.train - 2)
         if held_out > most:
-            has = f"{self.test} test images" if self.test else f"{self.train} images of {self.classes} classes"
+            has = f"{self.test} test images" if self.test else f"{self.train} images"
             raise UserError(f"dataset.test_images: found {held_out}; accepted is at most {most}, as {name} has {has}")
         return self.train if self.test else self.train - held_out
 
