@@ -480,3 +480,34 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a" / "2.png")
     with reader(find_images(str(tmp_path), "dataset.path").listing) as read, pytest.raises(ValueError, match="neither"):
         read("a/2.png")
+
+
+FOLDERS = ("", ".", "..", "a", "b", "train", "Test", "val", "thumbs", "@eaDir", ".x", "cafe\u0301", "caf\u00e9", "C:")
+FILES = ("1.png", "1_thumb.PNG", "2.jpg", "n.txt", "dataset.json", "caf\u00e9.png", "cafe\u0301.png")
+parts_of_names = st.sampled_from(FOLDERS + FILES)
+names_of_any_kind = st.lists(st.lists(parts_of_names, min_size=1, max_size=4), min_size=1, max_size=8)
+contents_of_any_kind = st.sampled_from(
+    ["", "{}", '{"labels": null}', '{"labels": [["1.png", 0]]}', "[1]", '{"labels": 3}']
+)
+
+
+@given(names_of_any_kind, st.sampled_from(["/", "\\"]), contents_of_any_kind)
+def test_any_zip_file_is_a_sentence_or_has_every_image_in_one_place(
+    tmp_path_factory: pytest.TempPathFactory, names: list[list[str]], divider: str, content: str
+) -> None:
+    files = dict.fromkeys([divider.join(parts) for parts in names if "".join(parts)], content)
+    path = stored(tmp_path_factory.mktemp("images") / "any", "zip", files)
+    try:
+        parts = find_splits({"path": str(path)})
+    except UserError:
+        return
+    used = [name for files in parts.values() for name in files.names]
+    told = [name for files in parts.values() for name in (*files.left_out, *files.skipped)]
+    assert len(set(used)) == len(used)
+    assert not set(used) & set(told)
+    listed = parts["train"].listing
+    labels = {files.labels for files in parts.values()}
+    assert {*used, *(set(told) & set(listed.stored)), *labels - {""}} == set(listed.stored)
+    for files in parts.values():
+        assert len(files.classes) == len(files.names)
+        assert set(files.classes) <= set(parts["train"].class_names)
