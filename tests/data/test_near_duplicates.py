@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from memsweep.data import near_duplicates as module
 from memsweep.data.datasets import duplicates, prepare
 from memsweep.data.images import Split, read_images
 from memsweep.data.near_duplicates import near_duplicates
@@ -104,3 +105,11 @@ def test_prepared_images_say_how_many_there_are(tmp_path: Path, capsys: pytest.C
     assert {key: int(found[key.encode()]) for key in counted} == counted
     said = f"near duplicates: {counted['near_duplicates_train']} training images with another one, "
     assert said in capsys.readouterr().err
+
+
+def test_of_very_many_images_the_first_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST", 20)
+    brighter = PICTURES // 2 * 2 + 1
+    counted = near_duplicates(split(np.concatenate([PICTURES[:15], brighter[:15]])), split(brighter[10:20]))
+    assert counted["near_duplicates_train"] == 10
+    assert counted["near_duplicates_test"] == 0
