@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 from collections import Counter
@@ -168,10 +169,17 @@ def _opaque(picture: Image.Image) -> tuple[Image.Image, bool]:
     return Image.alpha_composite(Image.new("RGBA", layered.size, "white"), layered), lowest != 255
 
 
+@functools.cache
+def _formats() -> list[str]:
+    """What Pillow reads, but for PostScript, a program that it would have another one run."""
+    Image.init()
+    return [name for name in Image.ID if name != "EPS"]
+
+
 def _attempt(read: Reader, name: str, out: np.ndarray, mode: str) -> list[str] | str:
     """Convert a file into ``out``; the changes made, or why it was not possible."""
     try:
-        with Image.open(io.BytesIO(read(name))) as picture:
+        with Image.open(io.BytesIO(read(name)), formats=_formats()) as picture:
             out[:], changes = convert(picture, len(out), mode)
             return changes
     except UnidentifiedImageError:
