@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from memsweep.base.errors import UserError
 from memsweep.data.conversion import convert, convert_arrays, read_pictures
 from memsweep.study.folders import find_images
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
 SQUARE = (8, 8)
 ramp = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
@@ -169,7 +169,8 @@ def test_every_damaged_file_is_named(tmp_path: Path, as_zip: bool) -> None:
         folder = tmp_path / "images.zip"
     with pytest.raises(UserError) as error:
         read_pictures(find_images(str(folder), "dataset.path"), 8, "rgb")
-    lines = str(error.value).splitlines()
+    *lines, last = str(error.value).splitlines()
+    assert last == f"{folder}: 5 of 6 images cannot be used"
     assert [line.split(": ")[1] for line in lines] == [
         "a/empty.png",
         "a/flipped.png",
@@ -194,7 +195,15 @@ def test_damage_inside_a_zip_file_is_named(tmp_path: Path) -> None:
 
 
 def test_many_damaged_files_are_counted(tmp_path: Path) -> None:
-    folder = folder_of(tmp_path / "images", **{f"{number}_png": b"x" for number in range(9)})
+    folder = folder_of(tmp_path / "images", **{f"{number}_png": b"x" for number in range(103)})
     with pytest.raises(UserError) as error:
         read_pictures(find_images(str(folder), "dataset.path"), 8, "rgb")
-    assert str(error.value).splitlines()[5:] == ["... and 4 other files"]
+    last = ["... and 3 other files", f"{folder}: 103 of 103 images cannot be used"]
+    assert str(error.value).splitlines()[100:] == last
+
+
+def test_no_program_is_run_that_is_called_a_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = folder_of(tmp_path / "images", good_png=encoded("PNG"), program_png=encoded("EPS"))
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *_: pytest.fail("it was run"))
+    with pytest.raises(UserError, match=r"images: program\.png: not an image that Pillow can read"):
+        read_pictures(find_images(str(folder), "dataset.path"), 8, "rgb")

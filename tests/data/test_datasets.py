@@ -17,8 +17,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from memsweep.base.errors import UserError
-from memsweep.data.datasets import LOADERS, content_hash, duplicates, in_turns, load_digits, permutation, prepare
+from memsweep.data.datasets import (
+    LOADERS,
+    Dataset,
+    arrange,
+    content_hash,
+    duplicates,
+    in_turns,
+    load_digits,
+    permutation,
+    prepare,
+)
 from memsweep.data.images import ImageSet, Split, read_images, to_network, to_pixels
+from memsweep.data.surrogates import write_surrogates
+from memsweep.metrics.classifier import train_classifier
 from memsweep.study import catalogue
 from memsweep.study.catalogue import CATALOGUE, DatasetFacts, describe
 from memsweep.study.config import schema
@@ -342,7 +354,7 @@ def test_sizes_and_modes_may_be_mixed_and_are_reported(
 def test_only_the_user_s_own_files_are_sources(flowers: Path) -> None:
     archive = zipped(flowers)
     chosen = {**folder_settings(flowers), "test_path": str(archive)}
-    assert catalogue.sources(chosen) == [flowers, flowers / "rose", flowers / "tulip", archive]
+    assert catalogue.sources(chosen) == [flowers, archive]
     assert catalogue.sources(settings(flowers, "cifar10")) == []
     assert catalogue.sources({"name": "digits"}) == []
 
@@ -362,3 +374,52 @@ def test_small_training_sets_of_the_digits_hold_every_class(digits: Path) -> Non
     labels = read_images(digits).train.labels
     assert set(labels[:10]) == set(range(10))
     assert np.bincount(labels[:128]).min() >= 12
+
+
+@given(st.lists(st.integers(0, 4), min_size=6, max_size=40), st.data())
+def test_every_class_keeps_an_image_to_train_on(labels: list[int], data: st.DataObject) -> None:
+    labels = [*range(5), *labels]
+    images = np.random.default_rng(0).integers(0, 256, (len(labels), 2, 2, 1), dtype=np.uint8)
+    dataset = Dataset(Split(images, np.array(labels)), None, [*"abcde"])
+    count = data.draw(st.integers(2, len(labels) - 5))
+    train, held_out = arrange(dataset, {"test_images": count, "seed": 0})
+    assert sorted([*train, *held_out]) == list(range(len(labels)))
+    assert len(held_out) == count
+    assert {labels[index] for index in train} == set(range(5))
+    smaller = arrange(dataset, {"test_images": count - 1, "seed": 0})[1]
+    np.testing.assert_array_equal(held_out[: count - 1], smaller)
+    # Where no class would have lost all of its images, these are simply the first of the permutation
+    first = permutation(images, 0)
+    if {labels[index] for index in first[count:]} == set(range(5)):
+        np.testing.assert_array_equal(held_out, first[:count])
+
+
+def test_classes_of_one_image_are_trained_on(tmp_path: Path) -> None:
+    for number in range(12):
+        path = tmp_path / "flowers" / f"{min(number, 8)}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels[number, :8, :8]).save(path)
+    data = prepared({**folder_settings(tmp_path / "flowers"), "test_images": 3}, tmp_path / "images.parquet")
+    assert set(data.train.labels) == set(range(9))
+    assert set(data.test.labels) == {8}
+    write_surrogates(["gaussian_mixture"], tmp_path / "images.parquet", tmp_path / "surrogates.parquet")
+    fewer = prepared({**folder_settings(tmp_path / "flowers"), "test_images": 4}, tmp_path / "fewer.parquet")
+    assert len(set(fewer.train.labels)) < 9
+    with pytest.raises(
+        UserError, match=r"accepted are fewer dataset\.test_images, or surrogates without gaussian_mixture"
+    ):
+        write_surrogates(["gaussian_mixture"], tmp_path / "fewer.parquet", tmp_path / "surrogates.parquet")
+
+
+def test_of_one_class_the_log_says_what_is_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "flowers").mkdir()
+    for number in range(8):
+        Image.fromarray(pixels[number, :8, :8]).save(tmp_path / "flowers" / f"{number}.png")
+    prepare(folder_settings(tmp_path / "flowers"), tmp_path / "images.parquet")
+    assert (
+        "images of one class: a classifier has nothing to tell apart, and distances are taken"
+        in capsys.readouterr().err
+    )
+    with pytest.raises(UserError, match="found classifier, and all training images are of one class"):
+        train_classifier(tmp_path / "images.parquet", tmp_path / "classifier.safetensors")
+    assert not (tmp_path / "classifier.safetensors").exists()

@@ -144,6 +144,10 @@ def test_the_studies_of_feature_learning_are_accepted(name: str) -> None:
             {"planted": {"train_sizes": [16]}},
             "planted.batch_size: found 32 (the default) with a training size of 16; accepted is",
         ),
+        (
+            {"noisy_digits": {"images": 183}},
+            "noisy_digits.images: found 183; accepted is at most 178, as one of the classes has no more",
+        ),
         ({"planted": {"agreements": [0.2]}}, "planted.agreements[0]: found 0.2; accepted is at least 0.5"),
         (
             {"planted": {"formulation": "edm"}},
@@ -543,3 +547,30 @@ def test_a_file_that_is_no_yaml_is_named(content: bytes, expected: str, tmp_path
     path.write_bytes(content)
     with pytest.raises(UserError, match=rf"{path}: {expected}"):
         read_yaml(path)
+
+
+def one_class(folder: Path, **changes: Any) -> dict[str, Any]:
+    """The embedded study on 200 images of one class."""
+    (folder / "images" / "flowers").mkdir(parents=True, exist_ok=True)
+    for number in range(200):
+        (folder / "images" / "flowers" / f"{number}.png").touch()
+    dataset = {"name": "image_folder", "path": str(folder / "images"), "size": 8, "mode": "grey", "test_images": 72}
+    config = {key: value for key, value in DEFAULT.items() if key not in ("metrics", "figures")}
+    return {**config, "dataset": dataset, **changes}
+
+
+def test_images_of_one_class_are_compared_by_their_pixels(tmp_path: Path) -> None:
+    config = resolve(one_class(tmp_path))
+    assert config["metrics"]["spaces"] == ["pixels"]
+    assert config["figures"]["distance"] == "pixels"
+    chosen = resolve(one_class(tmp_path, metrics={"spaces": ["pixels", "inception"]}))
+    assert chosen["metrics"]["spaces"] == ["pixels", "inception"]
+    with pytest.raises(UserError) as error:
+        resolve(one_class(tmp_path, metrics={"spaces": ["pixels", "classifier"]}))
+    assert str(error.value) == (
+        "config error: metrics.spaces: found ['pixels', 'classifier'] for images of one class, which leave a "
+        "classifier nothing to tell apart; accepted are pixels, inception, sscd and dinov2"
+    )
+    (tmp_path / "images" / "trees").mkdir()
+    (tmp_path / "images" / "trees" / "1.png").touch()
+    assert resolve(one_class(tmp_path))["metrics"]["spaces"] == ["pixels", "classifier"]

@@ -1,26 +1,27 @@
 # The dataset as a table of images: split, order, labels and content hash.
 
-PREPARED = lineage(canonical(STUDY.dataset()), fingerprint("data.datasets"))
+PREPARED = lineage(canonical(STUDY.dataset()), STUDY.content, fingerprint("data.datasets"))
 
 
-# The user's own image files are inputs. Of a folder Snakemake sees when files are added,
-# removed or renamed in it; images that were overwritten in place need `--forcerun prepare`.
+# The user's own image files are inputs, but it is by what they hold that images are prepared again, and not by their
+# times: those of a copy are new, and those of other files under the same names may be old.
 
 
 rule prepare:
     input:
-        lambda wildcards: STUDY.sources(),
+        lambda wildcards: [ancient(path) for path in STUDY.sources()],
     output:
         f"{RESULTS}/data/images.parquet",
     log:
         f"{RESULTS}/logs/prepare.log",
-    threads: 8 if STUDY.sources() else 1
+    threads: 8
     # How many finished runs may be trained again is no parameter of the images.
     resources:
         retrain_at_most=str(STUDY.config.get("retrain_at_most", 0)),
     params:
         trained=f"{RESULTS}/train",
         settings=STUDY.prepare(),
+        content=f"files of content {STUDY.content}",
         code=f"prepare code {fingerprint('data.datasets')}",
     shell:
         "python -m memsweep prepare --trained {params.trained} --retrain-at-most {resources.retrain_at_most}"

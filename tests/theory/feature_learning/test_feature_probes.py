@@ -283,3 +283,11 @@ def test_noisy_digits_end_in_probes_and_maps(digits: Path, tmp_path: Path) -> No
     )
     assert seen.to_dict() == {"classification": 2, "diffusion": 2}
     assert json.dumps(maps["snr"].unique().tolist()) == "[0.5]"
+
+
+def test_more_noisy_digits_than_there_are_is_a_sentence(digits: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=r"noisy_digits\.images: found 130; accepted is at most 129, the training images"
+    ):
+        noisy_digits.train_noisy({**NOISY, "images": 130}, digits, tmp_path / "probes", tmp_path / "maps")
+    assert not any(tmp_path.iterdir())

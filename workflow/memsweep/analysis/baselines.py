@@ -147,9 +147,10 @@ def write_baselines(settings: Mapping[str, Any], images: Path, surrogates: Path,
         output: receives the table.
 
     Raises:
-        UserError: as `images.read_images` and `surrogate.fit_class`.
+        UserError: as `images.read_images`, `ImageSet.check_sizes` and `surrogate.fit_class`.
     """
     data = read_images(images, surrogates)
+    data.check_sizes(settings["train_sizes"])
     splits = {"test": data.test, **data.surrogates}
     formulation = build_formulation(settings["formulation"], data.classes)
     items = items_of(data.train, splits, settings["images"], formulation)

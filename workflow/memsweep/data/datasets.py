@@ -17,10 +17,12 @@ import pandas as pd
 
 from ..base.errors import UserError
 from ..study.catalogue import describe
-from ..study.folders import find_images, local
+from ..study.folders import ImageFiles, find_splits
+from ..study.listing import local
 from ..tables.parquet import image_metadata, write_table
 from .conversion import convert_arrays, read_pictures
 from .images import Split, encode
+from .near_duplicates import near_duplicates
 
 Settings = Mapping[str, Any]
 
@@ -93,22 +95,31 @@ def _how_to_fill(source: Any, root: Path) -> str:
 
 
 def load_image_folder(settings: Settings) -> Dataset:
-    """A folder, or a zip file, with one folder of images per class; see `folders.find_images`.
+    """Folders, or zip files, with one folder of images per class; see `folders.find_splits`.
 
     Raises:
-        UserError: as `folders.find_images` and `conversion.read_pictures`.
+        UserError: as `folders.find_splits` and `conversion.read_pictures`.
     """
-    parts = {key: find_images(settings[key], f"dataset.{key}") for key in ("path", "test_path") if key in settings}
-    names = parts["path"].class_names
+    parts = find_splits(settings)
+    names = parts["train"].class_names
     labels = {name: label for label, name in enumerate(names)}
     splits = {}
-    for key, files in parts.items():
+    for split, files in parts.items():
         images, report = read_pictures(files, settings["size"], settings["mode"])
-        splits[key] = Split(images, np.array([labels[name] for name in files.classes], np.int64))
+        splits[split] = Split(images, np.array([labels[name] for name in files.classes], np.int64))
         say(f"{files.path}: {report}")
-        if files.left_out:
-            say(f"{files.path}: {len(files.left_out)} files left out, such as {files.left_out[0]}: not an image's name")
-    return Dataset(splits["path"], splits.get("test_path"), names)
+        _say_left_out(files)
+    return Dataset(splits["train"], splits.get("test"), names)
+
+
+def _say_left_out(files: ImageFiles) -> None:
+    """Say which files of a folder or zip file are no images of the data."""
+    if files.left_out:
+        reason = "not an image's name, or of no split"
+        say(f"{files.path}: {len(files.left_out)} files left out, such as {files.left_out[0]}: {reason}")
+    if files.skipped:
+        reason = "hidden, a system's, or a thumbnail of another image"
+        say(f"{files.path}: {len(files.skipped)} files or folders skipped, such as {files.skipped[0]}: {reason}")
 
 
 LOADERS: dict[str, Callable[[Settings], Dataset]] = {
@@ -177,7 +188,8 @@ def arrange(data: Dataset, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
 
     Returns:
         Indices into ``data.train`` and, of the held-out images, into ``data.test`` where
-        there is one and into ``data.train`` otherwise; int64.
+        there is one and into ``data.train`` otherwise; int64. Of a permuted dataset without
+        a test split, every class keeps an image to train on, where as many are left.
     """
 
     stored = settings.get("order") == "stored"
@@ -191,8 +203,22 @@ def arrange(data: Dataset, settings: Settings) -> tuple[np.ndarray, np.ndarray]:
     elif stored:  # the first images are those to train on
         train, held_out = train[:-count], train[-count:]
     else:
-        train, held_out = train[count:], train[:count]
+        held_out = _first_of_others(train, data.train.labels, count)
+        train = train[~np.isin(train, held_out)]
     return (train if stored else in_turns(train, data.train.labels)), held_out
+
+
+def _first_of_others(order: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
+    """The first images of an order but for the last of each class, which stays to be trained on.
+
+    Args:
+        order: indices, (n,), int64.
+        labels: class of each image by index.
+        count: how many of them; where these leave fewer than one of each class, they are simply the first.
+    """
+    last = dict(zip(labels[order], order, strict=True))
+    others = order[~np.isin(order, list(last.values()))]
+    return (others if len(others) >= count else order)[:count]
 
 
 def content_hash(train: Split, test: Split) -> str:
@@ -228,7 +254,7 @@ def duplicates(train: Split, test: Split) -> dict[str, int]:
 def prepare(settings: Settings, output: Path) -> str:
     """Write the image table of a dataset: the training images in their fixed order, then the held-out ones.
 
-    What was converted, and how many images repeat others, goes to standard error.
+    What was converted, and how many images repeat others or nearly do, goes to standard error.
 
     Args:
         settings: the config's ``dataset``.
@@ -252,7 +278,8 @@ def prepare(settings: Settings, output: Path) -> str:
     train = Split(data.train.images[training], data.train.labels[training])
     source = data.train if data.test is None else data.test
     test = Split(source.images[held_out], source.labels[held_out])
-    repeats, data_hash = duplicates(train, test), content_hash(train, test)
+    repeats = {**duplicates(train, test), **near_duplicates(train, test)}
+    data_hash = content_hash(train, test)
     table = pd.DataFrame(
         {
             "index": np.concatenate([training, held_out]),
@@ -283,3 +310,13 @@ def _log(class_names: list[str], train: Split, test: Split, repeats: Mapping[str
         f"exact duplicates: {repeats['duplicates_train']} within the training images, {repeats['duplicates_test']} "
         f"within the test images, {repeats['duplicates_between']} test images that are also training images"
     )
+    say(
+        f"near duplicates: {repeats['near_duplicates_train']} training images with another one, "
+        f"{repeats['near_duplicates_test']} test images with another one, {repeats['near_duplicates_between']} test "
+        f"images with a training image"
+    )
+    if len(class_names) == 1:
+        say(
+            "images of one class: a classifier has nothing to tell apart, and distances are taken between pixels, "
+            "unless metrics.spaces names published networks"
+        )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -56,6 +56,19 @@ class ImageSet:
     def shape(self) -> tuple[int, int, int]:
         """(height, width, channels)."""
         return self.train.shape
+
+    def check_sizes(self, sizes: Iterable[int]) -> None:
+        """Check that there are so many training images.
+
+        Raises:
+            UserError: a training set is larger, as one is that was asked for before its data shrank.
+        """
+        for size in sizes:
+            if size > len(self.train):
+                raise UserError(
+                    f"train_size: found {size}; accepted is at most {len(self.train)}, the training images that were "
+                    f"prepared of the dataset"
+                )
 
     def drawn(self, names: Sequence[str]) -> dict[str, Split]:
         """The surrogates of these names.

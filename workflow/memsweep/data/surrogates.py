@@ -89,7 +89,7 @@ def fit_class(data: ImageSet, label: int) -> Gaussian:
     if not len(images):
         raise UserError(
             f"evaluation.surrogates: found gaussian_mixture, but no training image is of class {label}, of which there "
-            f"are test images; accepted is a dataset with training images of every class"
+            f"are test images; accepted are fewer dataset.test_images, or surrogates without gaussian_mixture"
         )
     return fit_gaussian(images)
 

@@ -55,15 +55,17 @@ def train_pack(
         share_of_copies: by what runs have memorised; not needed where none may end for that.
 
     Raises:
-        UserError: the device does not exist, a checkpoint is damaged, a surrogate is missing, or
-            a run failed.
+        UserError: the device does not exist, a checkpoint is damaged, a surrogate or training
+            images are missing, or a run failed.
         Interrupted: the job received SIGTERM or SIGINT.
         StartAgain: a GPU's memory ran out in a way that only a new process can get over.
     """
     torch.set_num_threads(1)
     read = functools.partial(read_images, images, surrogates)
     data = read()
-    data.drawn(settings["evaluation"].get("surrogates", ()))  # before any run starts
+    # Before any run starts
+    data.drawn(settings["evaluation"].get("surrogates", ()))
+    data.check_sizes(fields["train_size"] for fields in settings["runs"])
     provenance = {"data_hash": data.data_hash, "code_version": TRAINING_VERSION}
     members = [Member.open(Run(**fields), checkpoints, provenance, settings) for fields in settings["runs"]]
     waiting = [member for member in members if not member.complete]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -48,7 +49,11 @@ class Classifier(nn.Module):
 
 
 def train_classifier(images: Path, output: Path) -> None:
-    """Train on the whole split ``train`` and save the weights; says the accuracy on split ``test``."""
+    """Train on the whole split ``train`` and save the weights; says the accuracy on split ``test``.
+
+    Raises:
+        UserError: as of `fit`, and of `images.read_images`.
+    """
     data = read_images(images)
     network = fit(data)
     accuracy = evaluate(network, data.test)
@@ -57,7 +62,16 @@ def train_classifier(images: Path, output: Path) -> None:
 
 
 def fit(data: ImageSet) -> Classifier:
-    """A classifier trained with Adam and a learning rate that falls to zero along a cosine."""
+    """A classifier trained with Adam and a learning rate that falls to zero along a cosine.
+
+    Raises:
+        UserError: all training images are of one class, so that there is nothing to learn.
+    """
+    if len(np.unique(data.train.labels)) < 2:
+        raise UserError(
+            "metrics.spaces: found classifier, and all training images are of one class, which leaves a classifier "
+            "nothing to tell apart; accepted are pixels, inception, sscd and dinov2"
+        )
     torch.set_num_threads(1)
     torch.manual_seed(0)
     network = Classifier(data.shape[2], data.classes)

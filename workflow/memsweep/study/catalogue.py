@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..base.errors import UserError
-from .folders import find_images, watched
+from .folders import find_splits
+from .listing import local
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class DatasetFacts:
         height, width: pixels.
         channels: 1 for grey, 3 for RGB.
         classes: number of labels, which are 0 ... classes - 1.
+        of_class: how many of the ``train`` images each label has; empty where that is not known.
     """
 
     train: int
@@ -30,6 +33,7 @@ class DatasetFacts:
     width: int
     channels: int
     classes: int
+    of_class: tuple[int, ...] = ()
 
     def training_images(self, name: str, held_out: int) -> int:
         """Images left to train on when ``held_out`` are held out.
@@ -53,11 +57,14 @@ class DatasetFacts:
         return self.train if self.test else self.train - held_out
 
 
+_DIGITS = (178, 182, 177, 183, 181, 182, 181, 179, 174, 180)
+_MNIST = (5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949)
+
 CATALOGUE = {
-    "digits": DatasetFacts(train=1797, test=0, height=8, width=8, channels=1, classes=10),
-    "cifar10": DatasetFacts(train=50_000, test=10_000, height=32, width=32, channels=3, classes=10),
-    "mnist": DatasetFacts(train=60_000, test=10_000, height=28, width=28, channels=1, classes=10),
-    "fashion_mnist": DatasetFacts(train=60_000, test=10_000, height=28, width=28, channels=1, classes=10),
+    "digits": DatasetFacts(train=1797, test=0, height=8, width=8, channels=1, classes=10, of_class=_DIGITS),
+    "cifar10": DatasetFacts(50_000, 10_000, height=32, width=32, channels=3, classes=10, of_class=(5000,) * 10),
+    "mnist": DatasetFacts(60_000, 10_000, height=28, width=28, channels=1, classes=10, of_class=_MNIST),
+    "fashion_mnist": DatasetFacts(60_000, 10_000, height=28, width=28, channels=1, classes=10, of_class=(6000,) * 10),
 }
 CHANNELS = {"grey": 1, "rgb": 3}
 
@@ -82,26 +89,17 @@ def describe(dataset: Mapping[str, Any]) -> DatasetFacts:
 
 
 def _facts_of_folder(dataset: Mapping[str, Any]) -> DatasetFacts:
-    train = find_images(dataset["path"], "dataset.path")
-    test = 0
-    if "test_path" in dataset:
-        held_out = find_images(dataset["test_path"], "dataset.test_path")
-        unknown = sorted(set(held_out.class_names) - set(train.class_names))
-        if unknown:
-            raise UserError(
-                f"dataset.test_path: found class {unknown[0]}, which dataset.path lacks; accepted are its classes, "
-                f"{', '.join(train.class_names[:10])}{', ...' if len(train.class_names) > 10 else ''}"
-            )
-        test = len(held_out.names)
+    parts = find_splits(dataset)
+    train = parts["train"]
+    test = len(parts["test"].names) if "test" in parts else 0
+    counts = Counter(train.classes)
     size, channels = dataset["size"], CHANNELS[dataset["mode"]]
-    return DatasetFacts(len(train.names), test, size, size, channels, len(train.class_names))
+    of_class = tuple(counts[name] for name in train.class_names)
+    return DatasetFacts(len(train.names), test, size, size, channels, len(train.class_names), of_class)
 
 
 def sources(dataset: Mapping[str, Any]) -> list[Path]:
-    """The user's own files and folders that the prepared images are made of; a change of theirs counts.
-
-    A download is not among them: its checksum says that it never changes.
-    """
+    """The user's own folders and zip files that images are made of; a dataset that is downloaded has none."""
     if dataset["name"] != "image_folder":
         return []
-    return [place for key in ("path", "test_path") if key in dataset for place in watched(dataset[key])]
+    return [local(dataset[key]) for key in ("path", "test_path") if key in dataset]

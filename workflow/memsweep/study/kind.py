@@ -6,12 +6,15 @@ really changed and at no other time.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 from .catalogue import sources
+from .contents import content_hash
 from .figures import Figure
 
 
@@ -76,9 +79,14 @@ class Study:
         return {key: value for key, value in self.config["dataset"].items() if key not in ("path", "test_path")}
 
     def sources(self) -> list[str]:
-        """The user's own files and folders that ``prepare`` reads; a change of theirs prepares again."""
+        """The user's own folders and zip files that ``prepare`` reads."""
         paths = map(str, sources(self.config["dataset"]))
         return [path for path in paths if "{" not in path]  # Snakemake has no way to write a brace in a path
+
+    @functools.cached_property
+    def content(self) -> str:
+        """A hash of what the user's own files hold: a change of theirs prepares again."""
+        return content_hash(self.config["dataset"], Path("results/cache/contents"))
 
 
 def lineage(*parts: str) -> str:

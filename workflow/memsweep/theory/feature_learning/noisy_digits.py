@@ -28,7 +28,7 @@ from ...data.randomness import generator
 from ...metrics.novelty import share
 from ...tables.parquet import write_table
 from .noisy_networks import BUILDERS, Trained
-from .noisy_patches import Digits, digits, scale_for
+from .noisy_patches import Digits, check_images, digits, scale_for
 from .probes import probe
 from .two_patch_denoiser import noise_levels
 
@@ -52,6 +52,7 @@ def train_noisy(settings: Mapping[str, Any], images: Path, probes: Path, maps: P
     torch.set_num_threads(1)
     data = read_images(images)
     classes = settings["classes"][0], settings["classes"][1]
+    check_images(data.train, classes, settings["images"])
     scale = scale_for(data.train, classes, settings["snr"])
     rows: list[dict[str, Any]] = []
     drawn: list[dict[str, Any]] = []

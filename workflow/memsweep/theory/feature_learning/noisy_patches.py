@@ -66,6 +66,21 @@ def digits(split: Split, classes: tuple[int, int], images: int, scale: float, se
     return Digits(torch.stack([scale * pixels.flatten(1), noise], dim=1), labels, side)
 
 
+def check_images(split: Split, classes: tuple[int, int], images: int) -> None:
+    """Check that there are so many images of each of two classes to train on.
+
+    Raises:
+        UserError: there are fewer.
+    """
+    for label in classes:
+        count = int((split.labels == label).sum())
+        if count < images:
+            raise UserError(
+                f"noisy_digits.images: found {images}; accepted is at most {count}, the training images that class "
+                f"{label} has"
+            )
+
+
 def scale_for(split: Split, classes: tuple[int, int], snr: float) -> float:
     """The factor on pixels in [0, 1] that gives images of two classes a mean norm of SNR · √d."""
     pixels = split.images[np.isin(split.labels, classes)].astype(np.float64).mean(axis=-1) / 255

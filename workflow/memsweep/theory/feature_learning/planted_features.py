@@ -42,6 +42,7 @@ def train_planted(settings: Mapping[str, Any], images: Path, output: Path) -> No
     """
     torch.set_num_threads(1)
     data = read_images(images)
+    data.check_sizes([settings["train_size"]])
     held_out = plant(data.test, data.classes, 0.5, 0, "held out")
     rows = []
     for seed in range(settings["seeds"]):

@@ -33,7 +33,7 @@ class Rules:
 
 RULES = {
     "sweep": Rules(
-        follow=(measures.figures_show_what_is_measured,),
+        follow=(measures.spaces_suit_the_classes, measures.figures_show_what_is_measured),
         grounds=(
             images.there_are_images_to_train_on,
             grid.every_product_has_every_axis,
@@ -49,6 +49,7 @@ RULES = {
             schedule.an_evaluation_has_samples,
             learning.the_network_fits_its_images,
             images.surrogates_take_minutes,
+            measures.a_classifier_has_classes_to_tell_apart,
         ),
         alone=(
             measures.distances_hold_what_figures_draw,
@@ -65,6 +66,7 @@ RULES = {
         beyond=(
             feature_learning.probes_have_images_of_their_own,
             feature_learning.noisy_digits_are_labels_of_the_data,
+            feature_learning.noisy_digits_have_their_images,
             feature_learning.planted_sets_fit_into_the_data,
             feature_learning.planted_batches_fit_into_their_sets,
             feature_learning.the_planted_network_fits_framed_images,

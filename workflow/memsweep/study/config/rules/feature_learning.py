@@ -25,6 +25,15 @@ def noisy_digits_are_labels_of_the_data(asked: Asked) -> Iterator[str]:
         yield f"{asked.found('noisy_digits.classes')}; accepted are labels 0 to {labels - 1} of the dataset"
 
 
+def noisy_digits_have_their_images(asked: Asked) -> Iterator[str]:
+    """Each of the two labels has as many images as are to be trained on; once some are held out, it may have fewer."""
+    noisy, of_class = asked.config["noisy_digits"], asked.facts.of_class
+    labels = [label for label in noisy["classes"] if label < len(of_class)]
+    most = min([asked.available - 1, *(of_class[label] for label in labels)])
+    if noisy["images"] > most:
+        yield f"{asked.found('noisy_digits.images')}; accepted is at most {most}, as one of the classes has no more"
+
+
 def planted_sets_fit_into_the_data(asked: Asked) -> Iterator[str]:
     """No network is trained on more images than there are."""
     for size in asked.config["planted"]["train_sizes"]:

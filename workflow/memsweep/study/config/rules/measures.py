@@ -6,7 +6,21 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ....base.errors import UserError
 from ..asked import Asked
+
+
+def spaces_suit_the_classes(asked: Asked) -> None:
+    """Default spaces of images of one class: those of pixels, as a classifier would have nothing to tell apart."""
+    if "spaces" not in asked.given.get("metrics", {}) and _is_one_class(asked):
+        asked.config["metrics"]["spaces"] = ["pixels"]
+
+
+def _is_one_class(asked: Asked) -> bool:
+    try:
+        return asked.facts.classes == 1
+    except UserError:
+        return False  # there are no data, which another rule says
 
 
 def figures_show_what_is_measured(asked: Asked) -> None:
@@ -29,6 +43,15 @@ def weights_are_files(asked: Asked) -> Iterator[str]:
     for space, path in asked.config["metrics"]["weights"].items():
         if not Path(path).is_file():
             yield f"{asked.found(f'metrics.weights.{space}')}; accepted is the path of a file, and there is none"
+
+
+def a_classifier_has_classes_to_tell_apart(asked: Asked) -> Iterator[str]:
+    """Of images of one class, the features of a classifier would be those of its random initialisation."""
+    if "classifier" in asked.config["metrics"]["spaces"] and asked.facts.classes == 1:
+        yield (
+            f"{asked.found('metrics.spaces')} for images of one class, which leave a classifier nothing to tell apart; "
+            f"accepted are pixels, inception, sscd and dinov2"
+        )
 
 
 def the_distance_drawn_is_measured(asked: Asked) -> Iterator[str]:
