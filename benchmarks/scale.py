@@ -310,7 +310,9 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.gather:
         jobs = json.loads((arguments.gather / "jobs.json").read_text())
-        return gather(arguments.gather / "measure", jobs, "metrics", arguments.gather / "tables")
+        runs_of = {job: pd.DataFrame({"run_id": runs}) for job, runs in jobs.items()}
+        folder = arguments.gather
+        return gather(folder / "measure", runs_of, folder / "train", "metrics", folder / "tables", {})
 
     seconds = statistics.median(trajectory_seconds(arguments.evaluations) for _ in range(3))
     result: dict[str, Any] = {

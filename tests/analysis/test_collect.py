@@ -140,9 +140,9 @@ def test_the_classifier_recognises_digits_and_its_features_survive_saving(result
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("runs", "holds runs with another train_size than 16"),
+        ("runs", "holds runs with other values than train_size=16/batch_size=4"),
         ("losses", r"holds rows of other runs \("),
-        ("metrics", r"batch_size=4/metrics.parquet: has no rows of run1; delete it to make it again"),
+        ("metrics", r"batch_size=4/metrics.parquet: holds rows of other runs \(run0\)"),
     ],
 )
 def test_a_table_of_another_pack_is_named(name: str, said: str, tmp_path: Path) -> None:

@@ -346,7 +346,7 @@ def write_study(folder, runs, diverged=()):
     rng = np.random.default_rng(9)
     write_table(folder / "runs.parquet", "runs", runs)
     shares = []
-    losses, neighbours = [], []
+    losses, neighbours = {}, {}
     for start in range(0, len(runs), 2):
         rows, near = [], []
         for run in runs.iloc[start : start + 2].itertuples():
@@ -371,7 +371,7 @@ def write_study(folder, runs, diverged=()):
             empty = pd.DataFrame(columns=["run_id", "step", "index", "distance", "second_distance", *columns])
             path = folder / f"pack={start}" / f"{name}.parquet"
             write_table(path, name, pd.concat(parts) if parts else empty)
-            paths.append(path)
+            paths[f"pack={start}"] = path
     metrics = pd.DataFrame(shares, columns=["run_id", "step", "value", "ci_low", "ci_high"])
     metrics = metrics.assign(metric="f_mem", space="pixels", reference="train", generated=20)
     write_table(folder / "metrics.parquet", "metrics", metrics)
@@ -412,7 +412,8 @@ def test_analyse_writes_its_tables(tmp_path):
     assert early["value"].between(0.9, 1.1).all()
 
     before = [path.read_bytes() for path in outputs]
-    analyse(SETTINGS, tmp_path, losses[::-1], neighbours[::-1], tmp_path)
+    backwards = (dict(reversed(paths.items())) for paths in (losses, neighbours))
+    analyse(SETTINGS, tmp_path, *backwards, tmp_path)
     assert [path.read_bytes() for path in outputs] == before
 
 
@@ -440,7 +441,7 @@ def test_analyse_misses_a_finished_run(tmp_path):
     losses, neighbours = write_study(tmp_path, runs)
     outputs = outputs_in(tmp_path)
     with pytest.raises(UserError, match="run run002: it is finished, but no pack's losses hold it"):
-        analyse(SETTINGS, tmp_path, losses[:1], neighbours, tmp_path)
+        analyse(SETTINGS, tmp_path, {"pack=0": losses["pack=0"]}, neighbours, tmp_path)
     with pytest.raises(UserError, match="run run002: it is finished, but no pack's neighbours hold it"):
-        analyse(SETTINGS, tmp_path, losses, neighbours[:1], tmp_path)
+        analyse(SETTINGS, tmp_path, losses, {"pack=0": neighbours["pack=0"]}, tmp_path)
     assert not any(path.exists() for path in outputs)

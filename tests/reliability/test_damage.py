@@ -58,25 +58,28 @@ def tried(whole: Project, length: int, seed: str) -> Iterator[tuple[Path, random
 
 
 def consequences(project: Project, whole: Project, jobs: list[planned.Job], file: Path) -> list[str]:
-    """What is wrong with how the stages and `verify` take a damaged file: nothing, if all is well."""
+    """What is wrong with how the stages and `verify` take a wrong file: nothing, if all is well.
+
+    The stages run that read it, or what was made of it, in their order. The first that ends in a sentence, as a
+    workflow does, must name such a file; where none does, what they made must be what it was.
+    """
     relative = f"results/tiny/{file.as_posix()}"
     wrong = []
     status, said = planned.memsweep("verify", "config/tiny.yaml", folder=project.folder)
     if status != 1 or relative not in said:
         wrong.append(f"verify: {status} {said}")
+    touched = {relative}
     for job in jobs:
         # Figures take seconds each, and read tables as the pages do
-        if relative in job.outputs or not job.mentions(relative) or job.arguments[0] == "figure":
+        if relative in job.outputs or not any(map(job.mentions, touched)) or job.arguments[0] == "figure":
             continue
         status, said = planned.run(job, project.folder)
-        if status and relative not in said:
-            wrong.append(f"{job.rule} does not name it: {said}")
-        if not status:
-            pairs = ((project.folder / output, whole.folder / output) for output in job.outputs)
-            differ = [str(here) for here, there in pairs if here.read_bytes() != there.read_bytes()]
-            if differ:
-                wrong.append(f"{job.rule} made {differ} of it: {said}")
-    return wrong
+        if status:
+            named = any(each in said for each in touched)
+            return wrong if named else [*wrong, f"{job.rule} does not name it: {said}"]
+        pairs = {output: (project.folder / output, whole.folder / output) for output in job.outputs}
+        touched |= {output for output, (here, there) in pairs.items() if here.read_bytes() != there.read_bytes()}
+    return [*wrong, f"made of it: {touched}"] if len(touched) > 1 else wrong
 
 
 @pytest.mark.parametrize("way", DAMAGES)

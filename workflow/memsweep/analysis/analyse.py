@@ -14,6 +14,8 @@ from ..base.errors import UserError
 from ..study.onsets import DEFINITIONS, LOSS_DEFINITIONS, ONSETS
 from ..tables.contracts import SCHEMAS
 from ..tables.parquet import check_runs, read_arrow, read_table, write_table
+from ..tables.together import check_together, provenance
+from .collect import of_job
 from .departure import SURROGATES, departure, excess, paired_curves
 from .onset import NEVER_EVALUATED, Onset, copy_onset, loss_onsets
 from .peaks import peaks
@@ -23,8 +25,8 @@ from .scaling import scaling
 def analyse(
     settings: Mapping[str, Any],
     tables: Path,
-    losses: Sequence[Path],
-    neighbours: Sequence[Path],
+    losses: Mapping[str, Path],
+    neighbours: Mapping[str, Path],
     output: Path,
 ) -> None:
     """Write ``onsets``, ``scaling``, ``peaks`` and ``excess`` of a study.
@@ -37,19 +39,20 @@ def analyse(
         settings: the config's ``onset`` (thresholds and ``bootstrap``), ``surrogates``,
             ``f_mem_threshold`` and ``confidence``.
         tables: folder of the study's ``runs.parquet`` and ``metrics.parquet``.
-        losses: the packs' tables of losses.
-        neighbours: the packs' tables of neighbours.
+        losses: the packs' tables of losses, by job path.
+        neighbours: the packs' tables of neighbours, likewise.
         output: folder that receives the tables.
 
     Raises:
-        UserError: a table cannot be read, or a finished run is in none of the packs.
+        UserError: a table cannot be read or is not of the study's runs, or a finished run is in none of the packs.
     """
     left = {name: surrogate for name, surrogate in SURROGATES.items() if surrogate in settings["surrogates"]}
-    runs = read_table(tables / "runs.parquet", "runs")
+    runs_file, metrics_file = tables / "runs.parquet", tables / "metrics.parquet"
+    runs = read_table(runs_file, "runs")
+    of = provenance(runs)
     found: dict[tuple[str, str], Onset] = {}
     curves: list[pd.DataFrame] = []
-    known = set(runs["run_id"])
-    for run_id, rows in _by_run(losses, "losses", ["step", "split", "item", "index", "loss"], known):
+    for run_id, rows in _by_run(losses, "losses", ["step", "split", "item", "index", "loss"], runs, runs_file):
         for definition, onset in _loss_onsets(settings, run_id, rows).items():
             found[run_id, definition] = onset
         for definition, surrogate in left.items():
@@ -58,25 +61,36 @@ def analyse(
             found[run_id, definition] = departure(*pair, threshold=settings["departure"], confidence=confidence)
             curves.append(excess(*pair, confidence=confidence).assign(run_id=run_id, surrogate=surrogate))
     for run_id, rows in _by_run(
-        neighbours, "neighbours", ["step", "index", "reference", "distance", "second_distance"], known
+        neighbours, "neighbours", ["step", "index", "reference", "distance", "second_distance"], runs, runs_file
     ):
         found[run_id, "f_mem"] = _copy_onset(settings, run_id, rows)
     onsets = _table(runs, [*DEFINITIONS, *left], found)
-    write_table(output / "onsets.parquet", "onsets", onsets)
-    write_table(output / "scaling.parquet", "scaling", scaling(onsets, runs, settings["confidence"]))
-    metrics = read_table(tables / "metrics.parquet", "metrics")
+    metrics = read_table(metrics_file, "metrics")
+    check_together([runs_file, metrics_file])
+    write_table(output / "onsets.parquet", "onsets", onsets, of)
+    write_table(output / "scaling.parquet", "scaling", scaling(onsets, runs, settings["confidence"]), of)
     memorisation = onsets[onsets["definition"].isin(DEFINITIONS)]
-    write_table(output / "peaks.parquet", "peaks", peaks(memorisation, metrics, settings["confidence"]))
-    write_table(output / "excess.parquet", "excess", _in_order_of(runs, curves))
+    write_table(output / "peaks.parquet", "peaks", peaks(memorisation, metrics, settings["confidence"]), of)
+    write_table(output / "excess.parquet", "excess", _in_order_of(runs, curves), of)
 
 
 def _by_run(
-    paths: Sequence[Path], name: str, columns: list[str], known: set[str]
+    paths: Mapping[str, Path], name: str, columns: list[str], runs: pd.DataFrame, source: Path
 ) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Each run in the tables, with its rows; all of them are among those that are known."""
-    for path in paths:
+    """Each run in the tables of all packs, with its rows.
+
+    Args:
+        paths: of the tables, by the job path of the pack.
+        name: of the table.
+        columns: to read.
+        runs: the study's, of the file ``source``.
+
+    Raises:
+        UserError: a table holds a run that is none of its pack's.
+    """
+    for job, path in paths.items():
         table = read_arrow(path, name).select(["run_id", *columns])
-        check_runs(path, table, known)
+        check_runs(path, table, of_job(runs, job)["run_id"], source)
         for run_id in pc.unique(table["run_id"]).to_pylist():
             yield run_id, table.filter(pc.equal(table["run_id"], run_id)).select(columns).to_pandas()
 

@@ -166,7 +166,7 @@ def write_baselines(settings: Mapping[str, Any], images: Path, surrogates: Path,
         for baseline in surrogate_denoisers:
             rows.append(_losses(formulation, baseline, {"train": own["train"]}, settings).assign(train_size=size))
     table = pd.concat(rows, ignore_index=True).astype({"train_size": "Int64"})
-    write_table(output, "baselines", table)
+    write_table(output, "baselines", table, {"data_hash": data.data_hash})
 
 
 def _of_surrogate(data: ImageSet, name: str) -> Posterior:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 from scipy.stats import norm
 
 from ..base.errors import UserError
-from ..tables.parquet import check_runs, read_parts, read_table, table_writer
+from ..tables.parquet import check_runs, read_arrow, read_parts, read_table, table_writer
+from ..tables.together import provenance
 
 # What tells the mean losses of trajectories apart.
 KEYS = ["run_id", "step", "split"]
@@ -27,58 +29,78 @@ def collect(settings: Mapping[str, Any], train: Path, measured: Path, output: Pa
         output: folder that receives the tables.
     """
     jobs, confidence = settings["jobs"], settings["confidence"]
-    runs_of = {job: _runs_of(train, job) for job in jobs}
-    gather(train, runs_of, "runs", output)
-    gather(measured, runs_of, "metrics", output)
+    runs_of = {job: runs_of_pack(train, job) for job in jobs}
+    of = provenance(pd.concat(runs_of.values()))
+    gather(train, runs_of, train, "runs", output, of)
+    gather(measured, runs_of, train, "metrics", output, of)
     with (
-        table_writer(output / "trajectories.parquet", "trajectories") as trajectories,
-        table_writer(output / "noise_levels.parquet", "noise_levels") as noise_levels,
+        table_writer(output / "trajectories.parquet", "trajectories", of) as trajectories,
+        table_writer(output / "noise_levels.parquet", "noise_levels", of) as noise_levels,
     ):
-        for job in jobs:
-            losses = read_table(train / job / "losses.parquet", "losses")
-            check_runs(train / job / "losses.parquet", losses, runs_of[job])
+        for job, runs in runs_of.items():
+            path = train / job / "losses.parquet"
+            losses = read_table(path, "losses")
+            check_runs(path, losses, runs["run_id"], train / job / "runs.parquet")
             trajectories.add(mean_losses(losses, KEYS, confidence))
             bins = by_noise_level(losses, settings["noise_levels"])
             noise_levels.add(mean_losses(bins, [*KEYS, "noise_level"], confidence))
 
 
-def _runs_of(train: Path, job: str) -> list[str]:
-    """The ids of a pack's runs, which have the values that its path says.
+def runs_of_pack(train: Path, job: str) -> pd.DataFrame:
+    """A pack's table of runs, which have the values that its path says.
 
     Raises:
         UserError: they have others, as those of another pack do.
     """
     path = train / job / "runs.parquet"
     runs = read_table(path, "runs")
+    if len(of_job(runs, job)) < len(runs):
+        raise UserError(f"{path}: holds runs with other values than {job}; delete it to make it again")
+    return runs
+
+
+def of_job(runs: pd.DataFrame, job: str) -> pd.DataFrame:
+    """Those of some runs that are of a pack: they have the values that its path says."""
     for part in job.split("/"):
         axis, _, value = part.partition("=")
-        if axis in runs and not (runs[axis].astype(float) == float(value)).all():
-            raise UserError(f"{path}: holds runs with another {axis} than {value}; delete it to make it again")
-    return runs["run_id"].tolist()
+        if axis in runs:
+            runs = runs[runs[axis].astype(float) == float(value)]
+    return runs
 
 
-def gather(folder: Path, runs_of: Mapping[str, Sequence[str]], name: str, output: Path) -> None:
+def gather(
+    folder: Path, runs_of: Mapping[str, pd.DataFrame], train: Path, name: str, output: Path, metadata: Mapping[str, str]
+) -> None:
     """Write the rows of one table of every pack as one table, in the packs' order.
 
     Args:
         folder: that of the packs' folders.
-        runs_of: the ids of each pack's runs, by its job path.
+        runs_of: the table of each pack's runs, by its job path.
+        train: folder of these tables, likewise.
         name: of the table.
         output: folder that receives it.
+        metadata: of the table.
 
     Raises:
         UserError: a run has no rows, or there are rows of others, as where a file is that of another pack.
     """
-    known = {run_id for runs in runs_of.values() for run_id in runs}
+    known = {run_id for runs in runs_of.values() for run_id in runs["run_id"]}
+    paths = {job: folder / job / f"{name}.parquet" for job in runs_of}
     seen: set[str] = set()
-    with table_writer(output / f"{name}.parquet", name) as table:
-        for part in read_parts([folder / job / f"{name}.parquet" for job in runs_of], name):
-            seen |= check_runs(folder, part, known)
+    with table_writer(output / f"{name}.parquet", name, metadata) as table:
+        for part in read_parts(list(paths.values()), name):
+            seen |= set(pc.unique(part["run_id"]).to_pylist())
             table.add(part)
+        if seen == known:
+            return
+        # Which file it is, only where there is one, as each would have to be read again
         for job, runs in runs_of.items():
-            if missing := set(runs) - seen:
-                path = folder / job / f"{name}.parquet"
-                raise UserError(f"{path}: has no rows of {', '.join(sorted(missing))}; delete it to make it again")
+            rows = read_arrow(paths[job], name)
+            found = check_runs(paths[job], rows, runs["run_id"], train / job / "runs.parquet")
+            if missing := set(runs["run_id"]) - found:
+                raise UserError(
+                    f"{paths[job]}: has no rows of {', '.join(sorted(missing))}; delete it to make it again"
+                )
 
 
 def by_noise_level(losses: pd.DataFrame, bins: int) -> pd.DataFrame:

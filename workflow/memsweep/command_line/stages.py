@@ -98,8 +98,8 @@ def collect(settings: Settings, files: Arguments) -> None:
 def analyse(settings: Settings, files: Arguments) -> None:
     from ..analysis.analyse import analyse
 
-    losses = [files.train / job / "losses.parquet" for job in settings["jobs"]]
-    neighbours = [files.measured / job / "neighbours.parquet" for job in settings["jobs"]]
+    losses = {job: files.train / job / "losses.parquet" for job in settings["jobs"]}
+    neighbours = {job: files.measured / job / "neighbours.parquet" for job in settings["jobs"]}
     analyse(settings, files.tables, losses, neighbours, files.output)
 
 
@@ -154,10 +154,9 @@ def figure(settings: Settings, files: Arguments) -> None:
 
 
 def pages(settings: Settings, files: Arguments) -> None:
-    from ..report.pages import write_page
+    from ..report.pages import write_pages
 
-    for table in sorted(files.tables.glob("*.parquet")):
-        write_page(table, files.output / f"{table.stem}.html")
+    write_pages(files.tables, files.output)
 
 
 def two_patch_dynamics(settings: Settings, files: Arguments) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ..base.errors import UserError
-from ..study.catalogue import describe
+from ..study.catalogue import describe, without_paths
 from ..study.folders import ImageFiles, find_splits
 from ..study.listing import local
 from ..tables.parquet import image_metadata, write_table
@@ -290,6 +290,7 @@ def prepare(settings: Settings, output: Path) -> str:
     )
     metadata = {
         "dataset": name,
+        "settings": json.dumps(without_paths(settings), sort_keys=True),
         "data_hash": data_hash,
         **image_metadata(train.shape),
         "classes": str(facts.classes),

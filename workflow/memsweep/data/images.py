@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -44,6 +46,7 @@ class ImageSet:
         data_hash: content hash of both splits.
         classes: number of labels.
         surrogates: splits that stand in for ``test``, by name; those that were read.
+        settings: the config's ``dataset`` that it was prepared by, paths left out.
     """
 
     train: Split
@@ -51,6 +54,7 @@ class ImageSet:
     data_hash: str
     classes: int
     surrogates: Mapping[str, Split] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -68,6 +72,23 @@ class ImageSet:
                 raise UserError(
                     f"train_size: found {size}; accepted is at most {len(self.train)}, the training images that were "
                     f"prepared of the dataset"
+                )
+
+    def check_settings(self, path: Path, dataset: Mapping[str, Any]) -> None:
+        """Check that the images are those of a study.
+
+        Args:
+            path: where they were read.
+            dataset: what the study says of its dataset, paths left out.
+
+        Raises:
+            UserError: they were prepared by other settings.
+        """
+        for key in sorted(dataset.keys() & self.settings.keys()):
+            if dataset[key] != self.settings[key]:
+                raise UserError(
+                    f"{path}: prepared with dataset.{key} {self.settings[key]!r}, not {dataset[key]!r}; delete it to "
+                    "make it again"
                 )
 
     def drawn(self, names: Sequence[str]) -> dict[str, Split]:
@@ -112,6 +133,7 @@ def read_images(path: Path, surrogates: Path | None = None) -> ImageSet:
         test=Split(images[~is_train], labels[~is_train]),
         data_hash=metadata["data_hash"],
         classes=int(metadata["classes"]),
+        settings=json.loads(metadata.get("settings", "{}")),
     )
     return data if surrogates is None else replace(data, surrogates=_read_surrogates(surrogates, data))
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from ..base.errors import UserError
 from ..study.kinds import KINDS
+from ..tables.together import check_together
 from .style import save
 
 
@@ -22,12 +23,13 @@ def draw_figure(settings: Mapping[str, Any], sources: Mapping[str, Path], output
         outputs: files whose suffix says the format.
 
     Raises:
-        UserError: a table that the figure shows is not among the sources, or cannot be read.
+        UserError: a table that the figure shows is not among the sources, cannot be read, or is that of another study.
     """
     module = _module_of(settings["figure"])
     missing = [name for name in module.SOURCES if name not in sources]
     if missing:
         raise UserError(f"figure {settings['figure']}: no source for {', '.join(missing)}")
+    check_together(path for path in sources.values() if path.is_file())
     save(module.draw(sources, settings), outputs)
 
 

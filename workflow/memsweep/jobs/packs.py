@@ -56,7 +56,7 @@ def train_pack(
 
     Raises:
         UserError: the device does not exist, a checkpoint is damaged, a surrogate or training
-            images are missing, or a run failed.
+            images are missing, the images are those of another study, or a run failed.
         Interrupted: the job received SIGTERM or SIGINT.
         StartAgain: a GPU's memory ran out in a way that only a new process can get over.
     """
@@ -64,6 +64,7 @@ def train_pack(
     read = functools.partial(read_images, images, surrogates)
     data = read()
     # Before any run starts
+    data.check_settings(images, settings["dataset"])
     data.drawn(settings["evaluation"].get("surrogates", ()))
     data.check_sizes(fields["train_size"] for fields in settings["runs"])
     provenance = {"data_hash": data.data_hash, "code_version": TRAINING_VERSION}

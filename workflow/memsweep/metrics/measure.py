@@ -88,7 +88,7 @@ def _read_pack(train: Path, data_hash: str) -> tuple[pd.DataFrame, pd.DataFrame,
             f"study have {data_hash}; delete it to train them again"
         )
     samples = read_arrow(train / "samples.parquet", "samples")
-    check_runs(train / "samples.parquet", samples, runs["run_id"])
+    check_runs(train / "samples.parquet", samples, runs["run_id"], train / "runs.parquet")
     generated = decode(samples["image"], image_shape(metadata_of(samples)))
     return runs, samples.select(["run_id", "step", "index"]).to_pandas(), generated
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 from ..base.files import replacing
 from ..tables.contracts import SCHEMAS
 from ..tables.parquet import read_table
+from ..tables.together import check_together
 
 # A page with more rows is slow to open; the Parquet file has them all.
 MOST_ROWS = 2000
@@ -23,6 +24,22 @@ th:first-child, td:first-child { text-align: left; }
 dt { font-weight: 600; float: left; clear: left; width: 11rem; }
 dd { margin-left: 11.5rem; }
 """
+
+
+def write_pages(tables: Path, output: Path) -> None:
+    """Write all tables of a study as pages.
+
+    Args:
+        tables: folder of the Parquet files.
+        output: folder that receives the pages.
+
+    Raises:
+        UserError: a table is damaged, or of other images or runs than the others.
+    """
+    paths = sorted(tables.glob("*.parquet"))
+    for path in paths:
+        write_page(path, output / f"{path.stem}.html")
+    check_together(paths)
 
 
 def write_page(table: Path, output: Path) -> None:

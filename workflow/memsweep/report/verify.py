@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from ..data.images import read_images
 from ..study.config import read_yaml
 from ..study.kinds import open_study
 from ..tables.parquet import check_table, read_arrow
+from ..tables.together import check_together
 
 
 def verify(file: Path, results: Path = Path("results")) -> None:
@@ -74,8 +75,13 @@ class _Files:
         self.looked_at += 1
 
     def _of_its_run(self, path: Path, said: dict[str, Any]) -> None:
-        if path.parent.parent.name == "checkpoints" and said.get("run_id") != path.parent.name:
+        """Raise `Damaged` where a file of a run's checkpoint is that of another run, or of another evaluation."""
+        if path.parent.parent.name != "checkpoints":
+            return
+        if said.get("run_id") != path.parent.name:
             raise Damaged(f"{path}: of the run {said.get('run_id')}, not of {path.parent.name}")
+        if path.stem.startswith("evaluation-") and int(said.get("step", -1)) != int(path.stem.rpartition("-")[2]):
+            raise Damaged(f"{path}: the evaluation of step {said.get('step')}, not of the one that its name says")
 
 
 def _lineage(study: Any, folder: Path) -> Iterator[str]:
@@ -86,6 +92,9 @@ def _lineage(study: Any, folder: Path) -> Iterator[str]:
     data = read_images(images)
     if content_hash(data.train, data.test) != data.data_hash:
         yield f"{images}: its images do not have the content hash that it says"
+    yield from _said(data.check_settings, images, study.dataset())
+    for tables in [folder / "tables", *folder.glob("substudies/*/tables")]:
+        yield from _said(check_together, [*_of_images(folder / "data"), *_of_images(tables)])
     for job, runs in study.packs.items():
         pack = folder / "train" / job
         if not (pack / "runs.parquet").exists():
@@ -99,6 +108,19 @@ def _lineage(study: Any, folder: Path) -> Iterator[str]:
             yield f"{pack / 'runs.parquet'}: its runs were trained on other images than {images} holds"
         yield from _of_other_runs(pack, folder / "measure" / job, expected)
         yield from _rows(study, pack, expected)
+
+
+def _said(check: Callable[..., None], *arguments: Any) -> Iterator[str]:
+    """What a check has against a file."""
+    try:
+        check(*arguments)
+    except UserError as error:
+        yield str(error)
+
+
+def _of_images(folder: Path) -> list[Path]:
+    """The files below a folder that may rest on images, and say on which."""
+    return [path for path in sorted(folder.rglob("*")) if path.suffix in (".parquet", ".safetensors")]
 
 
 def _of_other_runs(pack: Path, measured: Path, expected: set[str]) -> Iterator[str]:

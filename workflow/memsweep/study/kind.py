@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from .catalogue import sources
+from .catalogue import sources, without_paths
 from .contents import content_hash
 from .figures import Figure
 
@@ -75,8 +75,8 @@ class Study:
         return canonical(self.config["dataset"])
 
     def dataset(self) -> dict[str, Any]:
-        """The dataset, wherever it lies: moving the files changes no number."""
-        return {key: value for key, value in self.config["dataset"].items() if key not in ("path", "test_path")}
+        """The dataset, wherever it lies."""
+        return without_paths(self.config["dataset"])
 
     def sources(self) -> list[str]:
         """The user's own folders and zip files that ``prepare`` reads."""

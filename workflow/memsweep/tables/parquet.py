@@ -34,9 +34,10 @@ def image_shape(metadata: Mapping[str, str]) -> tuple[int, int, int]:
     return height, width, channels
 
 
-def metadata_of(table: pa.Table) -> dict[str, str]:
-    """The schema metadata of a table."""
-    return {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+def metadata_of(table: pa.Table | pa.Schema) -> dict[str, str]:
+    """The metadata of a table's schema."""
+    schema = table if isinstance(table, pa.Schema) else table.schema
+    return {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
 
 
 # Rows of a row group: large enough to read fast, small enough for any memory
@@ -148,8 +149,14 @@ def check_table(path: Path, name: str | None = None) -> str:
     return name
 
 
-def check_runs(path: Path, table: pa.Table | pd.DataFrame, runs: Iterable[str]) -> set[str]:
+def check_runs(path: Path, table: pa.Table | pd.DataFrame, runs: Iterable[str], source: Path) -> set[str]:
     """The runs of which a table holds rows, which must be among these.
+
+    Args:
+        path: the table's file.
+        table: with a column ``run_id``.
+        runs: those there may be.
+        source: the file that says so.
 
     Raises:
         UserError: it holds rows of another one, as a file of another pack does.
@@ -157,7 +164,10 @@ def check_runs(path: Path, table: pa.Table | pd.DataFrame, runs: Iterable[str]) 
     found = set(table["run_id"].unique() if isinstance(table, pd.DataFrame) else pc.unique(table["run_id"]).to_pylist())
     others = sorted(found - set(runs))
     if others:
-        raise UserError(f"{path}: holds rows of other runs ({', '.join(others[:3])}); delete it to make it again")
+        raise UserError(
+            f"{path}: holds rows of other runs ({', '.join(others[:3])}) than {source} has in this pack; delete the "
+            "one that is not this pack's to make it again"
+        )
     return found
 
 
