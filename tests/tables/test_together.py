@@ -24,7 +24,7 @@ def table(path: Path, **metadata: str) -> Path:
 def test_the_order_of_runs_does_not_matter_and_each_run_does() -> None:
     assert provenance(runs("x", "y")) == provenance(runs("y", "x"))
     assert provenance(runs("x", "y"))["runs"] != provenance(runs("x"))["runs"]
-    with pytest.raises(UserError, match=r"runs were trained on different images \(a, b\)"):
+    with pytest.raises(UserError, match=r"runs were trained on images of different content \(a, b\)"):
         provenance(pd.concat([runs("x"), runs("y", images="b")]))
 
 
