@@ -15,7 +15,14 @@ from memsweep.study.kinds import open_study
 gc.set_threshold(100_000)
 
 # Rules find the python that runs Snakemake first, whether or not its environment is activated.
-shell.prefix(f"PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
+# Snakemake formats the line, in which braces are doubled.
+PYTHON = shlex.quote(str(Path(sys.executable).parent))
+shell.prefix("PATH={}:$PATH; ".format(PYTHON.replace("{", "{{").replace("}", "}}")))
+
+if {"{", "}"} & set(str(Path.cwd())):
+    sys.exit(
+        f"{Path.cwd()}: found a brace in the name of the working directory, where Snakemake fails; rename it"
+    )
 
 try:
     STUDY = open_study(config, [Path(file) for file in workflow.configfiles])

@@ -32,4 +32,4 @@ rule table_pages:
         tables=subpath(input[0], parent=True),
         folder=subpath(output[0], parent=True),
     shell:
-        "python -m memsweep pages --tables {params.tables} --output {params.folder} <<< {{}} 2> {log}"
+        "python -m memsweep pages --tables {params.tables:q} --output {params.folder:q} <<< {{}} 2> {log:q}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from .catalogue import sources
@@ -77,8 +77,12 @@ class Study:
 
     def sources(self) -> list[str]:
         """The user's own files and folders that ``prepare`` reads; a change of theirs prepares again."""
-        paths = map(str, sources(self.config["dataset"]))
-        return [path for path in paths if "{" not in path]  # Snakemake has no way to write a brace in a path
+        return watchable(map(str, sources(self.config["dataset"])))
+
+
+def watchable(paths: Iterable[str]) -> list[str]:
+    """Those of some paths that Snakemake can watch: it has no way to write a brace, or what is no Unicode."""
+    return [path for path in paths if not {"{", "}"} & set(path) and path.isprintable()]
 
 
 def lineage(*parts: str) -> str:

@@ -11,7 +11,7 @@ from ..base.records import read_records
 from .figures import Figure
 from .grid import packs, runs
 from .identity import evaluation_parameters, training_parameters
-from .kind import Study, canonical
+from .kind import Study, canonical, watchable
 from .onsets import THRESHOLDS
 from .requests import Request, Requests
 from .retraining import guard, retraining
@@ -196,9 +196,9 @@ class Sweep(Study):
         return canonical({"space": space, "weights": {name: weights[name] for name in weights if name == space}})
 
     def weights(self, *spaces: str) -> list[str]:
-        """The files of weights that the config gives for these spaces."""
+        """The files of weights that the config gives for these spaces, for Snakemake to watch."""
         given = self.config["metrics"]["weights"]
-        return [given[space] for space in spaces if space in given]
+        return watchable(given[space] for space in spaces if space in given)
 
     def measure(self) -> str:
         """Settings of ``measure``."""
