@@ -154,6 +154,19 @@ def test_a_new_learning_rate_trains_only_the_new_run(finished: Project, finished
     assert_old_rows_are_the_same(finished, finished_once)
 
 
+def test_lost_checkpoints_are_not_trained_again_without_being_asked_for(finished: Project) -> None:
+    shutil.rmtree(finished.results / "checkpoints")
+    finished.configure(**with_grid({"learning_rate": [0.004]}), retrain_at_most=1)
+    result = finished.snakemake("tables", check=False)
+    assert result.returncode != 0
+    # Those of its pack; the other's tables stand
+    assert "retrain_at_most: 3 finished runs would be trained again" in result.stdout
+    assert "their checkpoints are no longer in results/tiny/checkpoints" in result.stdout
+    assert not (finished.results / "checkpoints").exists()
+    finished.snakemake("results/tiny/tables/runs.parquet", "--config", "retrain_at_most=3")
+    assert len(finished.table("tables/runs.parquet")) == 6
+
+
 def test_a_new_train_size_trains_only_its_pack(finished: Project, finished_once: Project) -> None:
     finished.configure(**with_grid({"train_size": [12]}))
     assert finished.jobs()["train"] == 1
