@@ -355,6 +355,18 @@ def test_a_truncated_file_is_named_and_nothing_is_lost(finished: Project) -> Non
     assert checkpoint_times(finished) == before
 
 
+def test_what_else_lies_beside_the_tables_stops_no_stage(finished: Project) -> None:
+    """What a killed `collect` had not finished, and a file of the user's own."""
+    tables = finished.results / "tables"
+    (tables / ".runs.parquet.abc123.parquet").write_bytes(b"PAR1")
+    (tables / "mine.parquet").write_bytes(b"PAR1")
+    (tables / "runs.parquet").unlink()
+    finished.snakemake("--forcerun", "collect")
+    assert not list(tables.glob(".runs.*"))
+    assert (tables / "mine.parquet").read_bytes() == b"PAR1"
+    assert {page.stem for page in (finished.results / "report").iterdir()} == set(TABLES)
+
+
 def test_a_run_that_diverges_does_not_stop_the_study(finished: Project) -> None:
     finished.configure(**with_grid({"learning_rate": [1.0]}))
     finished.snakemake()

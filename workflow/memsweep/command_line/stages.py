@@ -156,8 +156,8 @@ def figure(settings: Settings, files: Arguments) -> None:
 def pages(settings: Settings, files: Arguments) -> None:
     from ..report.pages import write_page
 
-    for table in sorted(files.tables.glob("*.parquet")):
-        write_page(table, files.output / f"{table.stem}.html")
+    for table in settings["tables"]:
+        write_page(files.tables / f"{table}.parquet", files.output / f"{table}.html")
 
 
 def two_patch_dynamics(settings: Settings, files: Arguments) -> None:

@@ -80,7 +80,7 @@ def _say_sizes(members: Sequence[Member], output: Path) -> None:
     for member in members:
         for name, size in member.checkpoint.sizes().items():
             sizes[name] += size
-    sizes["tables"] = sum(file.stat().st_size for file in output.glob("*.parquet"))
+    sizes["tables"] = sum(file.stat().st_size for file in output.glob("[!.]*.parquet"))
     listed = ", ".join(f"{name} {size / 1e6:.3g} MB" for name, size in sizes.items())
     print(f"on disk, of {len(members)} runs: {listed}", file=sys.stderr)
 
