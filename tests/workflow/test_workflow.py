@@ -263,7 +263,12 @@ def test_a_killed_workflow_continues_where_it_was(finished_once: Project, tmp_pa
     process.wait()
     kept = {path: moment for path, moment in checkpoint_times(killed).items() if "evaluation" in path}
     assert kept
-    killed.snakemake("--unlock")
+    locked = killed.snakemake(check=False)
+    assert locked.returncode != 0
+    advice = "if none is running, type `snakemake --unlock --configfile config/tiny.yaml` and then the same command"
+    assert advice in locked.stdout
+    assert "results/tiny: locked" not in killed.snakemake("--unlock").stdout
+    assert "locked" not in killed.snakemake("-n").stdout
     killed.snakemake("tables")
     after = checkpoint_times(killed)
     finished_evaluations = {path: after[path] for path in kept}

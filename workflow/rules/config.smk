@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from memsweep.base.errors import UserError
 from memsweep.base.fingerprints import fingerprint
+from memsweep.base.locks import lock_advice
+from memsweep.study.config.rules.files import relative
 from memsweep.study.kind import canonical, lineage
 from memsweep.study.kinds import open_study
 
@@ -32,6 +34,11 @@ except UserError as error:
 RESULTS = f"results/{STUDY.name}"
 # Tables, figures and pages: of the whole study, or of the part that `substudy` chooses
 SHOWN = f"results/{STUDY.place}"
+
+# Snakemake says that there is a lock, but not what to type
+if workflow.is_main_process and not {"--unlock", "--nolock"} & set(sys.argv):
+    if advice := lock_advice(RESULTS, [relative(Path(file)) for file in workflow.configfiles]):
+        print(advice, file=sys.stderr)
 
 
 class Source(NamedTuple):
