@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -30,36 +29,45 @@ def writing(path: Path) -> subprocess.Popen[str]:
     return process
 
 
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
 @pytest.mark.parametrize("name", ["runs.parquet", "a[b]*?.json", "evaluation-00000010.safetensors"])
 def test_what_a_killed_process_left_goes_with_the_next_that_writes_the_file(name: str, tmp_path: Path) -> None:
     process = writing(tmp_path / name)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    (leftover,) = os.listdir(tmp_path)
+    (leftover,) = names(tmp_path)
     assert leftover.startswith(f".{name}.")
     for other in ("mine.parquet", ".other.parquet.abc.parquet"):
         (tmp_path / other).touch()
     write_json(tmp_path / name, {"a": 1})
-    assert sorted(os.listdir(tmp_path)) == sorted([name, "mine.parquet", ".other.parquet.abc.parquet"])
+    assert names(tmp_path) == sorted([name, "mine.parquet", ".other.parquet.abc.parquet"])
     assert read_json(tmp_path / name) == {"a": 1}
 
 
 def test_what_another_process_is_writing_stays(tmp_path: Path) -> None:
     process = writing(tmp_path / "table.json")
-    (temporary,) = os.listdir(tmp_path)
+    (temporary,) = names(tmp_path)
     write_json(tmp_path / "table.json", {"a": 1})
     remove_leftovers(tmp_path, "*.json")
-    assert sorted(os.listdir(tmp_path)) == sorted([temporary, "table.json"])
+    assert names(tmp_path) == sorted([temporary, "table.json"])
     process.kill()
     process.wait()
     remove_leftovers(tmp_path, "*.json")
-    assert os.listdir(tmp_path) == ["table.json"]
+    assert names(tmp_path) == ["table.json"]
 
 
 def test_an_error_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     write_json(tmp_path / "table.json", {"a": 1})
-    with pytest.raises(ZeroDivisionError), replacing(tmp_path / "table.json") as temporary:
-        temporary.write_text("half")
-        raise ZeroDivisionError
-    assert os.listdir(tmp_path) == ["table.json"]
+
+    def fail() -> None:
+        with replacing(tmp_path / "table.json") as temporary:
+            temporary.write_text("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert names(tmp_path) == ["table.json"]
     assert read_json(tmp_path / "table.json") == {"a": 1}

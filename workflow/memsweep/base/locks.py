@@ -20,8 +20,8 @@ def lock_advice(results: str, configs: Iterable[Path]) -> str:
         return ""
     unlock = shlex.join(["snakemake", "--unlock", "--configfile", *map(str, configs)])
     return (
-        f"{results}: locked, as another workflow makes it, or was killed while it did (kill -9, loss of power) and left "
-        f"its lock; if none is running, type `{unlock}` and then the same command again, which goes on from there"
+        f"{results}: locked, as another workflow makes it, or was killed while it did (kill -9, loss of power) and "
+        f"left its lock; if none is running, type `{unlock}` and then the same command again, which goes on from there"
     )
 
 
