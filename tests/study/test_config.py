@@ -543,3 +543,48 @@ def test_a_file_that_is_no_yaml_is_named(content: bytes, expected: str, tmp_path
     path.write_bytes(content)
     with pytest.raises(UserError, match=rf"{path}: {expected}"):
         read_yaml(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "objection"),
+    [
+        ("a\0b", "embedded null byte"),
+        ("\ud800", "surrogates not allowed"),
+        ("~nobody-of-this-name/pictures", "there is no such user"),
+        ("x" * 5000, "File name too long"),
+    ],
+)
+def test_what_can_be_no_path_is_named(path: str, objection: str) -> None:
+    weights = changed("metrics.weights", {"sscd": path})
+    for key, config in (
+        ("dataset.path", changed("dataset", {**FOLDER, "path": path})),
+        ("dataset.path", changed("dataset", {"name": "cifar10", "path": path})),
+        ("dataset.test_path", changed("dataset", {**FOLDER, "path": str(ROOT), "test_path": path})),
+        ("metrics.weights.sscd", weights),
+        ("dataset.path", {**FEATURES, "dataset": {**FOLDER, "path": path}}),
+    ):
+        with pytest.raises(UserError, match=rf"{key}: found .*; accepted is a path that can be opened.*{objection}"):
+            resolve(config)
+
+
+@pytest.mark.parametrize("text", ["020", "-017", "0_7", "12:30:45", "1:30", "190:20:30.15"])
+def test_a_number_to_another_base_than_ten_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(f"study: tiny\nconfidence: [{text}]\n")
+    with pytest.raises(UserError, match=rf"{path}: found {re.escape(text)}, line 2, which YAML reads as a number to"):
+        read_yaml(path)
+    # Snakemake reads the file, too
+    with pytest.raises(UserError, match="which YAML reads as a number to the base"):
+        resolve({"study": "tiny", "confidence": [16]}, [path])
+
+
+def test_other_spellings_of_numbers_and_texts_are_read_as_ever(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text("[0, 0.5, -0.25, 1_000, 0x10, 1e3, '020', '12:30', 00a, a:b, 0.0, 08]")
+    assert read_yaml(path) == [0, 0.5, -0.25, 1000, 16, "1e3", "020", "12:30", "00a", "a:b", 0.0, "08"]
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    with pytest.raises(UserError, match=r"pipe\.yaml: not a file"):
+        read_yaml(tmp_path / "pipe.yaml")

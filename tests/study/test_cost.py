@@ -116,8 +116,9 @@ def test_the_estimate_is_printed_by_model_size(capsys: pytest.CaptureFixture[str
 
 
 def test_a_wrong_study_or_rate_is_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="--tflops: found 0; accepted is greater than 0"):
-        print_estimate(CONFIG, 0)
+    for rate in (0, -1, 1e-320, 1e300, float("inf"), float("nan")):
+        with pytest.raises(UserError, match=rf"--tflops: found {rate:g}".replace("+", r"\+")):
+            print_estimate(CONFIG, rate)
     with pytest.raises(UserError, match="No such file"):
         print_estimate(tmp_path / "no.yaml", 1)
     study = copy.deepcopy(yaml.safe_load(CONFIG.read_text()))

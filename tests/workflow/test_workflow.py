@@ -303,6 +303,29 @@ def test_a_failed_extension_of_a_finished_study_is_not_taken_for_done(finished: 
     assert finished.table("tables/trajectories.parquet")["step"].max() == 56
 
 
+EDITING = """
+
+rule edit:
+    output: "edited.txt"
+    shell: "echo [ > config/tiny.yaml && touch {output} && ln -s nowhere config/.#tiny.yaml"
+
+
+rule another_process:
+    input: "edited.txt"
+    output: "another_process.txt"
+    run: Path(output[0]).write_text(STUDY.name)
+"""
+
+
+def test_a_study_that_is_edited_while_it_runs_is_for_its_jobs_what_it_was(tmp_path: Path) -> None:
+    """A job in a process of Snakemake's own, as all are on a cluster, reads the study again."""
+    project = new_project(tmp_path / "project")
+    snakefile = project.folder / "Snakefile"
+    snakefile.write_text(snakefile.read_text() + EDITING)
+    project.snakemake("another_process.txt")
+    assert (project.folder / "another_process.txt").read_text() == "tiny"
+
+
 def test_how_to_train_makes_no_run_stale(finished: Project) -> None:
     finished.configure(training={**TINY["training"], "device": "cpu", "threads": 2, "checkpoint_seconds": 5})
     assert finished.jobs() == {}

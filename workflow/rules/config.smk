@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from memsweep.base.errors import UserError
+from memsweep.base.files import kept_copy
 from memsweep.base.fingerprints import fingerprint
 from memsweep.base.locks import lock_advice
 from memsweep.study.config.rules.files import relative
 from memsweep.study.kind import canonical, lineage
 from memsweep.study.kinds import open_study
+from snakemake.settings.types import SharedFSUsage
 
 # The jobs of a large study are millions of objects that stay: look for garbage among them less often.
 gc.set_threshold(100_000)
@@ -30,6 +32,12 @@ try:
     STUDY = open_study(config, [Path(file) for file in workflow.configfiles])
 except UserError as error:
     sys.exit(str(error))
+
+# Each job of a cluster reads the study again: as it is now, whatever an editor does to its file in the meantime
+if workflow.is_main_process and SharedFSUsage.SOURCES in workflow.storage_settings.shared_fs_usage:
+    workflow.config_settings.configfiles = [
+        kept_copy(Path(file), Path(".snakemake/studies")).absolute() for file in workflow.configfiles
+    ]
 
 RESULTS = f"results/{STUDY.name}"
 # Tables, figures and pages: of the whole study, or of the part that `substudy` chooses

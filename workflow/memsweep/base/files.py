@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import glob
+import hashlib
 import json
 import os
 import tempfile
@@ -70,6 +71,16 @@ def remove_leftovers(folder: Path, name: str) -> None:
                 leftover.unlink()
             finally:
                 os.close(handle)
+
+
+def kept_copy(file: Path, folder: Path) -> Path:
+    """A copy of a file as it is now, below a folder, named by its content."""
+    content = file.read_bytes()
+    copy = folder / hashlib.sha256(content).hexdigest()[:16] / file.name
+    if not copy.exists():
+        with replacing(copy) as temporary:
+            temporary.write_bytes(content)
+    return copy
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

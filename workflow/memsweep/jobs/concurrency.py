@@ -72,12 +72,15 @@ def places(members: Sequence[Member], workshop: Workshop, say: Callable[[str], N
     return min(allowed, fitting)
 
 
-def _does_not_fit(member: Member, workshop: Workshop) -> str:
+def _does_not_fit(member: Member, workshop: Workshop, killed: bool = False) -> str:
+    """killed: whether all that is known is that its process was killed."""
     run = member.run
+    what = "was killed, as is done where memory does not suffice" if killed else "does not fit into memory alone"
     return (
-        f"does not fit into memory alone: base_channels={run.base_channels} at batch_size={run.batch_size} takes some "
-        f"{bytes_label(workshop.memory(run))}, and {bytes_label(free_memory(workshop.device))} are free; "
-        f"training.accumulate and training.recompute need less"
+        f"{what}: base_channels={run.base_channels} at batch_size={run.batch_size} takes some "
+        f"{bytes_label(workshop.memory(run))} to be trained and {bytes_label(workshop.evaluating_alone(run))} to be "
+        f"evaluated, and {bytes_label(free_memory(workshop.device))} are free; training.accumulate and "
+        f"training.recompute need less for the one, smaller evaluation.images and samples for the other"
     )
 
 
@@ -250,7 +253,7 @@ def train_in_processes(
                     waiting.append(member)
                     progress.message(f"out of memory: {limit} at a time from here on")
                 else:
-                    failures.add(member, _does_not_fit(member, workshop))
+                    failures.add(member, _does_not_fit(member, workshop, ended.exitcode == -signal.SIGKILL))
             elif ended.exitcode not in (0, STOPPED):
                 failures.add(member, said or f"its process ended with status {ended.exitcode}")
     if stop.received:

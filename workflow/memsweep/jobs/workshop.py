@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import torch
 from ..base.devices import Streams
 from ..data.images import DeviceImages, ImageSet
 from ..diffusion.formulation import Formulation, build_formulation
-from ..study.cost import NetworkCost, evaluation_memory, gpu_memory, network_cost, training_memory
+from ..study.cost import FLOAT, NetworkCost, evaluation_memory, gpu_memory, network_cost, training_memory
 from ..study.run import Run
 from ..training.evaluation import Evaluation, Evaluator, InferenceNetwork, images_a_pass
 from ..training.trainer import Trainer, TrainingOptions
@@ -122,6 +123,14 @@ class Workshop:
         images = images_a_pass(max(self.settings["evaluation"][key] for key in ("images", "samples")))
         costs = {run.base_channels: self._cost(run) for run in runs}
         return int(sum(evaluation_memory(cost, images, self.options.precision) for cost in costs.values()))
+
+    def evaluating_alone(self, run: Run) -> int:
+        """Bytes that evaluating the run takes beside its training: what it is evaluated on, and a pass, about."""
+        evaluation, cost = self.settings["evaluation"], self._cost(run)
+        splits = 2 + len(evaluation.get("surrogates", ()))
+        held = FLOAT * math.prod(self.data.shape) * (2 * splits * evaluation["images"] + evaluation["samples"])
+        a_pass = images_a_pass(max(evaluation["images"], evaluation["samples"]))
+        return int(held + FLOAT * cost.parameters + cost.forward_bytes * a_pass)
 
     def _cost(self, run: Run) -> NetworkCost:
         height, width, channels = self.data.shape

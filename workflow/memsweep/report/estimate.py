@@ -15,6 +15,9 @@ from ..study.config import read_yaml, resolve
 from ..study.cost import Cost, bytes_label, study_cost, together
 from ..study.grid import runs
 
+# 10^12 operations per second: of some thousand a second, and of every computer there is
+SLOWEST, FASTEST = 1e-9, 1e9
+
 
 def print_estimate(file: Path, tflops: float | None = None) -> None:
     """Print the cost of a study, by model size and in all.
@@ -27,8 +30,8 @@ def print_estimate(file: Path, tflops: float | None = None) -> None:
     Raises:
         UserError: the file or the throughput is wrong.
     """
-    if tflops is not None and tflops <= 0:
-        raise UserError(f"--tflops: found {tflops:g}; accepted is greater than 0")
+    if tflops is not None and not SLOWEST <= tflops <= FASTEST:
+        raise UserError(f"--tflops: found {tflops:g}; accepted is a number from {SLOWEST:g} to {FASTEST:g}")
     config = resolve(read_yaml(file), [file])
     if config["kind"] != "sweep":
         raise UserError(f"{file}: found kind {config['kind']!r}; accepted is sweep, the one whose cost is known")

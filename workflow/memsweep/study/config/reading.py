@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,25 @@ import yaml
 
 from ...base.errors import UserError
 
+# Digits that the YAML of PyYAML, 1.1, reads to the base of eight (020) or sixty (12:30:45), and nobody else
+_OTHER_BASES = re.compile(r"[-+]?(0[0-7_]+|\d[\d_]*(:[0-5]?\d)+(\.[\d_]*)?)")
 
-class _RefusingRepeatedKeys(yaml.SafeLoader):
-    """Reads YAML, refusing a key that is written twice where YAML would keep the last."""
+
+class _Careful(yaml.SafeLoader):
+    """Reads YAML, refusing what it would read otherwise than it is meant.
+
+    That is a key that is written twice, of which the last would be kept, and a number to another base than ten.
+    """
+
+    def construct_scalar(self, node: yaml.ScalarNode | yaml.MappingNode) -> Any:
+        text = super().construct_scalar(node)
+        if node.tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float") and _OTHER_BASES.fullmatch(text):
+            base = "sixty" if ":" in text else "eight"
+            raise UserError(
+                f"found {text}, line {node.start_mark.line + 1}, which YAML reads as a number to the base of {base}; "
+                f"accepted is a number without leading zeros and colons, or a text in quotes"
+            )
+        return text
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -29,10 +46,12 @@ def read_yaml(path: Path) -> Any:
     """Read one YAML file.
 
     Raises:
-        UserError: it is missing, is not YAML, or writes a key twice.
+        UserError: it is missing, is not YAML, writes a key twice, or a number as YAML alone reads it.
     """
     try:
-        return yaml.load(path.read_text(), _RefusingRepeatedKeys)  # a SafeLoader
+        if path.exists() and not path.is_file():  # reading a pipe would wait for its other end
+            raise UserError("not a file")
+        return yaml.load(path.read_text(encoding="utf-8"), _Careful)  # a SafeLoader
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     except OSError as error:
