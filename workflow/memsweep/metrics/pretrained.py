@@ -122,10 +122,10 @@ def find_weights(name: str, given: str | None) -> Path:
     source = SOURCES[name]
     path = Path(torch.hub.get_dir()) / "checkpoints" / source.url.rpartition("/")[2]
     if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(source.url, str(path), source.sha256 or None, progress=False)
-        except (OSError, RuntimeError) as error:  # no network; not the file that was published
+        except (OSError, RuntimeError) as error:  # no network, no room; not the file that was published
             raise UserError(
                 f"the weights of the space {name} could not be fetched from {source.url} "
                 f"({' '.join(str(error).split())}); fetch that file elsewhere and put it at {path}, "
