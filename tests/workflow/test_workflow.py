@@ -303,6 +303,23 @@ def test_a_failed_extension_of_a_finished_study_is_not_taken_for_done(finished: 
     assert finished.table("tables/trajectories.parquet")["step"].max() == 56
 
 
+STOPPED_WHILE_READ = """
+
+import signal
+signal.raise_signal(signal.SIGINT)
+"""
+
+
+def test_a_stop_while_the_workflow_is_read_is_one_line(tmp_path: Path) -> None:
+    project = new_project(tmp_path / "project")
+    snakefile = project.folder / "Snakefile"
+    snakefile.write_text(snakefile.read_text() + STOPPED_WHILE_READ)
+    result = project.snakemake(check=False)
+    assert result.returncode == 1
+    said = [line for line in result.stdout.splitlines() if "profile" not in line and line.strip()]
+    assert said == ["stopped on request; the same command again goes on from here"]
+
+
 EDITING = """
 
 rule edit:

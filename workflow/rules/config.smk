@@ -2,9 +2,21 @@
 
 import gc
 import shlex
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any, NamedTuple
+
+
+# Until its first job Snakemake answers Ctrl-C by a traceback, but an exit by its message; from then on both alike.
+def stop_on_request(number, frame):
+    sys.exit("stopped on request; the same command again goes on from here")
+
+
+if threading.current_thread() is threading.main_thread():
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, stop_on_request)
 
 from memsweep.base.errors import UserError
 from memsweep.base.files import kept_copy
@@ -17,6 +29,7 @@ from snakemake.settings.types import SharedFSUsage
 
 # The jobs of a large study are millions of objects that stay: look for garbage among them less often.
 gc.set_threshold(100_000)
+
 
 # Rules find the python that runs Snakemake first, whether or not its environment is activated.
 # Snakemake formats the line, in which braces are doubled.
