@@ -24,7 +24,7 @@ from memsweep.command_line.stages import STAGES, Stage
 # Says from where on a command answers for itself: Python has started, and it begins to import
 PROGRAM = """
 import sys
-from memsweep.__main__ import main
+from memsweep.__main__ import program
 
 class Up:
     def find_spec(name, *_):
@@ -32,7 +32,7 @@ class Up:
             print("up", flush=True)
 
 sys.meta_path.insert(0, Up)
-sys.exit(main(sys.argv[1:]))
+sys.exit(program())
 """
 
 
@@ -96,7 +96,8 @@ def test_no_command_has_a_traceback_of_it(
     monkeypatch.setattr(running, "read_settings", dict)
     previous, hook = signal.getsignal(signal.SIGINT), sys.unraisablehook
     try:
-        assert __main__.main([name]) == 130
+        monkeypatch.setattr(sys, "argv", ["memsweep", name])
+        assert __main__.program() == 130
     finally:
         signal.signal(signal.SIGINT, previous)
         sys.unraisablehook = hook
@@ -119,7 +120,7 @@ def run(_):
     print("went on")
 
 running.run = run
-sys.exit(__main__.main([]))
+sys.exit(__main__.program())
 """
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert (result.returncode, result.stdout) == (130, "")

@@ -12,7 +12,14 @@ STOPPED = 128 + signal.SIGINT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command, and let the process end; returns the exit status. Ctrl-C is one line, whenever it comes."""
+    """Run one command; returns the exit status."""
+    from .command_line.running import run  # here, as this takes some time
+
+    return run(arguments)
+
+
+def program() -> int:
+    """Run the command of this process, which then ends; returns its exit status. Ctrl-C is one line, at any moment."""
     asked_to_stop = False
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -25,9 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGINT, stop)
     sys.unraisablehook = _stop_in_callback
     try:
-        from .command_line.running import run  # here, as this takes some time
-
-        status = run(arguments)
+        status = main()
     except BaseException:  # libraries turn it into errors of their own
         if not asked_to_stop:
             raise
@@ -49,4 +54,4 @@ def _stop_in_callback(raised: sys.UnraisableHookArgs) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())

@@ -50,6 +50,11 @@ class Study:
         return []
 
     @property
+    def warning(self) -> str:
+        """What to know of the study before it starts, if anything."""
+        return ""
+
+    @property
     def drawn(self) -> list[str]:
         """The files of the study's figures, without a suffix."""
         paths = [figure.path for figure in self.figures if figure.when(self)]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.records import read_records
+from .cost import bytes_label
 from .figures import Figure
 from .grid import packs, runs
 from .identity import evaluation_parameters, training_parameters
@@ -20,6 +21,9 @@ from .run import SWEPT_AXES, Run
 # Feature spaces that need no published network.
 OWN_SPACES = ("pixels", "classifier")
 
+
+# Runs of a grid beyond which it may not be meant
+MANY_RUNS = 100_000
 
 FIGURES = (
     Figure(
@@ -107,6 +111,18 @@ class Sweep(Study):
     def jobs(self) -> list[str]:
         """The packs' job paths."""
         return list(self.packs)
+
+    @property
+    def warning(self) -> str:
+        """What a study costs that is larger than most are meant to be; nothing for others."""
+        if len(self.runs) <= MANY_RUNS:
+            return ""
+        disk = sum(self.requests.cost(run).disk_bytes for run in self.runs)
+        hours, tflops = self.requests.hours(self.runs), self.config["requests"]["tflops"]
+        return (
+            f"grid: {len(self.runs)} runs in {len(self.packs)} jobs, some {hours:.2g} hours of a device at {tflops:g} "
+            f"TFLOP/s and {bytes_label(disk)} on disk; only, exclude and substudies make parts of a grid"
+        )
 
     @property
     def axes(self) -> list[str]:
