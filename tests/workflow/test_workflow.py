@@ -303,6 +303,26 @@ def test_a_failed_extension_of_a_finished_study_is_not_taken_for_done(finished: 
     assert finished.table("tables/trajectories.parquet")["step"].max() == 56
 
 
+def test_jobs_whose_time_is_up_are_tried_again_and_continue(finished: Project, finished_once: Project) -> None:
+    """And how long they may take makes no run stale."""
+    limited = {**TINY["training"], "stop_after_minutes": 0.02}
+    finished.configure(training=limited)
+    assert finished.jobs() == {}
+    shutil.rmtree(finished.results / "checkpoints")
+    for path in finished.results.glob("train/**/*.*"):
+        path.unlink()
+    long = {**limited, "budget": {"steps": 1000}}
+    finished.configure(training=long, retrain_at_most=5)
+    said = finished.snakemake("packs", "--retries", "20", "--rerun-incomplete").stdout
+    assert "the time is up, and all is saved; run it again to continue from here" in said
+    steps = [int(taken) for taken in re.findall(r"trained (\d+) steps", said)]
+    assert len(steps) > 5
+    losses = finished_once.table(f"train/{PACKS[0]}/losses.parquet")
+    old = rows_of(losses, losses["run_id"])
+    new = finished.table(f"train/{PACKS[0]}/losses.parquet").query("step <= 32")
+    pd.testing.assert_frame_equal(rows_of(new, old["run_id"]), old, check_exact=True)
+
+
 STOPPED_WHILE_READ = """
 
 import signal

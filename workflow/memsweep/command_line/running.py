@@ -9,11 +9,14 @@ import sys
 from collections.abc import Sequence
 
 from ..base.errors import UserError, system_sentence
-from ..base.interruption import Interrupted
+from ..base.interruption import Interrupted, TimeIsUp
 from ..base.stage_settings import read_settings
 from .commands import COMMANDS
 from .parsing import parse
 from .stages import STAGES
+
+# The exit status on which Grid Engine and LSF put a job back into their queue, and Slurm where it is told so
+CONTINUE = 99
 
 
 def run(arguments: Sequence[str] | None) -> int:
@@ -27,6 +30,9 @@ def run(arguments: Sequence[str] | None) -> int:
             COMMANDS[name].run(given)
         else:
             STAGES[name].run(read_settings(), given)
+    except TimeIsUp:
+        print(f"memsweep {name}: the time is up, and all is saved; run it again to continue from here", file=sys.stderr)
+        return CONTINUE
     except Interrupted:
         print(f"memsweep {name}: stopped on request; run it again to continue from here", file=sys.stderr)
         return 128 + signal.SIGTERM

@@ -29,6 +29,7 @@ class Way:
         threads: CPU cores of the job: as many runs are trained side by side there.
         together: runs that are trained side by side on a GPU, at most.
         checkpoint_seconds: least time between two checkpoints of a run.
+        stop_after_minutes: of the job, which then saves and ends; 0 is no limit.
         keep_states: whether the training state of a finished run is kept, to continue from.
         recompute: whether activations are computed again in the backward pass, to save memory.
         deterministic: whether only GPU kernels are used that give the same bits every time.
@@ -38,6 +39,7 @@ class Way:
     threads: int = 1
     together: int = 16
     checkpoint_seconds: float = 60.0
+    stop_after_minutes: float = 0.0
     keep_states: bool = True
     recompute: bool = False
     deterministic: bool = False
@@ -56,6 +58,7 @@ class Workshop:
     _evaluators: dict[int, Evaluator] = field(default_factory=dict)
     _networks: dict[int, InferenceNetwork] = field(default_factory=dict)
     evaluating: float = 0.0  # seconds that evaluations of these runs have taken so far
+    longest_evaluation: float | None = None  # of them, in seconds
 
     def __post_init__(self) -> None:
         self.streams = Streams(self.device)
@@ -100,7 +103,9 @@ class Workshop:
         finally:
             if self._evaluation_stream:  # what failed may have left work behind that reads the run's weights
                 self._evaluation_stream.synchronize()
-            self.evaluating += time.monotonic() - started
+            took = time.monotonic() - started
+            self.evaluating += took
+            self.longest_evaluation = max(took, self.longest_evaluation or 0.0)
 
     def _inference(self, trainer: Trainer) -> InferenceNetwork:
         """The network that evaluates runs of this one's architecture."""

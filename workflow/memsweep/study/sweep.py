@@ -193,8 +193,8 @@ class Sweep(Study):
         training = self.config["training"]
         switches = {"--recompute": training["recompute"], "--deterministic": training["deterministic"]}
         switches["--drop-states"] = not training["keep_states"]
-        values = {"device": "device", "together": "together", "checkpoint_seconds": "checkpoint-seconds"}
-        options = [f"--{option} {training[key]}" for key, option in values.items()]
+        values = ("device", "together", "checkpoint_seconds", "stop_after_minutes")
+        options = [f"--{key.replace('_', '-')} {training[key]}" for key in values]
         return " ".join([*options, *(option for option, on in switches.items() if on)])
 
     def gpus(self, present: int) -> int:
