@@ -141,11 +141,28 @@ def test_a_run_that_fits_nowhere_is_named_and_the_others_are_done(
     turns = Turns(mixed_settings(), digits, tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(Workshop, "trainer", vast)
-        with pytest.raises(UserError, match=r"run1 .*does not fit into memory alone: base_channels=8 at batch_size=2"):
+        said = (
+            r"run1 .*does not fit into memory alone: base_channels=8 at batch_size=\d+ takes some .* to be trained and"
+        )
+        with pytest.raises(UserError, match=f"{said} .* to be evaluated, and .* are free; training.accumulate and"):
             turns.train(3)
     assert [member.complete for member in turns.members] == [True, False, True, True]
     turns.train(1)
     assert_same(turns.tables(), with_code(alone, "test"))
+
+
+def test_what_an_evaluation_takes_is_what_it_is_shown_and_a_pass(digits: Path) -> None:
+    few, many = (
+        pack_settings(evaluation={"first": 2, "per_decade": 4, "images": images, "samples": 6})
+        for images in (512, 100_000)
+    )
+    data = read_images(digits)
+    takes = []
+    for settings in (few, many):
+        workshop = Workshop(settings, data, Way(device="cpu"), torch.device("cpu"))
+        takes.append(workshop.evaluating_alone(Run(**settings["runs"][0])))
+    # Two splits of images and noise, of 64 values of four bytes
+    assert takes[1] - takes[0] == pytest.approx(2 * 2 * 64 * 4 * (100_000 - 512), rel=0.01)
 
 
 @pytest.mark.parametrize("living", [1, 3])

@@ -10,13 +10,14 @@ import pandas as pd
 import pytest
 from helpers.packs import FORMULATIONS, pack_settings, start_training
 from memsweep.base.errors import UserError
-from memsweep.base.interruption import Interrupted
+from memsweep.base.interruption import Interrupted, TimeIsUp
 from memsweep.base.tensors import tensors_metadata
 from memsweep.jobs import packs
 from memsweep.jobs.checkpoints import Checkpoint
 from memsweep.jobs.packs import train_pack
-from memsweep.jobs.workshop import Way
+from memsweep.jobs.workshop import Way, Workshop
 from memsweep.tables.parquet import read_table
+from memsweep.training.evaluation import Evaluation
 from memsweep.training.trainer import Trainer
 
 TABLES = ("runs", "losses", "samples")
@@ -186,9 +187,8 @@ def test_a_stop_at_any_step_loses_nothing(
         advance(self, steps)
 
     monkeypatch.setattr(Trainer, "advance", advance_and_stop)
-    if last < 32:
-        with pytest.raises(Interrupted):
-            train(settings, digits, tmp_path)
+    with pytest.raises(Interrupted):
+        train(settings, digits, tmp_path)
     assert_same(train(settings, digits, tmp_path), of_runs(pack[1], "first"))
     assert taken == list(range(32))
 
@@ -202,6 +202,67 @@ def test_a_checkpoint_is_written_between_evaluations(
     settings["runs"] = settings["runs"][:1]
     train(settings, digits, tmp_path, checkpoint_seconds=0)
     assert saved == [*range(32), 32]
+
+
+def steps_saved_before_evaluations(
+    digits: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, **way: Any
+) -> list[tuple[int, int]]:
+    """Of each evaluation of a run: its step, and that of the state that a kill within it would leave."""
+    settings = pack_settings()
+    settings["runs"] = settings["runs"][:1]
+    seen: list[tuple[int, int]] = []
+    evaluate = Workshop.evaluate
+
+    def watched(workshop: Workshop, trainer: Trainer, sampled: bool) -> Evaluation:
+        path = folder / "checkpoints" / "first" / "state.safetensors"
+        seen.append((trainer.step, int(tensors_metadata(path)["step"])))
+        evaluation = evaluate(workshop, trainer, sampled)
+        workshop.longest_evaluation = seconds
+        return evaluation
+
+    monkeypatch.setattr(Workshop, "evaluate", watched)
+    train(settings, digits, folder, **way)
+    return seen
+
+
+def test_a_run_is_saved_before_an_evaluation_that_takes_long(
+    digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a kill within it loses none of its steps; the first may take any time."""
+    long = steps_saved_before_evaluations(digits, tmp_path / "long", monkeypatch, 61)
+    assert [saved for _, saved in long] == [3, 6, 10, 18, 32]
+    short = steps_saved_before_evaluations(digits, tmp_path / "short", monkeypatch, 0.01)
+    assert [saved for _, saved in short] == [3] * 5
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_job_whose_time_is_up_saves_and_ends_and_the_next_ones_go_on(
+    threads: int, without_a_break: dict[str, pd.DataFrame], digits: Path, tmp_path: Path
+) -> None:
+    settings = with_budget(pack_settings(), 100)
+    attempts = 0
+    while True:
+        try:
+            tables = train(settings, digits, tmp_path, threads=threads, stop_after_minutes=0.3 / 60 * (1 + attempts))
+            break
+        except TimeIsUp:
+            attempts += 1
+            assert not (tmp_path / "tables").exists()
+    assert attempts
+    assert_same(tables, without_a_break)
+
+
+def test_the_exit_status_of_a_job_whose_time_is_up_is_the_one_that_is_requeued(digits: Path, tmp_path: Path) -> None:
+    settings = with_budget(pack_settings(), 10**6)
+    started = tmp_path / "checkpoints" / "first" / "evaluation-00000018.safetensors"
+    process = start_training(settings, digits, tmp_path, "--stop-after-minutes", "0.03", until=[started])
+    assert process.stderr
+    said = process.stderr.read()
+    assert process.wait() == 99
+    assert (
+        said.splitlines()[-1] == "memsweep train: the time is up, and all is saved; run it again to continue from here"
+    )
+    assert int(tensors_metadata(started.with_name("state.safetensors"))["step"]) > 18
 
 
 def test_a_damaged_record_is_named_and_its_advice_works(

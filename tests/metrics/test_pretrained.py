@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
+import re
+import shlex
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +18,7 @@ import numpy as np
 import pytest
 import timm
 import torch
-from helpers.configs import changed
+from helpers.configs import ROOT, changed
 from helpers.packs import pack_settings
 from memsweep.base.errors import UserError
 from memsweep.data.images import read_images
@@ -31,8 +36,10 @@ from memsweep.study.config import resolve, schema
 from memsweep.study.sweep import OWN_SPACES
 from memsweep.tables.parquet import read_arrow, read_table, write_table
 from PIL import Image
+from safetensors.torch import save_file
 from torch import nn
 from torch_fidelity import feature_extractor_inceptionv3 as library
+from torchvision.models import resnet50
 from torchvision.transforms import functional as vision
 
 CPU = torch.device("cpu")
@@ -55,19 +62,38 @@ def save_inception(path: Path) -> None:
     torch.save(network.state_dict(), path)
 
 
-class UnitLength(nn.Module):
+class PublishedSSCD(nn.Module):
+    """SSCD as its authors build it: the state of this module is the file that they publish for torchvision."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = resnet50(num_classes=512)
+        self.backbone.avgpool = nn.Identity()
+        self.backbone.fc = nn.Linear(2048, 512)
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return nn.functional.normalize(x)
+        maps = self.backbone.relu(self.backbone.bn1(self.backbone.conv1(x)))
+        maps = self.backbone.maxpool(maps)
+        for layer in (self.backbone.layer1, self.backbone.layer2, self.backbone.layer3, self.backbone.layer4):
+            maps = layer(maps)
+        batch, channels, height, width = maps.shape
+        mean = maps.reshape(batch, channels, height * width).clamp(min=1e-6).pow(3.0).mean(dim=2)
+        return nn.functional.normalize(self.backbone.fc(mean.pow(1 / 3.0)))
+
+
+def published_sscd() -> PublishedSSCD:
+    torch.manual_seed(0)
+    return PublishedSSCD().eval()
 
 
 def save_sscd(path: Path) -> None:
-    torch.manual_seed(0)
-    network = nn.Sequential(
-        nn.Conv2d(3, 64, 16, stride=8), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(256, 512)
-    )
+    torch.save(published_sscd().state_dict(), path)
+
+
+def save_torchscript(path: Path) -> None:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        torch.jit.script(nn.Sequential(network, UnitLength()).eval()).save(path)
+        warnings.simplefilter("ignore")
+        torch.jit.trace(published_sscd(), torch.zeros(1, 3, 64, 64)).save(path)
 
 
 def save_dinov2(path: Path) -> None:
@@ -102,9 +128,8 @@ def expected_inception(path: str) -> np.ndarray:
 
 @torch.no_grad()
 def expected_sscd(path: str) -> np.ndarray:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        network = torch.jit.load(path)
+    network = published_sscd()
+    network.load_state_dict(torch.load(path))
     return torch.cat([network(resized(image, 288, Image.Resampling.BILINEAR)) for image in IMAGES]).numpy()
 
 
@@ -175,6 +200,54 @@ def test_one_network_is_not_taken_for_another(weights: dict[str, str]) -> None:
     for name, other in [("inception", "sscd"), ("dinov2", "sscd"), ("inception", "dinov2"), ("dinov2", "inception")]:
         with pytest.raises(UserError, match=f"not the weights of {name}"):
             open_network(name, Path(weights[other]), CPU)
+
+
+class Bomb:
+    """Unpickled, it leaves a file behind."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.mark,)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("suffix", [".pt", ".pth", ".safetensors"])
+def test_no_program_in_a_file_of_weights_is_run(name: str, suffix: str, tmp_path: Path) -> None:
+    mark, pickled, zipped = tmp_path / "mark", tmp_path / f"pickle{suffix}", tmp_path / f"zip{suffix}"
+    pickled.write_bytes(pickle.dumps({"conv1.weight": Bomb(mark)}, protocol=2))
+    torch.save({"conv1.weight": Bomb(mark)}, zipped)
+    for path in (pickled, zipped):
+        with pytest.raises(UserError, match=rf"{path.name}: not the weights of {name}"):
+            open_network(name, path, CPU)
+    assert not mark.exists()
+
+
+def test_torchscript_is_refused_and_the_documented_command_makes_tensors_of_it(tmp_path: Path) -> None:
+    script, tensors = tmp_path / "sscd.torchscript.pt", tmp_path / "sscd.pt"
+    save_torchscript(script)
+    for name in SOURCES:
+        with (
+            mock.patch("torch.jit.load", side_effect=AssertionError),
+            pytest.raises(UserError, match=r"sscd\.torchscript\.pt: a TorchScript program, .* accepted is a file of"),
+        ):
+            open_network(name, script, CPU)
+    (command,) = re.findall(r"^python -c .*torch\.jit.*$", (ROOT / "config" / "README.md").read_text(), re.MULTILINE)
+    _, *code, _, _ = shlex.split(command)
+    subprocess.run([sys.executable, "-W", "ignore", *code, str(script), str(tensors)], check=True)
+    with torch.no_grad():
+        expected = published_sscd()(resized(IMAGES[0], 288, Image.Resampling.BILINEAR)).numpy()
+    found = open_network("sscd", tensors, CPU)(IMAGES[:1])
+    assert np.linalg.norm(found - expected) < 0.01
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_weights_may_be_safetensors(name: str, weights: dict[str, str], tmp_path: Path) -> None:
+    path = tmp_path / "weights.safetensors"
+    save_file(torch.load(weights[name]), path)
+    expected = open_network(name, Path(weights[name]), CPU)(IMAGES)
+    np.testing.assert_array_equal(open_network(name, path, CPU)(IMAGES), expected)
 
 
 @pytest.mark.parametrize(("name", "module"), [("inception", "torch_fidelity"), ("dinov2", "timm")])

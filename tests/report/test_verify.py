@@ -114,6 +114,17 @@ def test_what_is_harmed_is_named(
     assert f"{path}: " in str(error.value)
 
 
+def test_what_is_none_of_the_results_is_passed_over(whole: tuple[Path, Path], tmp_path: Path) -> None:
+    """A file that a killed process had not finished, and one of the user's own."""
+    file, results = whole
+    shutil.copytree(results, tmp_path / "results")
+    (tmp_path / "results" / "tiny" / "tables").mkdir()
+    (pack,) = {path.parent for path in files(tmp_path / "results", "metrics.parquet") if "train_size=8" in str(path)}
+    for path in (pack / ".metrics.parquet.abc.parquet", tmp_path / "results" / "tiny" / "tables" / "mine.parquet"):
+        path.write_bytes(b"PAR1")
+    verify(file, tmp_path / "results")
+
+
 def test_a_study_without_results_is_named(whole: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"tiny: no such folder; accepted is a study that has results here"):
         verify(whole[0], tmp_path)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import json
 import os
 import re
 import subprocess
@@ -432,7 +433,7 @@ def test_what_writes_out_to_more_than_can_be_looked_at_is_refused(path: str) -> 
     deep: Any = {}
     for _ in range(1500):
         deep = {"a": deep}
-    with pytest.raises(UserError, match="the study: found more than 1000000 values; accepted is a smaller study"):
+    with pytest.raises(UserError, match="the study: found more than 100000 values; accepted is a smaller study"):
         resolve(changed(path, folded))
     with pytest.raises(UserError, match="the study: found more than 10 levels of keys and lists; accepted are at most"):
         resolve(changed(path, deep))
@@ -484,7 +485,7 @@ def test_every_number_has_bounds(kind: str, path: tuple[Any, ...]) -> None:
         (
             "grid",
             product(seed=list(range(2000)), train_size=[32] * 1000),
-            "grid.products: found 2000000 runs; accepted are at most 1000000 in one study",
+            "grid.products: found 2000000 runs; accepted are at most 1000000 in one study, which the key runs_at_most",
         ),
     ],
 )
@@ -538,7 +539,7 @@ def test_what_else_lies_in_the_folder_of_a_study_is_no_problem_of_it(tmp_path: P
     ("content", "expected"),
     [
         (b"study: 2026-02-30\n", "not YAML: day is out of range for month"),
-        (b"[" * 5000, "keys and lists within one another are too many to be read"),
+        (b"[" * 5000, "(not YAML: .*maximum nesting depth|keys and lists within one another are too many to be read)"),
         (b"study: caf\xe9\n", "not YAML: 'utf-8' codec can't decode"),
     ],
 )
@@ -574,3 +575,119 @@ def test_images_of_one_class_are_compared_by_their_pixels(tmp_path: Path) -> Non
     (tmp_path / "images" / "trees").mkdir()
     (tmp_path / "images" / "trees" / "1.png").touch()
     assert resolve(one_class(tmp_path))["metrics"]["spaces"] == ["pixels", "classifier"]
+
+
+@pytest.mark.parametrize(
+    ("path", "objection"),
+    [
+        ("a\0b", "embedded null byte"),
+        ("\ud800", "surrogates not allowed"),
+        ("~nobody-of-this-name/pictures", "there is no such user"),
+        ("x" * 5000, "File name too long"),
+    ],
+)
+def test_what_can_be_no_path_is_named(path: str, objection: str) -> None:
+    weights = changed("metrics.weights", {"sscd": path})
+    for key, config in (
+        ("dataset.path", changed("dataset", {**FOLDER, "path": path})),
+        ("dataset.path", changed("dataset", {"name": "cifar10", "path": path})),
+        ("dataset.test_path", changed("dataset", {**FOLDER, "path": str(ROOT), "test_path": path})),
+        ("metrics.weights.sscd", weights),
+        ("dataset.path", {**FEATURES, "dataset": {**FOLDER, "path": path}}),
+    ):
+        with pytest.raises(UserError, match=rf"{key}: found .*; accepted is a path that can be opened.*{objection}"):
+            resolve(config)
+
+
+@pytest.mark.parametrize("text", ["020", "-017", "0_7", "12:30:45", "1:30", "190:20:30.15"])
+def test_a_number_to_another_base_than_ten_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(f"study: tiny\nconfidence: [{text}]\n")
+    with pytest.raises(UserError, match=rf"{path}: found {re.escape(text)}, line 2, which YAML reads as a number to"):
+        read_yaml(path)
+    # Snakemake reads the file, too
+    with pytest.raises(UserError, match="which YAML reads as a number to the base"):
+        resolve({"study": "tiny", "confidence": [16]}, [path])
+
+
+def test_other_spellings_of_numbers_and_texts_are_read_as_ever(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text("[0, 0.5, -0.25, 1_000, 0x10, 1e3, '020', '12:30', 00a, a:b, 0.0, 08]")
+    assert read_yaml(path) == [0, 0.5, -0.25, 1000, 16, "1e3", "020", "12:30", "00a", "a:b", 0.0, "08"]
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    with pytest.raises(UserError, match=r"pipe\.yaml: not a file"):
+        read_yaml(tmp_path / "pipe.yaml")
+
+
+def test_a_file_larger_than_any_study_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text("[" + "7," * 200_000 + "]")
+    with pytest.raises(UserError, match=r"study\.yaml: found 400002 bytes; accepted is a study of at most 200000"):
+        read_yaml(path)
+
+
+def test_how_many_runs_a_grid_may_have_is_a_key() -> None:
+    config = changed("grid", product(seed=list(range(50))))
+    assert resolve({**config, "runs_at_most": 50})["runs_at_most"] == 50
+    with pytest.raises(UserError, match="found 50 runs; accepted are at most 49 in one study"):
+        resolve({**config, "runs_at_most": 49})
+
+
+def test_of_many_problems_the_first_are_told() -> None:
+    with pytest.raises(UserError) as error:
+        resolve(changed("grid", product(batch_size=list(range(33, 133)))))
+    lines = str(error.value).splitlines()
+    assert len(lines) == 21
+    assert lines[-1] == "config error: 80 more problems"
+    with pytest.raises(UserError) as error:
+        resolve(changed("only", {"seed": list(range(100, 200))}))
+    assert "found 100, 101, 102, 103, 104, 105, 106, 107, 108, 109, 110, 111 and 88 more;" in str(error.value)
+
+
+NUMBERS_OF_AN_AXIS = list(range(1000))
+LARGEST = {
+    "runs": changed("grid", product(seed=NUMBERS_OF_AN_AXIS, learning_rate=[1e-6 * (n + 1) for n in range(1000)])),
+    "substudies": {
+        **changed("grid", product(seed=NUMBERS_OF_AN_AXIS, learning_rate=[1e-6 * (n + 1) for n in range(1000)])),
+        "exclude": {"seed": NUMBERS_OF_AN_AXIS[1:], "learning_rate": [1e-6]},
+        "substudies": {f"s{n}": {"only": {"seed": [n]}, "exclude": {"seed": [n + 1]}} for n in range(900)},
+    },
+    "values": changed("grid", product(seed=list(range(90_000)))),
+    "products": changed("grid", {**DEFAULT["grid"], "products": [{"seed": [n]} for n in range(30_000)]}),
+    "choice": {**changed("grid", product(seed=list(range(40_000)))), "only": {"seed": list(range(39_999, 0, -1))}},
+    "wrong": changed("grid", product(seed=[-1] * 90_000)),
+    "evaluations": {
+        **changed("evaluation", {"first": 0.000001, "per_decade": 1000}),
+        "training": {"budget": {"epochs": 1e9}},
+        "grid": product(train_size=list(range(64, 1064)), batch_size=list(range(1, 65))),
+    },
+}
+
+CHECKED = """
+import json, re, sys, time
+from pathlib import Path
+from memsweep.base.errors import UserError
+from memsweep.study.config import resolve
+config = json.load(sys.stdin)
+started = time.process_time()
+try:
+    resolve(config)
+except UserError as error:
+    print(error)
+most = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]
+print(time.process_time() - started, int(most) / 1024)
+"""
+
+
+@pytest.mark.parametrize("name", LARGEST)
+def test_the_largest_studies_are_checked_in_seconds(name: str) -> None:
+    checked = subprocess.run(
+        [sys.executable, "-c", CHECKED], input=json.dumps(LARGEST[name]), capture_output=True, text=True, check=True
+    )
+    seconds, megabytes = map(float, checked.stdout.split()[-2:])
+    assert (len(checked.stdout.splitlines()) > 1) == (name == "wrong")
+    assert seconds < 5
+    assert megabytes < 500

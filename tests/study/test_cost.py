@@ -13,7 +13,7 @@ from memsweep.models.unet import UNet, count_parameters
 from memsweep.report.estimate import print_estimate
 from memsweep.study.config import resolve
 from memsweep.study.cost import network_cost, study_cost, together
-from memsweep.study.grid import runs
+from memsweep.study.grid import kinds_of_runs, runs
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -116,8 +116,9 @@ def test_the_estimate_is_printed_by_model_size(capsys: pytest.CaptureFixture[str
 
 
 def test_a_wrong_study_or_rate_is_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="--tflops: found 0; accepted is greater than 0"):
-        print_estimate(CONFIG, 0)
+    for rate in (0, -1, 1e-320, 1e300, float("inf"), float("nan")):
+        with pytest.raises(UserError, match=rf"--tflops: found {rate:g}".replace("+", r"\+")):
+            print_estimate(CONFIG, rate)
     with pytest.raises(UserError, match="No such file"):
         print_estimate(tmp_path / "no.yaml", 1)
     study = copy.deepcopy(yaml.safe_load(CONFIG.read_text()))
@@ -125,6 +126,15 @@ def test_a_wrong_study_or_rate_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
     with pytest.raises(UserError, match=r"grid.products: found \[\]"):
         print_estimate(tmp_path / "study.yaml", 1)
+
+
+def test_runs_that_cost_as_much_are_counted_once() -> None:
+    config = resolve(yaml.safe_load((CONFIG.parent / "cifar10_factorial.yaml").read_text()))
+    every, kinds = runs(config), kinds_of_runs(config)
+    assert sum(kinds.values()) == len(every)
+    assert len(kinds) < len(every)
+    one_by_one, counted = (study_cost(config, part, (3, 32, 32), 10) for part in (every, kinds))
+    assert one_by_one == counted
 
 
 def test_a_study_that_is_no_sweep_has_no_estimate() -> None:

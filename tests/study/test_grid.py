@@ -8,7 +8,8 @@ from helpers.configs import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 from memsweep.study.config import resolve
-from memsweep.study.grid import chosen, expand, packs, runs
+from memsweep.study.config.rules.choices import _leaves_a_run
+from memsweep.study.grid import chosen, expand, packs, products, runs
 from memsweep.study.identity import evaluation_parameters, formulation_parameters, trajectory_parameters
 from memsweep.study.run import AXES
 
@@ -21,7 +22,7 @@ values = {
     "learning_rate": st.lists(st.sampled_from([0.1, 1e-3, 1e-5]), min_size=1, max_size=3),
     "seed": st.lists(st.integers(0, 3), min_size=1, max_size=3),
 }
-products = st.lists(st.fixed_dictionaries({}, optional=values), min_size=1, max_size=4)
+product_lists = st.lists(st.fixed_dictionaries({}, optional=values), min_size=1, max_size=4)
 
 
 def default_study() -> dict[str, Any]:
@@ -29,7 +30,7 @@ def default_study() -> dict[str, Any]:
     return loaded
 
 
-@given(products)
+@given(product_lists)
 def test_a_grid_is_the_union_of_its_products(written: list[dict[str, list[Any]]]) -> None:
     expected = set()
     for product in written:
@@ -39,7 +40,7 @@ def test_a_grid_is_the_union_of_its_products(written: list[dict[str, list[Any]]]
     assert set(points) == expected
 
 
-@given(products, st.sets(st.sampled_from(AXES)))
+@given(product_lists, st.sets(st.sampled_from(AXES)))
 def test_packs_partition_the_runs_by_the_axes_not_packed(written: list[dict[str, Any]], packed: set[str]) -> None:
     config = resolve({**default_study(), "grid": {"base": BASE, "products": written}})
     all_runs = runs(config)
@@ -139,7 +140,7 @@ def test_a_key_at_the_value_it_had_before_it_existed_is_no_part_of_a_run_id() ->
 choice = st.fixed_dictionaries({}, optional=values)
 
 
-@given(products, choice, choice)
+@given(product_lists, choice, choice)
 def test_chosen_runs_match_only_and_not_exclude(
     written: list[dict[str, list[Any]]], only: dict[str, list[Any]], exclude: dict[str, list[Any]]
 ) -> None:
@@ -163,3 +164,19 @@ def test_a_substudy_has_the_runs_of_its_own_choice_and_the_studys() -> None:
     assert small == [run for run in whole if run.train_size in (16, 32)]
     base = runs(resolve({**config, "substudy": "base"}))
     assert base == [run for run in whole if run.train_size not in (16, 64)]
+
+
+AXIS_VALUES = {"train_size": [64, 128], "base_channels": [4, 8], "batch_size": [8, 16], "learning_rate": [0.1, 0.2]}
+
+
+@given(data=st.data())
+def test_whether_a_choice_leaves_a_run_is_what_going_through_all_of_them_finds(data: st.DataObject) -> None:
+    def part() -> st.SearchStrategy[dict[str, list[float]]]:
+        some = {axis: st.lists(st.sampled_from(values), min_size=1) for axis, values in AXIS_VALUES.items()}
+        return st.fixed_dictionaries({}, optional=some)
+
+    base = {**{axis: values[0] for axis, values in AXIS_VALUES.items()}, "seed": 0}
+    grid = {"base": base, "products": data.draw(st.lists(part(), min_size=1, max_size=3))}
+    filters = [data.draw(st.fixed_dictionaries({}, optional={"only": part(), "exclude": part()})) for _ in range(2)]
+    expected = any(all(chosen(point, choice) for choice in filters) for point in expand(grid))
+    assert any(_leaves_a_run(product, filters) for product in products(grid)) == expected

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from typing import Any
 
 import pytest
 import yaml
-from helpers.configs import ROOT, changed
+from helpers.configs import DEFAULT, ROOT, changed
 from memsweep.study import config
 from memsweep.study.config.rules import RULES
 from memsweep.study.figures import Figure
@@ -69,3 +70,12 @@ def test_a_sweep_without_surrogates_draws_nothing_of_them() -> None:
     assert "two_clocks" not in paths
     assert {"dynamics_train_size", "memorisation_time", "sample_sheet"} < set(paths)
     assert set(study("sweep").drawn) == {*paths, "simplicity_bias", "two_clocks"}
+
+
+def test_a_grid_larger_than_most_is_planned_with_a_warning_of_its_cost() -> None:
+    seeds = {"base": DEFAULT["grid"]["base"], "products": [{"seed": list(range(1000)), "learning_rate": [1e-3]}]}
+    assert open_study(changed("grid", seeds)).warning == ""
+    seeds["products"][0]["learning_rate"] = [1e-5 * (n + 1) for n in range(101)]
+    said = open_study(changed("grid", seeds)).warning
+    cost = r"some [\d.e+]+ hours of a device at 0.05 TFLOP/s and \d+ GB on disk"
+    assert re.match(f"grid: 101000 runs in 1 jobs, {cost}; only, exclude and substudies make parts of a grid", said)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,20 @@ def study(**changes: Any) -> Sweep:
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    """Results of the embedded study's 14 runs, as far as their records go."""
+    """Results of the embedded study's 14 runs, as far as their records go, and checkpoints."""
     embedded = study()
     for job in embedded.jobs:
         settings = json.loads(embedded.train(job))
         record_pack(settings, {"code_version": "old", "data_hash": "pixels"}, tmp_path / "train" / job)
+    for run in embedded.runs:
+        begin(tmp_path / "checkpoints" / run.run_id)
+        (tmp_path / "checkpoints" / run.run_id / "evaluation-00000010.safetensors").touch()
     return tmp_path
+
+
+def begin(checkpoint: Path, diverged_at: int | None = None) -> None:
+    checkpoint.mkdir(parents=True, exist_ok=True)
+    write_json(checkpoint / "run.json", {"provenance": {"code_version": "old"}, "diverged_at": diverged_at})
 
 
 def refused(changed: Sweep, results: Path, code: str = "old") -> str:
@@ -84,10 +93,32 @@ def test_only_packs_about_to_be_trained_count(results: Path) -> None:
 def test_runs_that_were_begun_are_continued_not_trained_again(results: Path) -> None:
     changed = study(network={**CONFIG["network"], "blocks": 2})
     for run in changed.runs[:4]:
-        checkpoint = results / "checkpoints" / run.run_id
-        checkpoint.mkdir(parents=True)
-        write_json(checkpoint / "run.json", {"provenance": {"code_version": "old"}, "diverged_at": None})
+        begin(results / "checkpoints" / run.run_id)
     changed.guard(changed.jobs, results, "old")
+
+
+MORE = {"grid": {**CONFIG["grid"], "products": [*CONFIG["grid"]["products"], {"seed": [2, 3]}]}}
+
+
+@pytest.mark.parametrize("pattern", ["*", "*/*.safetensors", "*/run.json"])
+def test_runs_whose_checkpoints_are_gone_count_as_trained_again(results: Path, pattern: str) -> None:
+    for path in sorted((results / "checkpoints").glob(pattern)):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    said = refused(study(**MORE), results)
+    assert "retrain_at_most: 14 finished runs would be trained again" in said
+    assert f"because their checkpoints are no longer in {results / 'checkpoints'};" in said
+    accepted = study(**MORE, retrain_at_most=14)
+    accepted.guard(accepted.jobs, results, "old")
+
+
+def test_of_runs_that_diverged_or_keep_an_evaluation_nothing_is_lost(results: Path) -> None:
+    for number, run in enumerate(study().runs):
+        checkpoint = results / "checkpoints" / run.run_id
+        if number % 2:
+            shutil.rmtree(checkpoint)
+            begin(checkpoint, diverged_at=10)
+    grown = study(**MORE, retrain_at_most=0)
+    grown.guard(grown.jobs, results, "old")
 
 
 def test_a_damaged_record_is_named(results: Path) -> None:

@@ -154,6 +154,19 @@ def test_a_new_learning_rate_trains_only_the_new_run(finished: Project, finished
     assert_old_rows_are_the_same(finished, finished_once)
 
 
+def test_lost_checkpoints_are_not_trained_again_without_being_asked_for(finished: Project) -> None:
+    shutil.rmtree(finished.results / "checkpoints")
+    finished.configure(**with_grid({"learning_rate": [0.004]}), retrain_at_most=1)
+    result = finished.snakemake("tables", check=False)
+    assert result.returncode != 0
+    # Those of its pack; the other's tables stand
+    assert "retrain_at_most: 3 finished runs would be trained again" in result.stdout
+    assert "their checkpoints are no longer in results/tiny/checkpoints" in result.stdout
+    assert not (finished.results / "checkpoints").exists()
+    finished.snakemake("results/tiny/tables/runs.parquet", "--config", "retrain_at_most=3")
+    assert len(finished.table("tables/runs.parquet")) == 6
+
+
 def test_a_new_train_size_trains_only_its_pack(finished: Project, finished_once: Project) -> None:
     finished.configure(**with_grid({"train_size": [12]}))
     assert finished.jobs()["train"] == 1
@@ -250,7 +263,12 @@ def test_a_killed_workflow_continues_where_it_was(finished_once: Project, tmp_pa
     process.wait()
     kept = {path: moment for path, moment in checkpoint_times(killed).items() if "evaluation" in path}
     assert kept
-    killed.snakemake("--unlock")
+    locked = killed.snakemake(check=False)
+    assert locked.returncode != 0
+    advice = "if none is running, type `snakemake --unlock --configfile config/tiny.yaml` and then the same command"
+    assert advice in locked.stdout
+    assert "results/tiny: locked" not in killed.snakemake("--unlock").stdout
+    assert "locked" not in killed.snakemake("-n").stdout
     killed.snakemake("tables")
     after = checkpoint_times(killed)
     finished_evaluations = {path: after[path] for path in kept}
@@ -283,6 +301,62 @@ def test_a_failed_extension_of_a_finished_study_is_not_taken_for_done(finished: 
     finished.snakemake("tables")
     assert set(finished.table("tables/runs.parquet")["max_steps"]) == {56}
     assert finished.table("tables/trajectories.parquet")["step"].max() == 56
+
+
+def test_jobs_whose_time_is_up_are_tried_again_and_continue(finished: Project, finished_once: Project) -> None:
+    """And how long they may take makes no run stale."""
+    limited = {**TINY["training"], "stop_after_minutes": 0.08}
+    finished.configure(training=limited)
+    assert finished.jobs() == {}
+    finished.configure(training={**limited, "budget": {"steps": 10_000}})
+    target = f"results/tiny/train/{PACKS[1]}/losses.parquet"
+    said = finished.snakemake(target, "--retries", "1", check=False).stdout
+    assert said.count("the time is up, and all is saved; run it again to continue from here") == 2
+    finished.configure(training={**TINY["training"], "budget": {"steps": 100}})
+    finished.snakemake(target)
+    old = finished_once.table(f"train/{PACKS[1]}/losses.parquet")
+    new = finished.table(f"train/{PACKS[1]}/losses.parquet").query("step <= 32")
+    pd.testing.assert_frame_equal(rows_of(new, old["run_id"]), rows_of(old, old["run_id"]), check_exact=True)
+
+
+STOPPED_WHILE_READ = """
+
+import signal
+signal.raise_signal(signal.SIGINT)
+"""
+
+
+def test_a_stop_while_the_workflow_is_read_is_one_line(tmp_path: Path) -> None:
+    project = new_project(tmp_path / "project")
+    snakefile = project.folder / "Snakefile"
+    snakefile.write_text(snakefile.read_text() + STOPPED_WHILE_READ)
+    result = project.snakemake(check=False)
+    assert result.returncode == 1
+    said = [line for line in result.stdout.splitlines() if "profile" not in line and line.strip()]
+    assert said == ["stopped on request; the same command again goes on from here"]
+
+
+EDITING = """
+
+rule edit:
+    output: "edited.txt"
+    shell: "echo [ > config/tiny.yaml && touch {output} && ln -s nowhere config/.#tiny.yaml"
+
+
+rule another_process:
+    input: "edited.txt"
+    output: "another_process.txt"
+    run: Path(output[0]).write_text(STUDY.name)
+"""
+
+
+def test_a_study_that_is_edited_while_it_runs_is_for_its_jobs_what_it_was(tmp_path: Path) -> None:
+    """A job in a process of Snakemake's own, as all are on a cluster, reads the study again."""
+    project = new_project(tmp_path / "project")
+    snakefile = project.folder / "Snakefile"
+    snakefile.write_text(snakefile.read_text() + EDITING)
+    project.snakemake("another_process.txt")
+    assert (project.folder / "another_process.txt").read_text() == "tiny"
 
 
 def test_how_to_train_makes_no_run_stale(finished: Project) -> None:
@@ -340,6 +414,18 @@ def test_a_truncated_file_is_named_and_nothing_is_lost(finished: Project) -> Non
     path.unlink()
     finished.snakemake("tables")
     assert checkpoint_times(finished) == before
+
+
+def test_what_else_lies_beside_the_tables_stops_no_stage(finished: Project) -> None:
+    """What a killed `collect` had not finished, and a file of the user's own."""
+    tables = finished.results / "tables"
+    (tables / ".runs.parquet.abc123.parquet").write_bytes(b"PAR1")
+    (tables / "mine.parquet").write_bytes(b"PAR1")
+    (tables / "runs.parquet").unlink()
+    finished.snakemake("--forcerun", "collect")
+    assert not list(tables.glob(".runs.*"))
+    assert (tables / "mine.parquet").read_bytes() == b"PAR1"
+    assert {page.stem for page in (finished.results / "report").iterdir()} == set(TABLES)
 
 
 def test_a_run_that_diverges_does_not_stop_the_study(finished: Project) -> None:

@@ -2,42 +2,56 @@
 
 from __future__ import annotations
 
-import atexit
-import gc
+import os
 import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
 
-from .base.errors import UserError
-from .base.interruption import Interrupted
-from .base.stage_settings import read_settings
-from .command_line.commands import COMMANDS
-from .command_line.parsing import parse
-from .command_line.stages import STAGES
+STOPPED = 128 + signal.SIGINT
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    # Else Python, as it ends, looks through all that libraries hold for garbage: a third of the time of a short job
-    atexit.register(gc.freeze)
-    given = parse(arguments)
-    name = given.command
+    from .command_line.running import run  # here, as this takes some time
+
+    return run(arguments)
+
+
+def program() -> int:
+    """Run the command of this process, which then ends; returns its exit status. Ctrl-C is one line, at any moment."""
+    asked_to_stop = False
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal asked_to_stop
+        asked_to_stop = True
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # who asks again does not wait
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, stop)
+    sys.unraisablehook = _stop_in_callback
     try:
-        if name in COMMANDS:
-            COMMANDS[name].run(given)
-        else:
-            STAGES[name].run(read_settings(), given)
-    except Interrupted:
-        print(f"memsweep {name}: stopped on request; run it again to continue from here", file=sys.stderr)
-        return 128 + signal.SIGTERM
-    except UserError as error:
-        print(f"memsweep {name}: {error}", file=sys.stderr)
-        return 1
-    except OSError as error:  # a full disk, a folder that may not be written
-        print(f"memsweep {name}: {error.strerror or error}: {error.filename or ''}", file=sys.stderr)
-        return 1
-    return 0
+        status = main()
+    except BaseException:  # libraries turn it into errors of their own
+        if not asked_to_stop:
+            raise
+        status = _stopped()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # there is nothing left to stop
+    return status
+
+
+def _stopped() -> int:
+    print("memsweep: stopped on request; run it again to go on", file=sys.stderr, flush=True)
+    return STOPPED
+
+
+def _stop_in_callback(raised: sys.UnraisableHookArgs) -> None:
+    """Stop where Python would print an exception and go on: in the callback of a library, which cannot raise any."""
+    if isinstance(raised.exc_value, KeyboardInterrupt):
+        os._exit(_stopped())
+    sys.__unraisablehook__(raised)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())

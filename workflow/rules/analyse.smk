@@ -15,14 +15,14 @@ rule analyse:
     log:
         f"{SHOWN}/logs/analyse.log",
     params:
-        settings=STUDY.analyse(),
+        settings=lambda wildcards: STUDY.analyse(),
         upstream=f"tables {COLLECTED}",
         code=f"analysis code {fingerprint('analysis.analyse')}",
         folder=subpath(output.onsets, parent=True),
         study=subpath(output.onsets, ancestor=len(Path(SHOWN).parts)),
     shell:
-        "python -m memsweep analyse --tables {params.folder} --train {params.study}/train"
-        " --measured {params.study}/measure --output {params.folder} <<< {params.settings:q} 2> {log}"
+        "python -m memsweep analyse --tables {params.folder:q} --train {params.study:q}/train"
+        " --measured {params.study:q}/measure --output {params.folder:q} <<< {params.settings:q} 2> {log:q}"
 
 
 rule tables:

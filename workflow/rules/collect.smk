@@ -14,11 +14,11 @@ rule collect:
     log:
         f"{SHOWN}/logs/collect.log",
     params:
-        settings=STUDY.collect(),
+        settings=lambda wildcards: STUDY.collect(),
         upstream=f"metrics {lineage(*MEASURED)}",
         code=f"collecting code {fingerprint('analysis.collect')}",
         folder=subpath(output.runs, parent=True),
         study=subpath(output.runs, ancestor=len(Path(SHOWN).parts)),
     shell:
-        "python -m memsweep collect --train {params.study}/train --measured {params.study}/measure"
-        " --output {params.folder} <<< {params.settings:q} 2> {log}"
+        "python -m memsweep collect --train {params.study:q}/train --measured {params.study:q}/measure"
+        " --output {params.folder:q} <<< {params.settings:q} 2> {log:q}"

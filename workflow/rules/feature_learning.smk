@@ -33,7 +33,7 @@ rule two_patch_dynamics:
         settings=lambda wildcards: STUDY.dynamics(wildcards.job),
         code=f"two-patch code {TWO_PATCH}",
     shell:
-        "python -m memsweep two_patch_dynamics --output {output} <<< {params.settings:q} 2> {log}"
+        "python -m memsweep two_patch_dynamics --output {output:q} <<< {params.settings:q} 2> {log:q}"
 
 
 rule two_patch_phase:
@@ -45,7 +45,7 @@ rule two_patch_phase:
         settings=lambda wildcards: STUDY.phase(wildcards.job),
         code=f"two-patch code {TWO_PATCH}",
     shell:
-        "python -m memsweep two_patch_phase --output {output} <<< {params.settings:q} 2> {log}"
+        "python -m memsweep two_patch_phase --output {output:q} <<< {params.settings:q} 2> {log:q}"
 
 
 rule noisy_digits:
@@ -62,8 +62,8 @@ rule noisy_digits:
         upstream=f"data {PREPARED}",
         folder=subpath(output.probes, parent=True),
     shell:
-        "python -m memsweep noisy_digits --images {input.images} --output {params.folder}"
-        " <<< {params.settings:q} 2> {log}"
+        "python -m memsweep noisy_digits --images {input.images:q} --output {params.folder:q}"
+        " <<< {params.settings:q} 2> {log:q}"
 
 
 rule planted_features:
@@ -78,8 +78,8 @@ rule planted_features:
         code=f"planted features code {fingerprint('theory.feature_learning.planted_features')}",
         upstream=f"data {PREPARED}",
     shell:
-        "python -m memsweep planted_features --images {input.images} --output {output}"
-        " <<< {params.settings:q} 2> {log}"
+        "python -m memsweep planted_features --images {input.images:q} --output {output:q}"
+        " <<< {params.settings:q} 2> {log:q}"
 
 
 rule feature_analysis:
@@ -100,14 +100,14 @@ rule feature_analysis:
     log:
         f"{RESULTS}/logs/feature_analysis.log",
     params:
-        settings=STUDY.analysis(),
+        settings=lambda wildcards: STUDY.analysis(),
         code=f"analysis code {fingerprint('theory.feature_learning.analysis')}",
         upstream=f"jobs {LEARNT}",
         study=subpath(output.growth, ancestor=2),
         folder=subpath(output.growth, parent=True),
     shell:
-        "python -m memsweep feature_analysis --study {params.study} --output {params.folder}"
-        " <<< {params.settings:q} 2> {log}"
+        "python -m memsweep feature_analysis --study {params.study:q} --output {params.folder:q}"
+        " <<< {params.settings:q} 2> {log:q}"
 
 
 rule tables:

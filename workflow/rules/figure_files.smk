@@ -15,4 +15,4 @@ def figure_files(figure):
 def figure_arguments(figure, files):
     """The tables of a figure as the command takes them; one of several files, as their folder."""
     sources = figure_sources(figure).items()
-    return " ".join(f"{name}={source.folder or files.get(name)}" for name, source in sources)
+    return [f"{name}={source.folder or files.get(name)}" for name, source in sources]

@@ -24,7 +24,7 @@ for figure in STUDY.figures:
             upstream=f"tables {lineage(*sorted({source.upstream for source in figure_sources(figure).values()}))}",
             code=f"figure code {fingerprint(f'figures.{STUDY.kind}.{figure.name}')}",
         shell:
-            "python -m memsweep figure --source {params.sources} --output {output} <<< {params.settings:q} 2> {log}"
+            "python -m memsweep figure --source {params.sources:q} --output {output:q} <<< {params.settings:q} 2> {log:q}"
 
 
 localrules:

@@ -11,7 +11,7 @@ rule classifier:
     params:
         code=f"classifier code {fingerprint('metrics.classifier')}",
     shell:
-        "python -m memsweep classifier --images {input.images} --output {output} <<< {{}} 2> {log}"
+        "python -m memsweep classifier --images {input.images:q} --output {output:q} <<< {{}} 2> {log:q}"
 
 
 rule features:
@@ -30,8 +30,8 @@ rule features:
         cache="results/cache/features",
         code=f"feature code {fingerprint('metrics.features')}",
     shell:
-        "python -m memsweep features --images {input.images} --classifier {input.classifier}"
-        " --cache {params.cache} --output {output} <<< {params.settings:q} 2> {log}"
+        "python -m memsweep features --images {input.images:q} --classifier {input.classifier:q}"
+        " --cache {params.cache:q} --output {output:q} <<< {params.settings:q} 2> {log:q}"
 
 
 rule measure:
@@ -50,16 +50,16 @@ rule measure:
     resources:
         gpu=STUDY.gpus_to_measure(GPUS, *SPACES),
     params:
-        settings=STUDY.measure(),
+        settings=lambda wildcards: STUDY.measure(),
         code=f"metrics code {fingerprint('metrics.measure')}",
         upstream=lambda wildcards: f"runs {trained(wildcards.job)}",
         data=subpath(input.images, parent=True),
         train=subpath(input.runs, parent=True),
         folder=subpath(output.metrics, parent=True),
     shell:
-        "python -m memsweep measure --images {input.images} --classifier {input.classifier}"
-        " --train {params.train} --features {params.data}/features"
-        " --output {params.folder} <<< {params.settings:q} 2> {log}"
+        "python -m memsweep measure --images {input.images:q} --classifier {input.classifier:q}"
+        " --train {params.train:q} --features {params.data:q}/features"
+        " --output {params.folder:q} <<< {params.settings:q} 2> {log:q}"
 
 
 # Targets for a study that several machines share: what all packs need, and then the packs.

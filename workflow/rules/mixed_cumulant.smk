@@ -39,8 +39,8 @@ rule learn_unit:
         code=f"learning code {fingerprint('theory.mixed_cumulant.unit')}",
         folder=subpath(output.paths, parent=True),
     shell:
-        "python -m memsweep learn_unit --output {params.folder} --device {resources.device} --threads {threads}"
-        " <<< {params.settings:q} 2> {log}"
+        "python -m memsweep learn_unit --output {params.folder:q} --device {resources.device} --threads {threads}"
+        " <<< {params.settings:q} 2> {log:q}"
 
 
 rule unit_theory:
@@ -51,11 +51,11 @@ rule unit_theory:
     log:
         f"{RESULTS}/logs/unit_theory.log",
     params:
-        settings=STUDY.unit_theory(),
+        settings=lambda wildcards: STUDY.unit_theory(),
         code=f"theory code {fingerprint('theory.mixed_cumulant.expectations')}",
         folder=subpath(output.loss_terms, parent=True),
     shell:
-        "python -m memsweep unit_theory --output {params.folder} <<< {params.settings:q} 2> {log}"
+        "python -m memsweep unit_theory --output {params.folder:q} <<< {params.settings:q} 2> {log:q}"
 
 
 rule unit_recovery:
@@ -69,14 +69,14 @@ rule unit_recovery:
     log:
         f"{RESULTS}/logs/unit_recovery.log",
     params:
-        settings=STUDY.unit_recovery(),
+        settings=lambda wildcards: STUDY.unit_recovery(),
         upstream=f"units {UNITS}",
         code=f"recovery code {fingerprint('theory.mixed_cumulant.recovery')}",
         folder=subpath(output.overlaps, parent=True),
         study=subpath(output.overlaps, ancestor=2),
     shell:
-        "python -m memsweep unit_recovery --learnt {params.study}/learn"
-        " --output {params.folder} <<< {params.settings:q} 2> {log}"
+        "python -m memsweep unit_recovery --learnt {params.study:q}/learn"
+        " --output {params.folder:q} <<< {params.settings:q} 2> {log:q}"
 
 
 rule learn_network:
@@ -92,8 +92,8 @@ rule learn_network:
         code=f"learning code {fingerprint('theory.mixed_cumulant.network')}",
         folder=subpath(output[0], parent=True),
     shell:
-        "python -m memsweep learn_network --output {params.folder} --device {resources.device} --threads {threads}"
-        " <<< {params.settings:q} 2> {log}"
+        "python -m memsweep learn_network --output {params.folder:q} --device {resources.device} --threads {threads}"
+        " <<< {params.settings:q} 2> {log:q}"
 
 
 rule network_departure:
@@ -106,14 +106,14 @@ rule network_departure:
     log:
         f"{RESULTS}/logs/network_departure.log",
     params:
-        settings=STUDY.network_departure(),
+        settings=lambda wildcards: STUDY.network_departure(),
         upstream=f"networks {NETWORKS}",
         code=f"departure code {fingerprint('theory.mixed_cumulant.network_departure')}",
         folder=subpath(output.network_curves, parent=True),
         study=subpath(output.network_curves, ancestor=2),
     shell:
-        "python -m memsweep network_departure --learnt {params.study}/learn"
-        " --output {params.folder} <<< {params.settings:q} 2> {log}"
+        "python -m memsweep network_departure --learnt {params.study:q}/learn"
+        " --output {params.folder:q} <<< {params.settings:q} 2> {log:q}"
 
 
 rule tables:

@@ -20,9 +20,9 @@ rule prepare:
         retrain_at_most=str(STUDY.config.get("retrain_at_most", 0)),
     params:
         trained=f"{RESULTS}/train",
-        settings=STUDY.prepare(),
+        settings=lambda wildcards: STUDY.prepare(),
         content=f"files of content {STUDY.content}",
         code=f"prepare code {fingerprint('data.datasets')}",
     shell:
-        "python -m memsweep prepare --trained {params.trained} --retrain-at-most {resources.retrain_at_most}"
-        " --output {output} <<< {params.settings:q} 2> {log}"
+        "python -m memsweep prepare --trained {params.trained:q} --retrain-at-most {resources.retrain_at_most}"
+        " --output {output:q} <<< {params.settings:q} 2> {log:q}"

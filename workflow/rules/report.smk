@@ -27,9 +27,10 @@ rule table_pages:
     log:
         f"{SHOWN}/logs/table_pages.log",
     params:
+        settings=lambda wildcards: canonical({"tables": TABLES}),
         upstream=rules.tables.params.upstream,
         code=f"page code {fingerprint('report.pages')}",
         tables=subpath(input[0], parent=True),
         folder=subpath(output[0], parent=True),
     shell:
-        "python -m memsweep pages --tables {params.tables} --output {params.folder} <<< {{}} 2> {log}"
+        "python -m memsweep pages --tables {params.tables:q} --output {params.folder:q} <<< {params.settings:q} 2> {log:q}"

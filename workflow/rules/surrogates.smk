@@ -9,12 +9,12 @@ rule surrogates:
     log:
         f"{RESULTS}/logs/surrogates.log",
     params:
-        settings=canonical({"surrogates": STUDY.surrogates}),
+        settings=lambda wildcards: canonical({"surrogates": STUDY.surrogates}),
         upstream=f"data {PREPARED}",
         code=f"surrogate code {fingerprint('data.surrogates')}",
     shell:
-        "python -m memsweep surrogates --images {input.images} --output {output}"
-        " <<< {params.settings:q} 2> {log}"
+        "python -m memsweep surrogates --images {input.images:q} --output {output:q}"
+        " <<< {params.settings:q} 2> {log:q}"
 
 
 rule baselines:
@@ -26,9 +26,9 @@ rule baselines:
     log:
         f"{SHOWN}/logs/baselines.log",
     params:
-        settings=STUDY.baselines(),
+        settings=lambda wildcards: STUDY.baselines(),
         upstream=f"data {PREPARED}",
         code=f"baseline code {fingerprint('analysis.baselines')}",
     shell:
-        "python -m memsweep baselines --images {input.images} --surrogates {input.surrogates}"
-        " --output {output} <<< {params.settings:q} 2> {log}"
+        "python -m memsweep baselines --images {input.images:q} --surrogates {input.surrogates:q}"
+        " --output {output:q} <<< {params.settings:q} 2> {log:q}"

@@ -3,7 +3,8 @@
 # Snakemake makes a file again when a rule's `params` change. Every rule therefore carries there its settings, the
 # fingerprint of the code that it runs (`code`), which Snakemake does not see in imported modules, and the lineage of
 # its inputs (`upstream`): a hash of the settings and code of all stages before it. What changes no number, such as
-# the device, is among `resources` instead, which make nothing stale.
+# the device, is among `resources` instead, which make nothing stale. Settings are given by functions, as Snakemake
+# would look for wildcards in a text, and a path in it may hold braces.
 
 import functools
 

@@ -36,9 +36,9 @@ rule train:
         surrogates="--surrogates" if STUDY.surrogates else "",
         folder=subpath(output.runs, parent=True),
     shell:
-        "python -m memsweep train --images {input.images} --checkpoints {params.checkpoints}"
-        " {params.surrogates} {input.surrogates} --output {params.folder} --threads {threads} {resources.way}"
-        " <<< {params.settings:q} 2> {log}"
+        "python -m memsweep train --images {input.images:q} --checkpoints {params.checkpoints:q}"
+        " {params.surrogates} {input.surrogates:q} --output {params.folder:q} --threads {threads} {resources.way}"
+        " <<< {params.settings:q} 2> {log:q}"
 
 
 # Runs once, before the first job of a workflow that has any.

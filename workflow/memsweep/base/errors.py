@@ -1,4 +1,4 @@
-"""The one kind of error a user is meant to read."""
+"""The one kind of error a user is meant to read, and those of the operating system in the same words."""
 
 from __future__ import annotations
 
@@ -8,3 +8,9 @@ class UserError(Exception):
 
     The command line prints it without a traceback and exits with status 1.
     """
+
+
+def system_sentence(error: OSError) -> str:
+    """What the operating system refuses, such as room on a full disk: the file and why."""
+    reason = error.strerror or str(error)
+    return f"{error.filename}: {reason}" if error.filename else reason

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import glob
+import hashlib
 import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,20 +22,75 @@ def replacing(path: Path) -> Iterator[Path]:
 
     The content is flushed to disk before the rename, so a reader, or a machine that
     lost power, sees the old file or the new one and never a part of one. On any error
-    the temporary file is removed and ``path`` stays as it was.
+    the temporary file is removed and ``path`` stays as it was. What a killed process
+    had not finished writing there is removed by the next one that writes ``path``;
+    its name begins with a dot, and so no reader takes it for a result.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    remove_leftovers(path.parent, glob.escape(path.name))
+    with _named_in_errors(path), _own_temporary(path) as temporary:
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
+
+
+@contextmanager
+def _named_in_errors(path: Path) -> Iterator[None]:
+    """An error of the system, such as a full disk, names the file that was to be written."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
+
+
+@contextmanager
+def _own_temporary(path: Path) -> Iterator[Path]:
+    """A new file beside ``path``, locked for as long as this process writes it, and then gone."""
+    while True:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            break
+        os.close(handle)  # another process took it for a leftover before it was locked
+    temporary = Path(name)
+    try:
+        yield temporary
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+def remove_leftovers(folder: Path, name: str) -> None:
+    """Remove temporary files that processes which are gone left beside the file of this name.
+
+    One that is still being written is locked by its process, and stays; so do all on a file system without locks.
+
+    Args:
+        folder: of the file.
+        name: of the file; a pattern, such as ``*.json``, for several.
+    """
+    for leftover in folder.glob(f".{name}.*"):
+        with suppress(OSError):  # locked, not ours to remove, or gone by now
+            handle = os.open(leftover, os.O_RDWR)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                leftover.unlink()
+            finally:
+                os.close(handle)
+
+
+def kept_copy(file: Path, folder: Path) -> Path:
+    """A copy of a file as it is now, below a folder, named by its content."""
+    content = file.read_bytes()
+    copy = folder / hashlib.sha256(content).hexdigest()[:16] / file.name
+    if not copy.exists():
+        with replacing(copy) as temporary:
+            temporary.write_bytes(content)
+    return copy
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

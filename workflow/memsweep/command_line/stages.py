@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,21 +55,26 @@ def train(settings: Settings, files: Arguments) -> None:
     from ..jobs.workshop import Way
     from ..metrics.novelty import share_of_copies
 
+    started = time.monotonic()
     way = Way(**{name: getattr(files, name) for name in Way.__dataclass_fields__})
     try:
         train_pack(settings, files.images, files.checkpoints, files.output, way, files.surrogates, share_of_copies)
     except StartAgain as again:
-        _start_again(settings, again.together)
+        options = ["--together", str(again.together)]
+        if way.stop_after_minutes:
+            left = way.stop_after_minutes - (time.monotonic() - started) / 60
+            options += ["--stop-after-minutes", str(max(left, 1e-3))]
+        _start_again(settings, again.together, options)
 
 
-def _start_again(settings: Settings, together: int) -> None:
+def _start_again(settings: Settings, together: int, options: Sequence[str]) -> None:
     """Go on in a new process that takes the place of this one, which cannot use the GPU any further."""
     print(f"goes on in a new process, {together} runs at a time", file=sys.stderr, flush=True)
     with tempfile.TemporaryFile("w+") as file:
         json.dump(settings, file)
         file.seek(0)
         os.dup2(file.fileno(), sys.stdin.fileno())
-        os.execv(sys.executable, [sys.executable, "-m", "memsweep", *sys.argv[1:], "--together", str(together)])
+        os.execv(sys.executable, [sys.executable, "-m", "memsweep", *sys.argv[1:], *options])
 
 
 def classifier(settings: Settings, files: Arguments) -> None:
@@ -156,7 +162,7 @@ def figure(settings: Settings, files: Arguments) -> None:
 def pages(settings: Settings, files: Arguments) -> None:
     from ..report.pages import write_pages
 
-    write_pages(files.tables, files.output)
+    write_pages(settings["tables"], files.tables, files.output)
 
 
 def two_patch_dynamics(settings: Settings, files: Arguments) -> None:
@@ -217,6 +223,9 @@ def _way(stage: argparse.ArgumentParser) -> None:
     _device(stage)
     stage.add_argument("--together", type=int, default=16, help="runs side by side on a GPU, at most")
     stage.add_argument("--checkpoint-seconds", type=float, default=60)
+    stage.add_argument(
+        "--stop-after-minutes", type=float, default=0, help="then save and end with exit status 99; 0 is never"
+    )
     stage.add_argument(
         "--drop-states", dest="keep_states", action="store_false", help="delete the training states of finished runs"
     )

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ..base.errors import UserError
-from ..base.files import read_json, write_json
+from ..base.files import read_json, remove_leftovers, write_json
 from ..base.sealed import Damaged, sealed_digest
 from ..base.tensors import load_tensors, save_tensors, tensors_metadata
 from ..training.evaluation import Evaluation
@@ -97,8 +97,7 @@ class Checkpoint:
     def _remove_leftovers(self) -> None:
         """Delete what a killed process had not finished writing."""
         for name in ("run.json", STATE, STATE_BEFORE, EVALUATIONS):
-            for leftover in self.folder.glob(f".{name}.*"):
-                leftover.unlink(missing_ok=True)
+            remove_leftovers(self.folder, name)
 
     def _read_record(self) -> dict[str, Any] | None:
         path = self.folder / "run.json"

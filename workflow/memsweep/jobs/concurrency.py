@@ -21,7 +21,7 @@ from multiprocessing.process import BaseProcess
 import torch
 
 from ..base.devices import free_memory, is_out_of_memory
-from ..base.errors import UserError
+from ..base.errors import UserError, system_sentence
 from ..base.interruption import Interrupted, StartAgain, StopRequest
 from ..study.cost import bytes_label
 from ..training.cuda_graphs import CaptureFailed
@@ -45,16 +45,23 @@ class Failures:
 
     def add(self, member: Member, error: BaseException | str) -> None:
         """Keep, and say at once, what happened to a run."""
-        if isinstance(error, BaseException) and not isinstance(error, UserError | OSError):
-            traceback.print_exception(error, file=sys.stderr)
-            error = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        self._sentences.append(f"{member.label}: {error}")
+        self._sentences.append(f"{member.label}: {error if isinstance(error, str) else _sentence(error)}")
         self._say(f"{self._sentences[-1]}; the other runs go on")
 
     def raise_if_any(self) -> None:
         """Raise a `UserError` of one sentence per run that failed."""
         if self._sentences:
             raise UserError("\n".join(self._sentences))
+
+
+def _sentence(error: BaseException) -> str:
+    """An error as a sentence; of one that nobody expected, the log has the traceback."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError):
+        return system_sentence(error)
+    traceback.print_exception(error, file=sys.stderr)
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def places(members: Sequence[Member], workshop: Workshop, say: Callable[[str], None]) -> int:
@@ -72,12 +79,15 @@ def places(members: Sequence[Member], workshop: Workshop, say: Callable[[str], N
     return min(allowed, fitting)
 
 
-def _does_not_fit(member: Member, workshop: Workshop) -> str:
+def _does_not_fit(member: Member, workshop: Workshop, killed: bool = False) -> str:
+    """killed: whether all that is known is that its process was killed."""
     run = member.run
+    what = "was killed, as is done where memory does not suffice" if killed else "does not fit into memory alone"
     return (
-        f"does not fit into memory alone: base_channels={run.base_channels} at batch_size={run.batch_size} takes some "
-        f"{bytes_label(workshop.memory(run))}, and {bytes_label(free_memory(workshop.device))} are free; "
-        f"training.accumulate and training.recompute need less"
+        f"{what}: base_channels={run.base_channels} at batch_size={run.batch_size} takes some "
+        f"{bytes_label(workshop.memory(run))} to be trained and {bytes_label(workshop.evaluating_alone(run))} to be "
+        f"evaluated, and {bytes_label(free_memory(workshop.device))} are free; training.accumulate and "
+        f"training.recompute need less for the one, smaller evaluation.images and samples for the other"
     )
 
 
@@ -250,7 +260,7 @@ def train_in_processes(
                     waiting.append(member)
                     progress.message(f"out of memory: {limit} at a time from here on")
                 else:
-                    failures.add(member, _does_not_fit(member, workshop))
+                    failures.add(member, _does_not_fit(member, workshop, ended.exitcode == -signal.SIGKILL))
             elif ended.exitcode not in (0, STOPPED):
                 failures.add(member, said or f"its process ended with status {ended.exitcode}")
     if stop.received:
@@ -269,6 +279,7 @@ def _received(receiver: connection.Connection) -> str:
 
 def _in_process(train: Callable[[Member], None], member: Member, sender: connection.Connection) -> None:
     """Train in this process, and say by its exit status, and a sentence, how that ended."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the parent, too, which asks this one to stop
     torch.set_num_threads(1)
     try:
         train(member)
@@ -277,7 +288,5 @@ def _in_process(train: Callable[[Member], None], member: Member, sender: connect
     except Exception as error:
         if is_out_of_memory(error):
             sys.exit(OUT_OF_MEMORY)
-        if not isinstance(error, UserError):
-            traceback.print_exc()
-        sender.send(str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}")
+        sender.send(_sentence(error).removeprefix(f"{member.label}: "))  # which the parent says
         sys.exit(1)

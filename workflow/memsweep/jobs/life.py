@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Generator
 
@@ -25,6 +26,7 @@ class Life:
         self._progress = progress
         self._stop = stop
         self._ahead: int | None = None  # the step of a saved state that lies behind a missing evaluation
+        self._saved_step: int | None = None
         self._stream = workshop.streams.take()
         try:
             with torch.cuda.stream(self._stream):
@@ -83,6 +85,7 @@ class Life:
         missing = next((step for step in member.evaluated_steps if step < state.step and not self._has(step)), None)
         if missing is None:
             self._trainer.restore(state.tensors)
+            self._saved_step = state.step
             self._progress.message(f"{member.label}: continues from step {state.step}")
         else:
             self._ahead = state.step
@@ -134,14 +137,14 @@ class Life:
                 continue
             self._catch_up(target)
             while trainer.step < target:
-                if self._stop.received:
-                    self.put_aside()
-                    raise Interrupted
-                if time.monotonic() - self._saved >= self._workshop.way.checkpoint_seconds:
-                    self._save()
+                self._stop_if_asked()
+                self._save_within()
                 trainer.advance(min(trainer.stride, target - trainer.step))
                 self._report()
                 yield True
+            self._stop_if_asked()
+            longest = self._workshop.longest_evaluation
+            self._save_within(math.inf if longest is None else longest)  # so that little is lost if it is killed there
             if not self._evaluate(target):
                 self._progress.message(f"{member.label}: diverged, the loss is not finite at step {target}")
                 member.checkpoint.mark_diverged(target)
@@ -164,9 +167,21 @@ class Life:
                 self.member.checkpoint.mark_stopped(step, self.member.rule.record())
         return finite and evaluation.finite
 
+    def _stop_if_asked(self) -> None:
+        if self._stop.received:
+            self.put_aside()
+            raise Interrupted
+
+    def _save_within(self, seconds: float = 0.0) -> None:
+        """Save the run where so much later its last checkpoint would be older than it may be."""
+        if time.monotonic() + seconds - self._saved >= self._workshop.way.checkpoint_seconds:
+            self._save()
+
     def _save(self) -> None:
-        if self._ahead is None:  # else a later state is there
+        step = self._trainer.step
+        if self._ahead is None and step != self._saved_step:  # else a later state is there, or this one
             self.member.checkpoint.save_state(self._trainer.state())
+            self._saved_step = step
         self._saved = time.monotonic()
 
     def _end(self) -> None:

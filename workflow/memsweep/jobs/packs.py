@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -58,6 +59,7 @@ def train_pack(
         UserError: the device does not exist, a checkpoint is damaged, a surrogate or training
             images are missing, the images are those of another study, or a run failed.
         Interrupted: the job received SIGTERM or SIGINT.
+        TimeIsUp: it has taken as long as ``way`` lets it.
         StartAgain: a GPU's memory ran out in a way that only a new process can get over.
     """
     torch.set_num_threads(1)
@@ -83,7 +85,7 @@ def _say_sizes(members: Sequence[Member], output: Path) -> None:
     for member in members:
         for name, size in member.checkpoint.sizes().items():
             sizes[name] += size
-    sizes["tables"] = sum(file.stat().st_size for file in output.glob("*.parquet"))
+    sizes["tables"] = sum(file.stat().st_size for file in output.glob("[!.]*.parquet"))
     listed = ", ".join(f"{name} {size / 1e6:.3g} MB" for name, size in sizes.items())
     print(f"on disk, of {len(members)} runs: {listed}", file=sys.stderr)
 
@@ -99,7 +101,7 @@ def _train(
 ) -> None:
     left = sum(member.images_left for member in waiting)
     with (
-        stop_requests() as stop,
+        stop_requests(seconds=60 * way.stop_after_minutes or math.inf) as stop,
         TrainingProgress(left) as progress,
         claimed_device(way.device, progress.message, stop) as device,
     ):

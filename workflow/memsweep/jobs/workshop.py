@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ import torch
 from ..base.devices import Streams
 from ..data.images import DeviceImages, ImageSet
 from ..diffusion.formulation import Formulation, build_formulation
-from ..study.cost import NetworkCost, evaluation_memory, gpu_memory, network_cost, training_memory
+from ..study.cost import FLOAT, NetworkCost, evaluation_memory, gpu_memory, network_cost, training_memory
 from ..study.run import Run
 from ..training.evaluation import Evaluation, Evaluator, InferenceNetwork, images_a_pass
 from ..training.trainer import Trainer, TrainingOptions
@@ -28,6 +29,7 @@ class Way:
         threads: CPU cores of the job: as many runs are trained side by side there.
         together: runs that are trained side by side on a GPU, at most.
         checkpoint_seconds: least time between two checkpoints of a run.
+        stop_after_minutes: of the job, which then saves and ends; 0 is no limit.
         keep_states: whether the training state of a finished run is kept, to continue from.
         recompute: whether activations are computed again in the backward pass, to save memory.
         deterministic: whether only GPU kernels are used that give the same bits every time.
@@ -37,6 +39,7 @@ class Way:
     threads: int = 1
     together: int = 16
     checkpoint_seconds: float = 60.0
+    stop_after_minutes: float = 0.0
     keep_states: bool = True
     recompute: bool = False
     deterministic: bool = False
@@ -55,6 +58,7 @@ class Workshop:
     _evaluators: dict[int, Evaluator] = field(default_factory=dict)
     _networks: dict[int, InferenceNetwork] = field(default_factory=dict)
     evaluating: float = 0.0  # seconds that evaluations of these runs have taken so far
+    longest_evaluation: float | None = None  # of them, in seconds
 
     def __post_init__(self) -> None:
         self.streams = Streams(self.device)
@@ -99,7 +103,9 @@ class Workshop:
         finally:
             if self._evaluation_stream:  # what failed may have left work behind that reads the run's weights
                 self._evaluation_stream.synchronize()
-            self.evaluating += time.monotonic() - started
+            took = time.monotonic() - started
+            self.evaluating += took
+            self.longest_evaluation = max(took, self.longest_evaluation or 0.0)
 
     def _inference(self, trainer: Trainer) -> InferenceNetwork:
         """The network that evaluates runs of this one's architecture."""
@@ -122,6 +128,14 @@ class Workshop:
         images = images_a_pass(max(self.settings["evaluation"][key] for key in ("images", "samples")))
         costs = {run.base_channels: self._cost(run) for run in runs}
         return int(sum(evaluation_memory(cost, images, self.options.precision) for cost in costs.values()))
+
+    def evaluating_alone(self, run: Run) -> int:
+        """Bytes that evaluating the run takes beside its training: what it is evaluated on, and a pass, about."""
+        evaluation, cost = self.settings["evaluation"], self._cost(run)
+        splits = 2 + len(evaluation.get("surrogates", ()))
+        held = FLOAT * math.prod(self.data.shape) * (2 * splits * evaluation["images"] + evaluation["samples"])
+        a_pass = images_a_pass(max(evaluation["images"], evaluation["samples"]))
+        return int(held + FLOAT * cost.parameters + cost.forward_bytes * a_pass)
 
     def _cost(self, run: Run) -> NetworkCost:
         height, width, channels = self.data.shape

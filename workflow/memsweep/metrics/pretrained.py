@@ -1,13 +1,15 @@
 """Published networks whose features the field compares images in: Inception, SSCD, DINOv2.
 
-Each comes from a file, given in the config or fetched once into torch hub's cache.
+Each comes from a file, given in the config or fetched once into torch hub's cache. Such a file is of named tensors, and
+is read as nothing else: pickles and TorchScript can hold any program.
 """
 
 from __future__ import annotations
 
 import hashlib
 import importlib
-import warnings
+import tempfile
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +18,12 @@ from typing import cast
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional as F
 
 from ..base.errors import UserError
+from .sscd import sscd_network
 
 # Images in a forward pass: 64 images of 299x299 pixels take some 0.5 GB.
 BATCH = 64
@@ -51,29 +55,22 @@ def inception(weights: Path, device: torch.device) -> Network:
     The network and its resizing are torch-fidelity's, whose weights are those of the original FID.
     """
     library = _library("torch_fidelity.feature_extractor_inceptionv3")
-    _read_tensors(weights)  # the library would run whatever a file tells pickle to
-    extractor = library.FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], str(weights)).to(device)
+    # The library would run whatever a file tells pickle to: it is given one that holds our tensors and nothing else
+    with tempfile.NamedTemporaryFile(suffix=".pth") as ours:
+        torch.save(_read_tensors(weights), ours.name)
+        extractor = library.FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], ours.name).to(device)
     return lambda images: extractor(images)[0]
 
 
 def sscd(weights: Path, device: torch.device) -> Network:
     """SSCD (Pizzi et al. 2022), a descriptor for copy detection: 512-d, of unit length.
 
-    ``sscd_disc_mixup`` in TorchScript, the model its authors recommend. Images are resized as its
-    README has it (``small_288``): the short edge to 288 pixels, bilinear, also from 32x32 images,
+    ``sscd_disc_mixup``, the model its authors recommend, in their file of tensors for torchvision's ResNet-50. Images
+    are resized as its README has it (``small_288``): the short edge to 288 pixels, bilinear, also from 32x32 images,
     which are thereby enlarged nine times rather than shown at a size the network never saw.
     """
-    with warnings.catch_warnings():
-        # TorchScript is the format the network is published in
-        warnings.filterwarnings("ignore", "`torch.jit.load` is deprecated", FutureWarning)
-        network = torch.jit.load(weights, map_location=device).eval()
-
-    def features(images: Tensor) -> Tensor:
-        # Without the optimiser, whose first passes compute other bits than later ones
-        with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]
-            return network(_normalised(_short_edge(images, 288, "bilinear")))
-
-    return features
+    network = sscd_network(_read_tensors(weights)).to(device)
+    return lambda images: network(_normalised(_short_edge(images, 288, "bilinear")))
 
 
 def dinov2(weights: Path, device: torch.device) -> Network:
@@ -90,7 +87,7 @@ def dinov2(weights: Path, device: torch.device) -> Network:
     network = library.create_model(
         f"vit_{size}_patch14_dinov2",
         pretrained=True,
-        pretrained_cfg_overlay={"file": str(weights)},
+        pretrained_cfg_overlay={"state_dict": saved},
         img_size=224,
         num_classes=0,
     )
@@ -106,7 +103,7 @@ SOURCES: dict[str, Source] = {
         "6726825d",
         inception,
     ),
-    "sscd": Source(f"{_FACEBOOK}/sscd-copy-detection/sscd_disc_mixup.torchscript.pt", "", sscd),
+    "sscd": Source(f"{_FACEBOOK}/sscd-copy-detection/sscd_disc_mixup.torchvision.pt", "", sscd),
     "dinov2": Source(f"{_FACEBOOK}/dinov2/dinov2_vitl14/dinov2_vitl14_pretrain.pth", "", dinov2),
 }
 
@@ -125,10 +122,10 @@ def find_weights(name: str, given: str | None) -> Path:
     source = SOURCES[name]
     path = Path(torch.hub.get_dir()) / "checkpoints" / source.url.rpartition("/")[2]
     if not path.is_file():
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(source.url, str(path), source.sha256 or None, progress=False)
-        except (OSError, RuntimeError) as error:  # no network; not the file that was published
+        except (OSError, RuntimeError) as error:  # no network, no room; not the file that was published
             raise UserError(
                 f"the weights of the space {name} could not be fetched from {source.url} "
                 f"({' '.join(str(error).split())}); fetch that file elsewhere and put it at {path}, "
@@ -181,11 +178,28 @@ def open_network(name: str, weights: Path, device: torch.device) -> Callable[[np
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
-    """A file of named tensors, of which no code is run."""
-    with warnings.catch_warnings():
-        # A TorchScript archive is refused with an error, which is enough
-        warnings.filterwarnings("ignore", "'torch.load' received a zip file that looks like a TorchScript", UserWarning)
-        return cast(dict[str, Tensor], torch.load(path, map_location="cpu", weights_only=True))
+    """A file of named tensors, safetensors or what ``torch.save`` makes of them; no code that it may hold is run.
+
+    Raises:
+        UserError: it is a TorchScript program.
+        Exception: of many kinds, where it is anything else.
+    """
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    if _is_torchscript(path):
+        raise UserError(
+            f"{path}: a TorchScript program, which could do anything on this machine and is not run; accepted is a "
+            f"file of tensors (config/README.md says how to make one, where the program is trusted)"
+        )
+    return cast(dict[str, Tensor], torch.load(path, map_location="cpu", weights_only=True))
+
+
+def _is_torchscript(path: Path) -> bool:
+    """Whether a file is an archive that holds code, by its table of contents."""
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any("/code/" in name or name.endswith("/constants.pkl") for name in archive.namelist())
 
 
 def _library(module: str) -> ModuleType:

@@ -13,7 +13,10 @@ from ..base.errors import UserError
 from ..study.catalogue import describe
 from ..study.config import read_yaml, resolve
 from ..study.cost import Cost, bytes_label, study_cost, together
-from ..study.grid import runs
+from ..study.grid import kinds_of_runs
+
+# 10^12 operations per second: of some thousand a second, and of every computer there is
+SLOWEST, FASTEST = 1e-9, 1e9
 
 
 def print_estimate(file: Path, tflops: float | None = None) -> None:
@@ -27,8 +30,8 @@ def print_estimate(file: Path, tflops: float | None = None) -> None:
     Raises:
         UserError: the file or the throughput is wrong.
     """
-    if tflops is not None and tflops <= 0:
-        raise UserError(f"--tflops: found {tflops:g}; accepted is greater than 0")
+    if tflops is not None and not SLOWEST <= tflops <= FASTEST:
+        raise UserError(f"--tflops: found {tflops:g}; accepted is a number from {SLOWEST:g} to {FASTEST:g}")
     config = resolve(read_yaml(file), [file])
     if config["kind"] != "sweep":
         raise UserError(f"{file}: found kind {config['kind']!r}; accepted is sweep, the one whose cost is known")
@@ -36,13 +39,13 @@ def print_estimate(file: Path, tflops: float | None = None) -> None:
         tflops = float(config["requests"]["tflops"])
     facts = describe(config["dataset"])
     shape = (facts.channels, facts.height, facts.width)
-    points = runs(config)
-    costs = study_cost(config, points, shape, facts.classes)
+    runs = kinds_of_runs(config)
+    costs = study_cost(config, runs, shape, facts.classes)
     whole = together(costs.values())
 
     def thinner(every: int) -> Cost:
         thinned = {**config, "evaluation": {**config["evaluation"], "sample_every": every}}
-        return together(study_cost(thinned, points, shape, facts.classes).values())
+        return together(study_cost(thinned, runs, shape, facts.classes).values())
 
     table = Table(title=f"{config['study']}: estimated cost at {tflops:g} TFLOP/s", title_justify="left")
     headings = ("channels", "runs", "parameters", "training", "evaluation", "memory of a run", "on disk", "hours")
@@ -87,13 +90,12 @@ def _share_of_evaluations(config: Mapping[str, Any], whole: Cost, thinner: Calla
 
 
 def _cells(cost: Cost, tflops: float) -> list[str]:
-    disk = cost.checkpoint_bytes + cost.sample_bytes + cost.loss_bytes
     return [
         str(cost.runs),
         f"{cost.parameters:,}",
         f"{cost.training_flops:.2g}",
         f"{cost.evaluation_flops:.2g}",
         bytes_label(cost.memory_bytes),
-        bytes_label(disk),
+        bytes_label(cost.disk_bytes),
         f"{cost.hours(tflops):.3g}",
     ]

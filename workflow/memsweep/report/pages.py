@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
@@ -26,17 +27,18 @@ dd { margin-left: 11.5rem; }
 """
 
 
-def write_pages(tables: Path, output: Path) -> None:
-    """Write all tables of a study as pages.
+def write_pages(names: Iterable[str], tables: Path, output: Path) -> None:
+    """Write the tables of a study as pages.
 
     Args:
-        tables: folder of the Parquet files.
+        names: of the tables.
+        tables: folder of their Parquet files.
         output: folder that receives the pages.
 
     Raises:
         UserError: a table is damaged, or of other images or runs than the others.
     """
-    paths = sorted(tables.glob("*.parquet"))
+    paths = [tables / f"{name}.parquet" for name in names]
     for path in paths:
         write_page(path, output / f"{path.stem}.html")
     check_together(paths)

@@ -17,6 +17,7 @@ from ..data.datasets import content_hash
 from ..data.images import read_images
 from ..study.config import read_yaml
 from ..study.kinds import open_study
+from ..tables.contracts import SCHEMAS
 from ..tables.parquet import check_table, read_arrow
 from ..tables.together import check_together
 
@@ -61,6 +62,8 @@ class _Files:
         try:
             if path.name.startswith("damaged-"):
                 self.problems.append(f"{path}: was set aside as damaged; delete it once the run is whole again")
+            elif path.parent.name == "tables" and path.stem not in SCHEMAS:
+                return  # the user's own
             elif path.suffix == ".parquet":
                 check_table(path)
             elif path.suffix == ".safetensors":
@@ -128,8 +131,9 @@ def _of_other_runs(pack: Path, measured: Path, expected: set[str]) -> Iterator[s
     record = pack / RECORD
     if record.exists() and {run["run_id"] for run in read_json(record)["settings"]["runs"]} != expected:
         yield f"{record}: of other runs than the pack has"
-    for path in sorted(measured.glob("*.parquet")):
-        if not set(pc.unique(read_arrow(path, path.stem)["run_id"]).to_pylist()) <= expected:
+    for name in ("metrics", "neighbours"):
+        path = measured / f"{name}.parquet"
+        if path.exists() and not set(pc.unique(read_arrow(path, name)["run_id"]).to_pylist()) <= expected:
             yield f"{path}: holds rows of other runs than the pack has"
 
 

@@ -6,8 +6,9 @@ without loading torch.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .run import Run
@@ -67,6 +68,15 @@ class Cost:
     checkpoint_bytes: float
     sample_bytes: float
     loss_bytes: float
+
+    @property
+    def disk_bytes(self) -> float:
+        """All that stays on disk."""
+        return self.checkpoint_bytes + self.sample_bytes + self.loss_bytes
+
+    def times(self, count: int) -> Cost:
+        """That of so many runs alike."""
+        return replace(self, **{name: count * getattr(self, name) for name in _SUMS})
 
     def hours(self, tflops: float) -> float:
         """Hours of one device that sustains ``tflops`` 10^12 operations per second."""
@@ -256,13 +266,13 @@ def labels_known(config: Mapping[str, Any], classes: int) -> int:
 
 
 def study_cost(
-    config: Mapping[str, Any], runs: Iterable[Run], image_shape: tuple[int, int, int], classes: int
+    config: Mapping[str, Any], runs: Iterable[Run] | Mapping[Run, int], image_shape: tuple[int, int, int], classes: int
 ) -> dict[int, Cost]:
     """The cost of a study by model size.
 
     Args:
         config: resolved configuration.
-        runs: its runs.
+        runs: its runs; or some of them, each with how many cost as much.
         image_shape: (channels, height, width).
         classes: number of labels of the images.
 
@@ -272,22 +282,25 @@ def study_cost(
     networks: dict[int, NetworkCost] = {}
     costs: dict[int, Cost] = {}
     channels, height, width = image_shape
-    for run in runs:
+    for run, count in Counter(runs).items():
         size = run.base_channels
         if size not in networks:
             networks[size] = network_cost(image_shape, labels_known(config, classes), size, config["network"])
-        one = run_cost(config, run, networks[size], channels * height * width)
-        costs[size] = together([costs[size], one]) if size in costs else one
+        alike = run_cost(config, run, networks[size], channels * height * width).times(count)
+        costs[size] = together([costs[size], alike]) if size in costs else alike
     return costs
+
+
+# What adds up over runs
+_SUMS = ("runs", "training_flops", "evaluation_flops", "checkpoint_bytes", "sample_bytes", "loss_bytes")
 
 
 def together(costs: Iterable[Cost]) -> Cost:
     """The cost of several: sums, and the largest network and memory."""
     listed = list(costs)
-    sums = ("runs", "training_flops", "evaluation_flops", "checkpoint_bytes", "sample_bytes", "loss_bytes")
     largest = ("parameters", "memory_bytes")
     return Cost(
-        **{name: sum(getattr(cost, name) for cost in listed) for name in sums},
+        **{name: sum(getattr(cost, name) for cost in listed) for name in _SUMS},
         **{name: max(getattr(cost, name) for cost in listed) for name in largest},
     )
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from .identity import run_id, trajectory_parameters
@@ -24,18 +26,21 @@ def expand(grid: Mapping[str, Any]) -> Iterator[Point]:
         Mappings from every axis to one value.
     """
     seen = set()
-    for product in grid["products"]:
-        values = [product.get(axis, [grid["base"].get(axis)]) for axis in AXES]
-        for combination in itertools.product(*values):
-            # YAML may spell one number in several ways: 1, 1.0, 1.0e-3, 0.001
-            point = {
-                axis: float(value) if axis == "learning_rate" else int(value)
-                for axis, value in zip(AXES, combination, strict=True)
-            }
-            key = tuple(point.values())
-            if key not in seen:
-                seen.add(key)
-                yield point
+    for values in products(grid):
+        for combination in itertools.product(*values.values()):
+            if combination not in seen:
+                seen.add(combination)
+                yield dict(zip(AXES, combination, strict=True))
+
+
+def products(grid: Mapping[str, Any]) -> list[dict[str, list[Any]]]:
+    """The products of a grid, each with the distinct values of every axis, in the order they are written."""
+    # YAML may spell one number in several ways: 1, 1.0, 1.0e-3, 0.001
+    spelled = {axis: float if axis == "learning_rate" else int for axis in AXES}
+    return [
+        {axis: list(dict.fromkeys(map(spelled[axis], product.get(axis) or [grid["base"][axis]]))) for axis in AXES}
+        for product in grid["products"]
+    ]
 
 
 def choices(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -61,19 +66,41 @@ def _matches(point: Mapping[str, Any], values: Mapping[str, Sequence[float]]) ->
     return all(point[axis] in wanted for axis, wanted in values.items())
 
 
+def points(config: Mapping[str, Any]) -> Iterator[Point]:
+    """The points of its grid that a resolved configuration chooses."""
+    filters = [choice for _, choice in choices(config)]
+    return (point for point in expand(config["grid"]) if all(chosen(point, choice) for choice in filters))
+
+
 def runs(config: Mapping[str, Any]) -> list[Run]:
     """The runs that a resolved configuration chooses of its grid, each with its run id."""
     shared = trajectory_parameters(config)
-    filters = [choice for _, choice in choices(config)]
-    result = []
-    for point in expand(config["grid"]):
-        if not all(chosen(point, choice) for choice in filters):
-            continue
-        schedule = evaluation_steps(
-            config["training"]["budget"], config["evaluation"], point["train_size"], point["batch_size"]
-        )
-        result.append(Run(run_id=run_id(shared, point), **point, max_steps=schedule[-1]))
-    return result
+    last_step = _last_steps(config)
+    return [
+        Run(run_id=run_id(shared, point), **point, max_steps=last_step(point["train_size"], point["batch_size"]))
+        for point in points(config)
+    ]
+
+
+def kinds_of_runs(config: Mapping[str, Any]) -> dict[Run, int]:
+    """The runs of a resolved configuration where only cost counts: one without an id, to how many cost as much."""
+    costly = ("train_size", "base_channels", "batch_size")
+    last_step = _last_steps(config)
+    counts = Counter(tuple(point[axis] for axis in costly) for point in points(config))
+    return {
+        Run("", size, channels, batch, learning_rate=0, seed=0, max_steps=last_step(size, batch)): count
+        for (size, channels, batch), count in counts.items()
+    }
+
+
+def _last_steps(config: Mapping[str, Any]) -> Callable[[int, int], int]:
+    """The step at which a run of so many images, and so many of them a step, ends."""
+
+    @functools.cache
+    def last_step(train_size: int, batch_size: int) -> int:
+        return evaluation_steps(config["training"]["budget"], config["evaluation"], train_size, batch_size)[-1]
+
+    return last_step
 
 
 def packs(all_runs: Sequence[Run], packed_axes: Sequence[str]) -> dict[str, list[Run]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -53,6 +53,11 @@ class Study:
         return []
 
     @property
+    def warning(self) -> str:
+        """What to know of the study before it starts, if anything."""
+        return ""
+
+    @property
     def drawn(self) -> list[str]:
         """The files of the study's figures, without a suffix."""
         paths = [figure.path for figure in self.figures if figure.when(self)]
@@ -79,14 +84,18 @@ class Study:
         return without_paths(self.config["dataset"])
 
     def sources(self) -> list[str]:
-        """The user's own folders and zip files that ``prepare`` reads."""
-        paths = map(str, sources(self.config["dataset"]))
-        return [path for path in paths if "{" not in path]  # Snakemake has no way to write a brace in a path
+        """The user's own files and folders that ``prepare`` reads."""
+        return watchable(map(str, sources(self.config["dataset"])))
 
     @functools.cached_property
     def content(self) -> str:
         """A hash of what the user's own files hold: a change of theirs prepares again."""
         return content_hash(self.config["dataset"], Path("results/cache/contents"))
+
+
+def watchable(paths: Iterable[str]) -> list[str]:
+    """Those of some paths that Snakemake can watch: it has no way to write a brace, or what is no Unicode."""
+    return [path for path in paths if not {"{", "}"} & set(path) and path.isprintable()]
 
 
 def lineage(*parts: str) -> str:

@@ -1,8 +1,8 @@
 """Stops a change of mind, of code or of data before it trains again what is finished.
 
-Beside a pack's tables lies a record of what they come from (`base.records`). A run is trained again
-when the same point of the grid has another run id now, or the same id and other training code,
-unless a checkpoint of the new run is there already.
+Beside a pack's tables lies a record of what they come from (`base.records`). A run is trained again when the same
+point of the grid has another run id now, unless a checkpoint of the new run is there already; or the same id and
+other training code, or no checkpoint any more that holds what was found.
 """
 
 from __future__ import annotations
@@ -51,15 +51,16 @@ def retraining(
     for record in records:
         replaced = [(old, current[_point(old)]) for old in record["settings"]["runs"] if _point(old) in current]
         for old, run in replaced:
-            other = old["run_id"] != run.run_id
-            if not other and record["code_version"] == code_version:
-                continue
-            if other and _started(checkpoints / run.run_id, code_version):
+            other, other_code = old["run_id"] != run.run_id, record["code_version"] != code_version
+            checkpoint = checkpoints / run.run_id
+            if _started(checkpoint, code_version) if other else not other_code and _holds_results(checkpoint):
                 continue
             found.runs.append(run)
             if other:
                 found.reasons |= _differences(_flat(_parameters(record["settings"])), parameters)
-            if record["code_version"] != code_version:
+            elif not other_code:
+                found.reasons.add(f"their checkpoints are no longer in {checkpoints}")
+            if other_code:
                 found.reasons.add(f"the training code was {record['code_version']}, is {code_version}")
     return found
 
@@ -115,6 +116,15 @@ def _started(checkpoint: Path, code_version: str) -> bool:
         return bool(record["provenance"]["code_version"] == code_version)
     except (OSError, Damaged, KeyError, TypeError):
         return False
+
+
+def _holds_results(checkpoint: Path) -> bool:
+    """Whether a checkpoint still has something of a finished run: that it diverged, a state or an evaluation."""
+    try:
+        diverged = read_json(checkpoint / "run.json")["diverged_at"] is not None
+    except (OSError, Damaged, KeyError):
+        return False
+    return diverged or any(not path.name.startswith("damaged-") for path in checkpoint.glob("[!.]*.safetensors"))
 
 
 def _parameters(settings: Mapping[str, Any]) -> dict[str, Any]:

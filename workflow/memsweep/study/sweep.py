@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ..base.records import read_records
+from .cost import bytes_label
 from .figures import Figure
 from .grid import packs, runs
 from .identity import evaluation_parameters, training_parameters
-from .kind import Study, canonical
+from .kind import Study, canonical, watchable
 from .onsets import THRESHOLDS
 from .requests import Request, Requests
 from .retraining import guard, retraining
@@ -20,6 +21,9 @@ from .run import SWEPT_AXES, Run
 # Feature spaces that need no published network.
 OWN_SPACES = ("pixels", "classifier")
 
+
+# Runs of a grid beyond which it may not be meant
+MANY_RUNS = 100_000
 
 FIGURES = (
     Figure(
@@ -109,6 +113,18 @@ class Sweep(Study):
         return list(self.packs)
 
     @property
+    def warning(self) -> str:
+        """What a study costs that is larger than most are meant to be; nothing for others."""
+        if len(self.runs) <= MANY_RUNS:
+            return ""
+        disk = sum(self.requests.cost(run).disk_bytes for run in self.runs)
+        hours, tflops = self.requests.hours(self.runs), self.config["requests"]["tflops"]
+        return (
+            f"grid: {len(self.runs)} runs in {len(self.packs)} jobs, some {hours:.2g} hours of a device at {tflops:g} "
+            f"TFLOP/s and {bytes_label(disk)} on disk; only, exclude and substudies make parts of a grid"
+        )
+
+    @property
     def axes(self) -> list[str]:
         """The axes, seeds aside, on which the grid takes more than one value."""
         return [axis for axis in SWEPT_AXES if len({getattr(run, axis) for run in self.runs}) > 1]
@@ -177,8 +193,8 @@ class Sweep(Study):
         training = self.config["training"]
         switches = {"--recompute": training["recompute"], "--deterministic": training["deterministic"]}
         switches["--drop-states"] = not training["keep_states"]
-        values = {"device": "device", "together": "together", "checkpoint_seconds": "checkpoint-seconds"}
-        options = [f"--{option} {training[key]}" for key, option in values.items()]
+        values = ("device", "together", "checkpoint_seconds", "stop_after_minutes")
+        options = [f"--{key.replace('_', '-')} {training[key]}" for key in values]
         return " ".join([*options, *(option for option, on in switches.items() if on)])
 
     def gpus(self, present: int) -> int:
@@ -196,9 +212,9 @@ class Sweep(Study):
         return canonical({"space": space, "weights": {name: weights[name] for name in weights if name == space}})
 
     def weights(self, *spaces: str) -> list[str]:
-        """The files of weights that the config gives for these spaces."""
+        """The files of weights that the config gives for these spaces, for Snakemake to watch."""
         given = self.config["metrics"]["weights"]
-        return [given[space] for space in spaces if space in given]
+        return watchable(given[space] for space in spaces if space in given)
 
     def measure(self) -> str:
         """Settings of ``measure``."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from ..catalogue import DatasetFacts, describe
-from ..grid import Point, expand
+from ..grid import products
 from .sentences import found, shown
 
 Config = dict[str, Any]
@@ -58,6 +58,6 @@ class Asked:
         return self.facts.training_images(dataset["name"], dataset["test_images"])
 
     @functools.cached_property
-    def points(self) -> list[Point]:
-        """The grid, expanded."""
-        return list(expand(self.config["grid"]))
+    def products(self) -> list[dict[str, list[Any]]]:
+        """The products of the grid, which rules look at, as their runs may be more than can be looked at."""
+        return products(self.config["grid"])

@@ -48,5 +48,15 @@ def resolve(config: Mapping[str, Any], files: list[Path] | None = None) -> Confi
     if not problems:
         problems += broken(RULES[kind], Asked(given, resolved))
     if problems:
-        raise UserError("\n".join(f"config error: {problem}" for problem in dict.fromkeys(problems)))
+        raise UserError("\n".join(_told(list(dict.fromkeys(problems)))))
     return resolved
+
+
+# Problems that are told at once; of more, nobody reads the rest
+MOST_TOLD = 20
+
+
+def _told(problems: list[str]) -> list[str]:
+    more = len(problems) - MOST_TOLD
+    told = [f"config error: {problem}" for problem in problems[:MOST_TOLD]]
+    return [*told, f"config error: {more} more problems"] if more > 0 else told

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ..asked import Asked
-from . import choices, feature_learning, grid, images, learning, measures, mixed_cumulant, schedule
+from . import choices, feature_learning, grid, images, learning, measures, mixed_cumulant, paths, schedule
 
 Rule = Callable[[Asked], Iterator[str]]
 
@@ -80,6 +80,9 @@ def broken(rules: Rules, asked: Asked) -> list[str]:
     """One sentence for each way in which a config breaks a rule of its kind of study, after what it follows."""
     for follow in rules.follow:
         follow(asked)
+    unopened = list(paths.paths_can_be_looked_at(asked))
+    if unopened:
+        return unopened
     grounds = [problem for rule in rules.grounds for problem in rule(asked)]
     beyond = [] if grounds else [problem for rule in rules.beyond for problem in rule(asked)]
     return [*grounds, *beyond, *(problem for rule in rules.alone for problem in rule(asked))]

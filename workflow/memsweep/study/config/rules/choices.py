@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ...grid import chosen
 from ...run import AXES
 from ..asked import Asked
 
@@ -28,7 +28,7 @@ def chosen_values_are_on_the_grid(asked: Asked) -> Iterator[str]:
                 if unknown:
                     yield (
                         f"{place}{key}.{axis}: found {_listed(unknown)}; accepted are values of the grid, "
-                        f"{_listed(on_grid[axis])}"
+                        f"{_listed(sorted(on_grid[axis]))}"
                     )
 
 
@@ -39,9 +39,32 @@ def a_choice_leaves_a_run(asked: Asked) -> Iterator[str]:
         wanted = [item for key in ("only", "exclude") for item in part.get(key, {}).items()]
         if any(value not in on_grid[axis] for axis, values in wanted for value in values):
             continue
-        if not any(chosen(point, asked.config) and chosen(point, part) for point in asked.points):
+        if not any(_leaves_a_run(product, [asked.config, part]) for product in asked.products):
             where = place.rstrip(".") or "only, exclude"
             yield f"{where}: no run of the grid is left; accepted is a choice of at least one"
+
+
+def _leaves_a_run(product: Mapping[str, Sequence[float]], filters: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a point of a product is kept by all of these, found out without going through its points."""
+    kept = {axis: set(values) for axis, values in product.items()}
+    for choice in filters:
+        for axis, values in choice.get("only", {}).items():
+            kept[axis] &= set(values)
+    if not all(kept.values()):
+        return False
+    # A point avoids an exclusion by a value outside of it on some axis: two of them on two axes, or both on one
+    exclusions = [choice["exclude"] for choice in filters if "exclude" in choice]
+    return any(_left_over(kept, exclusions, axes) for axes in itertools.product(*exclusions))
+
+
+def _left_over(
+    kept: Mapping[str, set[float]], exclusions: Sequence[Mapping[str, Sequence[float]]], axes: Sequence[str]
+) -> bool:
+    """Whether every exclusion leaves, on its axis, values that no other with the same axis takes away."""
+    left = dict(kept)
+    for excluded, axis in zip(exclusions, axes, strict=True):
+        left[axis] = left[axis] - set(excluded[axis])
+    return all(left[axis] for axis in axes)
 
 
 def _choices(asked: Asked) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -51,10 +74,15 @@ def _choices(asked: Asked) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield f"substudies.{name}.", part
 
 
-def _values(asked: Asked) -> dict[str, list[float]]:
+def _values(asked: Asked) -> dict[str, set[float]]:
     """The values that each axis takes on the grid."""
-    return {axis: sorted({point[axis] for point in asked.points}) for axis in AXES}
+    return {axis: {value for product in asked.products for value in product[axis]} for axis in AXES}
 
 
-def _listed(values: Iterable[float]) -> str:
-    return ", ".join(f"{value:g}" for value in values)
+# Of a long list so many are shown
+SHOWN = 12
+
+
+def _listed(values: Sequence[float]) -> str:
+    more = f" and {len(values) - SHOWN} more" if len(values) > SHOWN else ""
+    return ", ".join(f"{value:g}" for value in values[:SHOWN]) + more

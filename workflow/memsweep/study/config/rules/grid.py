@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from ...run import AXES
 from ..asked import Asked
 
-LARGEST_GRID = 1_000_000
-
 
 def every_product_has_every_axis(asked: Asked) -> Iterator[str]:
     """An axis that a product leaves out has a value in the base."""
@@ -22,17 +20,20 @@ def every_product_has_every_axis(asked: Asked) -> Iterator[str]:
 
 def the_grid_can_be_expanded(asked: Asked) -> Iterator[str]:
     """A grid is counted before it is written out, for which some take more time and memory than there are."""
-    grid = asked.config["grid"]["products"]
+    grid, most = asked.config["grid"]["products"], asked.config["runs_at_most"]
     size = sum(math.prod(len(product.get(axis, [0])) for axis in AXES) for product in grid)
-    if size > LARGEST_GRID:
-        yield f"grid.products: found {size} runs; accepted are at most {LARGEST_GRID} in one study"
+    if size > most:
+        yield (
+            f"grid.products: found {size} runs; accepted are at most {most} in one study, which the key runs_at_most "
+            f"says"
+        )
 
 
 def training_sets_fit_into_the_data(asked: Asked) -> Iterator[str]:
     """No run is trained on more images than there are."""
     facts, available, held_out = asked.facts, asked.available, asked.config["dataset"]["test_images"]
     less = "" if facts.test else f" less {held_out} for testing"
-    for size in dict.fromkeys(point["train_size"] for point in asked.points):
+    for size in dict.fromkeys(size for product in asked.products for size in product["train_size"]):
         if size > available:
             yield (
                 f"grid: train_size {size} is larger than the data; accepted is at most {available} "
@@ -42,9 +43,11 @@ def training_sets_fit_into_the_data(asked: Asked) -> Iterator[str]:
 
 def batches_fit_into_training_sets(asked: Asked) -> Iterator[str]:
     """No batch holds an image twice."""
-    for point in asked.points:
-        if point["batch_size"] > point["train_size"]:
-            yield (
-                f"grid: batch_size {point['batch_size']} is larger than train_size {point['train_size']}; "
-                f"accepted is a batch of at most the training set"
-            )
+    for product in asked.products:
+        smallest = min(product["train_size"])
+        for size in product["batch_size"]:
+            if size > smallest:
+                yield (
+                    f"grid: batch_size {size} is larger than train_size {smallest}; accepted is a batch of at most the "
+                    f"training set"
+                )

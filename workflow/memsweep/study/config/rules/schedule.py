@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from ...schedule import evaluation_steps, sampled_steps
 from ..asked import Asked
-
-Schedule = tuple[dict[str, float], dict[str, float], int, int]
 
 
 def the_first_evaluation_is_within_the_budget(asked: Asked) -> Iterator[str]:
     """Every run is evaluated at least once."""
     ((unit, length),) = asked.config["training"]["budget"].items()
-    if any(not evaluation_steps(*schedule) for schedule in _schedules(asked)):
+    if not evaluation_steps(*_schedule(asked)):
         yield f"{asked.found('evaluation.first')}; accepted is at most the budget, {length:g} {unit}, in the same unit"
 
 
 def an_evaluation_has_samples(asked: Asked) -> Iterator[str]:
     """Every run that is evaluated generates images at least once."""
-    if any(evaluation_steps(*schedule) and not sampled_steps(*schedule) for schedule in _schedules(asked)):
+    if evaluation_steps(*_schedule(asked)) and not sampled_steps(*_schedule(asked)):
         yield (
             f"{asked.found('evaluation.sample_every')}; accepted is less: no evaluation within the budget would have "
             f"samples"
@@ -36,8 +35,6 @@ def runs_outlast_their_onset(asked: Asked) -> Iterator[str]:
         )
 
 
-def _schedules(asked: Asked) -> list[Schedule]:
-    """What decides when runs are evaluated, once for all the runs that share it."""
-    budget, evaluation = asked.config["training"]["budget"], asked.config["evaluation"]
-    sizes = dict.fromkeys((point["train_size"], point["batch_size"]) for point in asked.points)
-    return [(budget, evaluation, train_size, batch_size) for train_size, batch_size in sizes]
+def _schedule(asked: Asked) -> tuple[dict[str, float], dict[str, Any], int, int]:
+    """What decides when a run is evaluated; in the budget's unit that is the same for all, and so is any of them."""
+    return asked.config["training"]["budget"], asked.config["evaluation"], 1, 1
