@@ -1,4 +1,4 @@
-"""Places that fail: a full disk, a folder that may not be written, data that vanish, other workflows, clocks that jump."""
+"""Places that fail: a full disk, a read-only folder, data that vanish, other workflows, clocks that jump."""
 
 from __future__ import annotations
 

@@ -31,15 +31,24 @@ def run(arguments: Sequence[str] | None) -> int:
         else:
             STAGES[name].run(read_settings(), given)
     except TimeIsUp:
-        print(f"memsweep {name}: the time is up, and all is saved; run it again to continue from here", file=sys.stderr)
+        _say(name, "the time is up, and all is saved; run it again to continue from here")
         return CONTINUE
     except Interrupted:
-        print(f"memsweep {name}: stopped on request; run it again to continue from here", file=sys.stderr)
+        _say(name, "stopped on request; run it again to continue from here")
         return 128 + signal.SIGTERM
     except UserError as error:
-        print(f"memsweep {name}: {error}", file=sys.stderr)
+        _say(name, str(error))
         return 1
     except OSError as error:  # a full disk, a folder that may not be written
-        print(f"memsweep {name}: {system_sentence(error)}", file=sys.stderr)
+        _say(name, system_sentence(error))
         return 1
     return 0
+
+
+def _say(name: str, sentence: str) -> None:
+    """Say how a command ended: in the log of a job or, where that lies on a full disk, where Snakemake is seen."""
+    said = f"memsweep {name}: {sentence}"
+    try:
+        print(said, file=sys.stderr, flush=True)
+    except OSError:
+        print(said, flush=True)
