@@ -9,11 +9,14 @@ import torch
 import yaml
 from helpers.configs import ROOT
 from memsweep.base.errors import UserError
-from memsweep.models.unet import UNet, count_parameters
+from memsweep.models.network import count_parameters
+from memsweep.models.unet import UNet
 from memsweep.report.estimate import print_estimate
 from memsweep.study.config import resolve
-from memsweep.study.cost import network_cost, study_cost, together
+from memsweep.study.cost import study_cost, together
 from memsweep.study.grid import kinds_of_runs, runs
+from memsweep.study.network_cost import network_cost
+from memsweep.study.networks import network_settings
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -60,7 +63,9 @@ def test_the_networks_of_the_paper_have_its_parameters(base_channels: int) -> No
     config = resolve(yaml.safe_load((CONFIG.parent / "cifar10.yaml").read_text()))
     cost = network_cost((3, 32, 32), 10, base_channels, config["network"])
     with torch.device("meta"):
-        assert cost.parameters == count_parameters(UNet((3, 32, 32), 10, base_channels, **config["network"]))
+        assert cost.parameters == count_parameters(
+            UNet((3, 32, 32), 10, base_channels, **network_settings(config["network"]))
+        )
 
 
 def test_a_study_costs_what_its_runs_cost() -> None:

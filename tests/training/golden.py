@@ -19,7 +19,7 @@ from memsweep.data.images import ImageSet, Split, to_network
 from memsweep.data.randomness import BatchOrder, generator, stratified_times
 from memsweep.data.surrogates import surrogate
 from memsweep.diffusion.formulation import Formulation, build_formulation
-from memsweep.models.unet import count_parameters
+from memsweep.models.network import count_parameters
 from memsweep.study.run import Run
 from memsweep.study.schedule import evaluation_steps, sampled_steps
 from memsweep.training.evaluation import Evaluator, InferenceNetwork

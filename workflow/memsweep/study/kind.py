@@ -87,6 +87,10 @@ class Study:
         """The user's own files and folders that ``prepare`` reads."""
         return watchable(map(str, sources(self.config["dataset"])))
 
+    def networks(self) -> list[str]:
+        """The files of the user's own networks."""
+        return []
+
     @functools.cached_property
     def content(self) -> str:
         """A hash of what the user's own files hold: a change of theirs prepares again."""
