@@ -10,6 +10,7 @@ import yaml
 from helpers.configs import ROOT
 from memsweep.base.errors import UserError
 from memsweep.models.network import count_parameters
+from memsweep.models.registry import build
 from memsweep.models.unet import UNet
 from memsweep.report.estimate import print_estimate
 from memsweep.study.config import resolve
@@ -28,6 +29,9 @@ NETWORKS = [
     {"channel_multipliers": (1, 2, 4), "blocks": 3, "attention_levels": (1, 2), "head_channels": 64, "embedding": 64},
     {"channel_multipliers": (1, 3), "blocks": 2, "attention_levels": (0, 1), "head_channels": 8, "embedding": 32},
     {"channel_multipliers": (2,), "blocks": 1, "attention_levels": (0,), "head_channels": 12, "embedding": 16},
+    {"kind": "dit", "dit": {"patch": 2, "width": 8, "depth": 2, "heads": 4, "mlp_ratio": 4}},
+    {"kind": "dit", "dit": {"patch": 4, "width": 6, "depth": 3, "heads": 2, "mlp_ratio": 2}},
+    {"kind": "mlp", "mlp": {"width": 16, "blocks": 3, "embedding": 24}},
 ]
 
 
@@ -35,8 +39,8 @@ NETWORKS = [
 @pytest.mark.parametrize("base_channels", [8, 20])
 def test_a_network_costs_what_torch_counts(network: dict[str, Any], base_channels: int) -> None:
     shape, batch = (3, 16, 8), 4
-    unet = UNet(shape, 10, base_channels, **network)
-    weights = {parameter.data_ptr() for parameter in unet.parameters()}
+    built = build(shape, 10, base_channels, network)
+    weights = {parameter.data_ptr() for parameter in built.parameters()}
     kept: list[torch.Tensor] = []
 
     def remember(tensor: torch.Tensor) -> torch.Tensor:
@@ -46,16 +50,22 @@ def test_a_network_costs_what_torch_counts(network: dict[str, Any], base_channel
     hooks = torch.autograd.graph.saved_tensors_hooks(remember, lambda tensor: tensor)
     inputs = torch.randn(batch, *shape), torch.rand(batch), torch.zeros(batch, dtype=torch.long)
     with hooks:
-        unet(*inputs)
+        built(*inputs)
     # torch counts the products of this kernel alone
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
-        unet(*inputs)
+        built(*inputs)
     sizes = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in kept}
     cost = network_cost(shape, 10, base_channels, network)
-    assert cost.parameters == count_parameters(unet)
+    assert cost.parameters == count_parameters(built)
     assert cost.forward_flops == counter.get_total_flops() / batch
     activations = sum(size for place, size in sizes.items() if place not in weights) / batch
     assert cost.saved_bytes == pytest.approx(activations, rel=0.02)
+
+
+@pytest.mark.parametrize("network", NETWORKS[-3:])
+def test_an_evaluation_takes_less_than_training(network: dict[str, Any]) -> None:
+    cost = network_cost((3, 16, 8), 10, 8, network)
+    assert 0 < cost.forward_bytes < cost.saved_bytes
 
 
 @pytest.mark.parametrize("base_channels", [16, 32, 64, 128, 192])

@@ -57,6 +57,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "dropout": {"network": {"dropout": 0.3}},
     "no_attention": {"network": {"attention_levels": []}},
     "two_blocks": {"network": {"blocks": 2, "channel_multipliers": [1, 2, 2]}},
+    "dit": {"network": {"kind": "dit", "dit": {"depth": 2}}},
+    "mlp": {"network": {"kind": "mlp", "mlp": {"blocks": 2}}},
 }
 
 

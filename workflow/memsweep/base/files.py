@@ -83,6 +83,11 @@ def remove_leftovers(folder: Path, name: str) -> None:
                 os.close(handle)
 
 
+def content_name(content: bytes) -> str:
+    """What a file is known by that is named by its content: the first digits of its SHA-256."""
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
 # Beside a kept copy: where the file lay, and which copies stand for the files that it names
 _ORIGIN = "origin.json"
 
@@ -97,7 +102,7 @@ def kept_copy(file: Path, folder: Path, named: Mapping[str, str] | None = None) 
     """
     content, origin = file.read_bytes(), {"folder": str(file.absolute().parent), "named": dict(named or {})}
     about = json.dumps(origin, sort_keys=True).encode()
-    copy = folder / hashlib.sha256(content + about).hexdigest()[:16] / file.name
+    copy = folder / content_name(content + about) / file.name
     for path, text in ((copy.with_name(_ORIGIN), about), (copy, content)):
         if not path.exists():
             with replacing(path) as temporary:

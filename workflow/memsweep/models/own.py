@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import functools
-import importlib.util
 import sys
 import traceback
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from ..base.errors import UserError
+from ..base.files import content_name
 from .network import Network
 
 
@@ -82,7 +83,7 @@ def own_network(
         UserError: it cannot be loaded, or cannot be made; the traceback of the user's code goes to standard error.
     """
     name, own = network["kind"], network["own"]
-    make = load(name, network.get("file"))
+    make = load(name, network["source"], network.get("file"))
     try:
         made = make(image_shape, classes, base_channels, **own)
     except Exception as error:
@@ -93,14 +94,22 @@ def own_network(
 
 
 @functools.cache
-def load(name: str, file: str | None) -> OwnNetworks:
+def load(name: str, source: str, file: str | None) -> OwnNetworks:
     """Load the class of a file, or an entry point, which runs its code.
 
+    Args:
+        name: of the class, or of the entry point.
+        source: what the file is known by, which may have changed since it was found.
+        file: where it lies; None of an entry point.
+
     Raises:
-        UserError: it does not import, or there is no such class.
+        UserError: it has changed, does not import, or there is no such class.
     """
+    code = Path(file).read_bytes() if file else b""
+    if file and content_name(code) != source:
+        raise UserError(f"network.kind: {file} has changed since training began; accepted is the one of {source}")
     try:
-        found = _of_file(name, file) if file else _of_entry_point(name)
+        found = _of_file(name, file, code) if file else _of_entry_point(name)
     except Exception as error:
         raise _said(f"importing {file or name}", error) from None
     if not callable(found):
@@ -109,14 +118,12 @@ def load(name: str, file: str | None) -> OwnNetworks:
     return made
 
 
-def _of_file(name: str, file: str) -> Any:
-    path = Path(file).absolute()
-    spec = importlib.util.spec_from_file_location(f"memsweep_own_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses, and pickles of what is defined there, look it up
-    spec.loader.exec_module(module)
+def _of_file(name: str, file: str, code: bytes) -> Any:
+    """What a file defines; by its text, as bytecode that Python keeps is known by time and size, and may be older."""
+    module = ModuleType(f"memsweep_own_{Path(file).stem}")
+    module.__file__ = file
+    sys.modules[module.__name__] = module  # dataclasses, and pickles of what is defined there, look it up
+    exec(compile(code, file, "exec"), module.__dict__)
     return getattr(module, name, None)
 
 

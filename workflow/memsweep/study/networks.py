@@ -8,7 +8,6 @@ the same.
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.errors import UserError
-from ..base.files import named_file
+from ..base.files import content_name, named_file
 
 # The kinds that the library has. The keys of `unet` are those of `network` itself, others have a section each
 KINDS = ("unet", "dit", "mlp")
@@ -30,7 +29,7 @@ class OwnNetwork:
 
     Attributes:
         name: of its class, or of its entry point.
-        source: what it is: the beginning of its file's SHA-256; or distribution and version.
+        source: what it is: its file's `files.content_name`; or distribution and version.
         file: where it lies; None of an entry point.
     """
 
@@ -94,7 +93,7 @@ def located(network: Mapping[str, Any], files: Iterable[Path]) -> dict[str, Any]
         return dict(network)
     name, source = network["kind"], network["source"]
     for file in files:
-        if source_of(file) == source:
+        if content_name(file.read_bytes()) == source:
             return {**network, "file": str(file)}
     if installed().get(name) == source:
         return dict(network)
@@ -130,15 +129,10 @@ def own_network(kind: str) -> OwnNetwork:
         raise UserError(f"network.kind: found {kind!r}, and {path} cannot be read: {error.strerror}") from None
 
 
-def source_of(path: Path) -> str:
-    """What a file of a network is known by."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-
-
 @functools.cache
 def _content(path: Path, changed: int, size: int) -> str:
     """A file is read once in each state of it, as every run asks."""
-    return source_of(path)
+    return content_name(path.read_bytes())
 
 
 @functools.cache
