@@ -119,6 +119,11 @@ def product(**axes: list[Any]) -> dict[str, Any]:
         ),
         ("network", {"kind": "net.py:a-b"}, "accepted is a file, a colon and the name of a class: ./my_net.py:MyNet"),
         ("network", {"kind": "{x}.py:Net"}, "accepted is a path without braces and what cannot be printed"),
+        (
+            "network",
+            {"kind": "x" * 300 + ".py:Net"},
+            "accepted is a path that can be opened, and here File name too long",
+        ),
         ("network", {"kind": "mlp", "dit": {}}, "network.dit: found {} with network.kind 'mlp'; accepted are the keys"),
         ("network", {"kind": "dit", "blocks": 2}, "network.blocks: found 2 with network.kind 'dit'; accepted are the"),
         ("network", {"mlp": {"width": 2}}, "network.mlp: found {'width': 2} with network.kind 'unet'; accepted are"),

@@ -130,6 +130,25 @@ def test_the_estimate_is_printed_by_model_size(capsys: pytest.CaptureFixture[str
     assert f"with evaluation.sample_every: 4 they are {shares[1]}." in " ".join(printed.split())
 
 
+def test_the_estimate_of_a_network_of_ones_own_is_what_was_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text("from memsweep.models.mlp import MLP as Net\n")
+    study = {**yaml.safe_load(CONFIG.read_text()), "network": {"kind": "net.py:Net"}}
+    study["grid"]["products"] = [{"seed": [0]}]
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    print_estimate(tmp_path / "study.yaml", 1)
+    own = capsys.readouterr().out
+    study["network"] = {"kind": "mlp"}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    print_estimate(tmp_path / "study.yaml", 1)
+    cells = [
+        next(line.split() for line in text.splitlines() if " all " in line) for text in (own, capsys.readouterr().out)
+    ]
+    assert cells[0][:6] == cells[1][:6]
+
+
 def test_a_wrong_study_or_rate_is_a_sentence(tmp_path: Path) -> None:
     for rate in (0, -1, 1e-320, 1e300, float("inf"), float("nan")):
         with pytest.raises(UserError, match=rf"--tflops: found {rate:g}".replace("+", r"\+")):

@@ -175,6 +175,11 @@ def test_an_example_runs_as_it_is_written(title: str, project: Project) -> None:
                 file.write("# changed\n")
             again.apply(project)
             assert "rule train" in (project.folder / "planned").read_text()
+            (project.folder / "config" / "my_net.py").write_text("import no_such_package")
+            sentence = "^network.kind: importing .*my_net.py raised ModuleNotFoundError"
+            Block(
+                "sh", f"! {again.text.replace('>', '2>')}; grep '{sentence}' planned; ! grep Traceback planned"
+            ).apply(project)
         case "A kind of study":
             baselines = pd.read_parquet(results / "closed_form" / "tables" / "baselines.parquet")
             assert {"gaussian", "empirical"} <= set(baselines["estimator"])

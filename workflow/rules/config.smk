@@ -43,6 +43,7 @@ if {"{", "}"} & set(str(Path.cwd())):
 
 try:
     STUDY = open_study(config, [Path(file) for file in workflow.configfiles])
+    STUDY.measure_networks()
 except UserError as error:
     sys.exit(str(error))
 

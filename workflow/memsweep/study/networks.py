@@ -8,6 +8,7 @@ the same.
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -110,7 +111,10 @@ def split_path(kind: str) -> tuple[Path | None, str]:
 def placed(kind: str, file: Path | None) -> str:
     """A kind whose own file is counted from the folder of a study's file, or from that in which one types."""
     path, name = split_path(kind)
-    return kind if path is None or file is None else f"{named_file(file, path)}:{name}"
+    if path is None:
+        return kind
+    at_home = Path(os.path.expanduser(path))  # noqa: PTH111  # pathlib's raises where there is no such user
+    return f"{at_home if file is None else named_file(file, at_home)}:{name}"
 
 
 def own_network(kind: str) -> OwnNetwork:

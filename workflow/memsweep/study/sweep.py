@@ -13,7 +13,7 @@ from .figures import Figure
 from .grid import packs, runs
 from .identity import evaluation_parameters, training_parameters
 from .kind import Study, canonical, watchable
-from .networks import network_file, network_settings
+from .networks import is_built_in, network_file, network_settings
 from .onsets import THRESHOLDS
 from .requests import Request, Requests
 from .retraining import guard, retraining
@@ -202,6 +202,11 @@ class Sweep(Study):
         """The files of the user's own networks, which training jobs run."""
         file = network_file(self.config["network"])
         return [str(file)] if file else []
+
+    def measure_networks(self) -> None:
+        if not is_built_in(self.config["network"]):
+            for run in {run.base_channels: run for run in self.runs}.values():
+                self.requests.cost(run)
 
     def gpus(self, present: int) -> int:
         """GPUs that a job of ``train`` asks for, on a machine where so many are present."""

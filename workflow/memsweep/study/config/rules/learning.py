@@ -43,13 +43,12 @@ def keys_are_those_of_the_kind(asked: Asked) -> Iterator[str]:
     """No key is written that the network does not have: it would be thought to do something."""
     kind = asked.config["network"]["kind"]
     own = kind if kind in KINDS else "own"
-    for key in asked.given.get("network", {}):
+    for key, value in asked.given.get("network", {}).items():
         section = key if key in (*KINDS, "own") else "unet"
         if key != "kind" and section != own:
-            yield (
-                f"{asked.found(f'network.{key}')} with network.kind {shown(kind)}; accepted are the keys of this kind"
-                + ("" if own == "unet" else f", below network.{own}")
-            )
+            begin = f"{asked.found(f'network.{key}', shown(value))} with network.kind {shown(kind)}"
+            place = "" if own == "unet" else f", below network.{own}"
+            yield f"{begin}; accepted are the keys of this kind{place}"
 
 
 def an_own_network_is_there(asked: Asked) -> Iterator[str]:
@@ -73,7 +72,7 @@ def own_keys_are_arguments(asked: Asked) -> Iterator[str]:
     """Keys of a network of the user's own are keyword arguments, with values that can be written as JSON."""
     for key, value in asked.config["network"]["own"].items():
         try:
-            json.dumps(value, allow_nan=False)
+            json.dumps(value, allow_nan=False, sort_keys=True)
         except (TypeError, ValueError):
             yield f"network.own.{key}: found {shown(value)}; accepted are numbers, texts, true, false and lists"
         if not (isinstance(key, str) and key.isidentifier()):
