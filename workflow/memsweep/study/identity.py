@@ -102,6 +102,12 @@ def training_parameters(training: Mapping[str, Any]) -> dict[str, Any]:
     return {"ema_decay": training["ema_decay"], **_switched_on("training", training)}
 
 
+def learns_otherwise(training: Mapping[str, Any]) -> bool:
+    """Whether runs see other images or times, or follow their gradients otherwise, than by Adam at a constant rate."""
+    alike = {"ema_decay", "precision", "gradient_clip", "accumulate"}
+    return not alike.issuperset(training_parameters(training))
+
+
 def formulation_parameters(formulation: Mapping[str, Any]) -> dict[str, Any]:
     """What of the formulation a run's identity holds: its parameters and the options that are on."""
     parameters = {key: value for key, value in formulation.items() if key not in _OPTIONS["formulation"]}

@@ -216,18 +216,7 @@ class Trainer:
 
     def _take_step(self) -> None:
         slot = (self._count % WINDOW).view(1)
-        index = self._window.index_select(0, slot).view(-1)
-        noise_seed, time_seed, drop_seed, flip_seed = self._seeds.index_select(0, slot).view(-1)
-        clean, label = scaled(self._images.images[index]), self._images.labels[index]
-        if self.options.flip:
-            clean = _mirrored(clean, self._flips.uniform(flip_seed, len(clean)) < 0.5)
-        noise = self._noise.normal(noise_seed, clean.shape)
-        time = stratified_times(self._times.uniform(time_seed, len(clean)))
-        if self.options.time_sampling == "logit_normal":
-            time = logit_normal_times(time, self.options.time_location, self.options.time_scale)
-        if self.formulation.label_dropout:
-            label = self.formulation.drop_labels(label, self._drops.uniform(drop_seed, len(clean)))
-        loss = self._backward(clean, noise, time, label)
+        loss = self._backward(*self._batch(slot))
         if self.options.gradient_clip:
             torch.nn.utils.clip_grad_norm_(self._weights, self.options.gradient_clip)
         if not self._schedule.constant:
@@ -239,6 +228,21 @@ class Trainer:
         with torch.no_grad():
             self._refresh_working_weights()
             self._update_average()
+
+    def _batch(self, slot: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Images, noise, times and labels of the step at a place of the window, (1,)."""
+        index = self._window.index_select(0, slot).view(-1)
+        noise_seed, time_seed, drop_seed, flip_seed = self._seeds.index_select(0, slot).view(-1)
+        clean, label = scaled(self._images.images[index]), self._images.labels[index]
+        if self.options.flip:
+            clean = _mirrored(clean, self._flips.uniform(flip_seed, len(clean)) < 0.5)
+        noise = self._noise.normal(noise_seed, clean.shape)
+        time = stratified_times(self._times.uniform(time_seed, len(clean)))
+        if self.options.time_sampling == "logit_normal":
+            time = logit_normal_times(time, self.options.time_location, self.options.time_scale)
+        if self.formulation.label_dropout:
+            label = self.formulation.drop_labels(label, self._drops.uniform(drop_seed, len(clean)))
+        return clean, noise, time, label
 
     def _backward(self, clean: Tensor, noise: Tensor, time: Tensor, label: Tensor) -> Tensor:
         """Gradients of the batch's mean loss, which is returned, without dimensions."""
