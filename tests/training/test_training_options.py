@@ -8,11 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.configs import changed
 from helpers.packs import FORMULATIONS, pack_settings
+from helpers.properties import examples
+from hypothesis import given
+from hypothesis import strategies as st
+from memsweep.base.errors import UserError
 from memsweep.data.images import ImageSet, to_network
 from memsweep.data.randomness import BatchOrder, Draws
 from memsweep.diffusion.formulation import build_formulation
 from memsweep.jobs.workshop import Way, Workshop
+from memsweep.study.config import resolve
+from memsweep.study.grid import runs
+from memsweep.study.identity import training_parameters
 from memsweep.study.run import Run
 from memsweep.training.trainer import Trainer, TrainingOptions
 from scipy import special, stats
@@ -111,6 +119,30 @@ def test_a_run_is_what_a_plain_loop_makes(noise_images: ImageSet, formulation: s
     # Where a gradient is nearly 0, Adam turns its rounding into a share of a step
     for weight, expected in zip(found.network.parameters(), weights, strict=True):
         torch.testing.assert_close(weight, expected, rtol=1e-4, atol=2e-5)
+
+
+@given(
+    warmup=st.integers(0, 3000),
+    epochs=st.integers(10, 700),
+    sizes=st.lists(st.integers(16, 200), min_size=1, max_size=3),
+)
+@examples(30)
+def test_every_run_of_a_study_that_is_accepted_has_a_rate_at_each_of_its_steps(
+    warmup: int, epochs: int, sizes: list[int]
+) -> None:
+    study = changed("training.budget", {"epochs": epochs})
+    study["training"] |= {"schedule": "cosine", "warmup_steps": warmup}
+    study["grid"]["products"] = [{"train_size": sizes, "batch_size": [8, 16]}]
+    try:
+        config = resolve(study)
+    except UserError as error:
+        assert "training.warmup_steps" in str(error)  # noqa: PT017  # most are accepted
+        return
+    for run in runs(config):
+        schedule = TrainingOptions.of(training_parameters(config["training"])).rate_schedule(run.max_steps)
+        shares = schedule.share(torch.arange(run.max_steps))
+        assert (shares > 0).all()
+        assert shares.max() == 1
 
 
 @every_option
