@@ -55,6 +55,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "accumulate": {"training": {"accumulate": 3}},
     "ema_decay": {"training": {"ema_decay": 0.3}},
     "dropout": {"network": {"dropout": 0.3}},
+    "adamw": {"training": {"optimizer": "adamw", "weight_decay": 0.5}},
+    "sgd": {"training": {"optimizer": "sgd", "momentum": 0.9, "weight_decay": 0.5}},
+    "warm-up": {"training": {"warmup_steps": 5}},
+    "cosine": {"training": {"schedule": "cosine", "schedule_floor": 0.1}},
+    "flip": {"training": {"flip": True}},
+    "logit_normal": {"training": {"time_sampling": "logit_normal", "time_location": -0.5, "time_scale": 1.5}},
     "no_attention": {"network": {"attention_levels": []}},
     "two_blocks": {"network": {"blocks": 2, "channel_multipliers": [1, 2, 2]}},
 }
