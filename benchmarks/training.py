@@ -44,7 +44,8 @@ from memsweep.jobs.workshop import Way
 from memsweep.models import blocks
 from memsweep.models.unet import UNet
 from memsweep.study.config import read_yaml, resolve
-from memsweep.study.cost import NetworkCost, network_cost
+from memsweep.study.network_cost import NetworkCost, network_cost
+from memsweep.study.networks import network_settings
 from memsweep.study.run import Run
 from memsweep.study.sweep import Sweep
 from memsweep.training.cuda_graphs import STRIDE
@@ -229,7 +230,7 @@ def measure_cpu(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """The embedded study's run against a plain loop, and a pack of six against six runs alone."""
     torch.set_num_threads(1)
     config = resolve(read_yaml(ROOT / "config" / "config.yaml"))
-    problem = Problem(config["network"], 16, 16, side=8, channels=1, train_size=128)
+    problem = Problem(network_settings(config["network"]), 16, 16, side=8, channels=1, train_size=128)
     ours, peer = Ours(problem, "float32"), Peer(problem)
     steps = arguments.steps or 60
     contenders = {"memsweep": partial(ours, steps), "plain loop": partial(peer, steps)}

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from memsweep.models.unet import UNet, count_parameters
+from memsweep.models.network import count_parameters
+from memsweep.models.unet import UNet
 
 # Marion & Wu 2026: base channels and parameter counts
 PUBLISHED = {16: 2_926_690, 32: 7_929_010, 64: 25_751_890, 128: 92_670_610, 192: 201_286_610}

@@ -9,12 +9,16 @@ import torch
 import yaml
 from helpers.configs import ROOT
 from memsweep.base.errors import UserError
-from memsweep.models.unet import UNet, count_parameters
+from memsweep.models.network import count_parameters
+from memsweep.models.registry import build
+from memsweep.models.unet import UNet
 from memsweep.report.estimate import print_estimate
 from memsweep.study.config import resolve
-from memsweep.study.cost import kept_by_optimiser, network_cost, study_cost, together
+from memsweep.study.cost import kept_by_optimiser, study_cost, together
 from memsweep.study.grid import kinds_of_runs, runs
 from memsweep.study.identity import training_parameters
+from memsweep.study.network_cost import network_cost
+from memsweep.study.networks import network_settings
 from memsweep.training.optimisation import build_optimiser
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -27,6 +31,9 @@ NETWORKS = [
     {"channel_multipliers": (1, 2, 4), "blocks": 3, "attention_levels": (1, 2), "head_channels": 64, "embedding": 64},
     {"channel_multipliers": (1, 3), "blocks": 2, "attention_levels": (0, 1), "head_channels": 8, "embedding": 32},
     {"channel_multipliers": (2,), "blocks": 1, "attention_levels": (0,), "head_channels": 12, "embedding": 16},
+    {"kind": "dit", "dit": {"patch": 2, "width": 8, "depth": 2, "heads": 4, "mlp_ratio": 4}},
+    {"kind": "dit", "dit": {"patch": 4, "width": 6, "depth": 3, "heads": 2, "mlp_ratio": 2}},
+    {"kind": "mlp", "mlp": {"width": 16, "blocks": 3, "embedding": 24}},
 ]
 
 
@@ -34,8 +41,8 @@ NETWORKS = [
 @pytest.mark.parametrize("base_channels", [8, 20])
 def test_a_network_costs_what_torch_counts(network: dict[str, Any], base_channels: int) -> None:
     shape, batch = (3, 16, 8), 4
-    unet = UNet(shape, 10, base_channels, **network)
-    weights = {parameter.data_ptr() for parameter in unet.parameters()}
+    built = build(shape, 10, base_channels, network)
+    weights = {parameter.data_ptr() for parameter in built.parameters()}
     kept: list[torch.Tensor] = []
 
     def remember(tensor: torch.Tensor) -> torch.Tensor:
@@ -45,16 +52,22 @@ def test_a_network_costs_what_torch_counts(network: dict[str, Any], base_channel
     hooks = torch.autograd.graph.saved_tensors_hooks(remember, lambda tensor: tensor)
     inputs = torch.randn(batch, *shape), torch.rand(batch), torch.zeros(batch, dtype=torch.long)
     with hooks:
-        unet(*inputs)
+        built(*inputs)
     # torch counts the products of this kernel alone
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
-        unet(*inputs)
+        built(*inputs)
     sizes = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in kept}
     cost = network_cost(shape, 10, base_channels, network)
-    assert cost.parameters == count_parameters(unet)
+    assert cost.parameters == count_parameters(built)
     assert cost.forward_flops == counter.get_total_flops() / batch
     activations = sum(size for place, size in sizes.items() if place not in weights) / batch
     assert cost.saved_bytes == pytest.approx(activations, rel=0.02)
+
+
+@pytest.mark.parametrize("network", NETWORKS[-3:])
+def test_an_evaluation_takes_less_than_training(network: dict[str, Any]) -> None:
+    cost = network_cost((3, 16, 8), 10, 8, network)
+    assert 0 < cost.forward_bytes < cost.saved_bytes
 
 
 @pytest.mark.parametrize("base_channels", [16, 32, 64, 128, 192])
@@ -62,7 +75,9 @@ def test_the_networks_of_the_paper_have_its_parameters(base_channels: int) -> No
     config = resolve(yaml.safe_load((CONFIG.parent / "cifar10.yaml").read_text()))
     cost = network_cost((3, 32, 32), 10, base_channels, config["network"])
     with torch.device("meta"):
-        assert cost.parameters == count_parameters(UNet((3, 32, 32), 10, base_channels, **config["network"]))
+        assert cost.parameters == count_parameters(
+            UNet((3, 32, 32), 10, base_channels, **network_settings(config["network"]))
+        )
 
 
 def test_a_study_costs_what_its_runs_cost() -> None:
@@ -138,6 +153,25 @@ def test_the_estimate_is_printed_by_model_size(capsys: pytest.CaptureFixture[str
         shares.append(f"{total.evaluation_flops / (total.evaluation_flops + total.training_flops):.0%}")
     assert f"Evaluations are {shares[0]} of all operations" in " ".join(printed.split())
     assert f"with evaluation.sample_every: 4 they are {shares[1]}." in " ".join(printed.split())
+
+
+def test_the_estimate_of_a_network_of_ones_own_is_what_was_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text("from memsweep.models.mlp import MLP as Net\n")
+    study = {**yaml.safe_load(CONFIG.read_text()), "network": {"kind": "net.py:Net"}}
+    study["grid"]["products"] = [{"seed": [0]}]
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    print_estimate(tmp_path / "study.yaml", 1)
+    own = capsys.readouterr().out
+    study["network"] = {"kind": "mlp"}
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    print_estimate(tmp_path / "study.yaml", 1)
+    cells = [
+        next(line.split() for line in text.splitlines() if " all " in line) for text in (own, capsys.readouterr().out)
+    ]
+    assert cells[0][:6] == cells[1][:6]
 
 
 def test_a_wrong_study_or_rate_is_a_sentence(tmp_path: Path) -> None:

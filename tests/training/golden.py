@@ -19,7 +19,7 @@ from memsweep.data.images import ImageSet, Split, to_network
 from memsweep.data.randomness import BatchOrder, generator, stratified_times
 from memsweep.data.surrogates import surrogate
 from memsweep.diffusion.formulation import Formulation, build_formulation
-from memsweep.models.unet import count_parameters
+from memsweep.models.network import count_parameters
 from memsweep.study.run import Run
 from memsweep.study.schedule import evaluation_steps, sampled_steps
 from memsweep.training.evaluation import Evaluator, InferenceNetwork
@@ -63,6 +63,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "logit_normal": {"training": {"time_sampling": "logit_normal", "time_location": -0.5, "time_scale": 1.5}},
     "no_attention": {"network": {"attention_levels": []}},
     "two_blocks": {"network": {"blocks": 2, "channel_multipliers": [1, 2, 2]}},
+    "dit": {"network": {"kind": "dit", "dit": {"depth": 2}}},
+    "mlp": {"network": {"kind": "mlp", "mlp": {"blocks": 2}}},
 }
 
 

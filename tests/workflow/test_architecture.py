@@ -132,7 +132,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 
 
 def test_there_is_an_example_of_everything_that_can_be_added() -> None:
-    assert list(EXAMPLES) == ["A dataset", "A metric", "An onset", "A figure", "A network", "A kind of study"]
+    networks = ["A network of your own", "A network"]
+    assert list(EXAMPLES) == ["A dataset", "A metric", "An onset", "A figure", *networks, "A kind of study"]
 
 
 @pytest.mark.parametrize("title", EXAMPLES)
@@ -163,6 +164,22 @@ def test_an_example_runs_as_it_is_written(title: str, project: Project) -> None:
                 assert "test_loss_rise" in set(table["definition"])
         case "A figure":
             assert (results / "digits" / "figures" / "copies.png").stat().st_size > 5000
+        case "A network of your own":
+            runs = pd.read_parquet(results / "my_net" / "tables" / "runs.parquet")
+            assert set(runs["status"]) == {"finished"}
+            assert set(runs["parameters"]) == {2 * 8 + 10 * 8 + (25 * 8 + 8) + (25 * 8 + 1)}
+            again = Block("sh", f"snakemake -n {EXAMPLES[title][-1].text.removeprefix('snakemake ').strip()} > planned")
+            again.apply(project)
+            assert "Nothing to be done" in (project.folder / "planned").read_text()
+            with (project.folder / "config" / "my_net.py").open("a") as file:
+                file.write("# changed\n")
+            again.apply(project)
+            assert "rule train" in (project.folder / "planned").read_text()
+            (project.folder / "config" / "my_net.py").write_text("import no_such_package")
+            sentence = "^network.kind: importing .*my_net.py raised ModuleNotFoundError"
+            Block(
+                "sh", f"! {again.text.replace('>', '2>')}; grep '{sentence}' planned; ! grep Traceback planned"
+            ).apply(project)
         case "A kind of study":
             baselines = pd.read_parquet(results / "closed_form" / "tables" / "baselines.parquet")
             assert {"gaussian", "empirical"} <= set(baselines["estimator"])

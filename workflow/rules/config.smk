@@ -43,13 +43,19 @@ if {"{", "}"} & set(str(Path.cwd())):
 
 try:
     STUDY = open_study(config, [Path(file) for file in workflow.configfiles])
+    STUDY.measure_networks()
 except UserError as error:
     sys.exit(str(error))
 
-# Each job of a cluster reads the study again: as it is now, whatever an editor does to its file in the meantime
+# Each job of a cluster reads the study again: as it is now, whatever an editor does to its file in the meantime, or to
+# that of a network that it names
 if workflow.is_main_process and SharedFSUsage.SOURCES in workflow.storage_settings.shared_fs_usage:
+    KEPT = Path(".snakemake/studies")
+    networks = {
+        str(Path(file).absolute()): str(kept_copy(Path(file), KEPT).absolute()) for file in STUDY.networks()
+    }
     workflow.config_settings.configfiles = [
-        kept_copy(Path(file), Path(".snakemake/studies")).absolute() for file in workflow.configfiles
+        kept_copy(Path(file), KEPT, networks).absolute() for file in workflow.configfiles
     ]
 
 RESULTS = f"results/{STUDY.name}"

@@ -11,6 +11,8 @@ rule train:
     input:
         images=rules.prepare.output[0],
         surrogates=rules.surrogates.output if STUDY.surrogates else [],
+        # By their content, which the settings hold, runs are trained anew, and not by their times
+        networks=[ancient(path) for path in STUDY.networks()],
     output:
         runs=f"{TRAIN}/runs.parquet",
         losses=f"{TRAIN}/losses.parquet",
@@ -34,10 +36,11 @@ rule train:
         tables=f"table code {PACK_CODE}",
         checkpoints=f"{RESULTS}/checkpoints",
         surrogates="--surrogates" if STUDY.surrogates else "",
+        networks="--networks" if STUDY.networks() else "",
         folder=subpath(output.runs, parent=True),
     shell:
         "python -m memsweep train --images {input.images:q} --checkpoints {params.checkpoints:q}"
-        " {params.surrogates} {input.surrogates:q} --output {params.folder:q} --threads {threads} {resources.way}"
+        " {params.surrogates} {input.surrogates:q} {params.networks} {input.networks:q} --output {params.folder:q} --threads {threads} {resources.way}"
         " <<< {params.settings:q} 2> {log:q}"
 
 

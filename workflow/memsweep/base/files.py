@@ -83,14 +83,41 @@ def remove_leftovers(folder: Path, name: str) -> None:
                 os.close(handle)
 
 
-def kept_copy(file: Path, folder: Path) -> Path:
-    """A copy of a file as it is now, below a folder, named by its content."""
-    content = file.read_bytes()
-    copy = folder / hashlib.sha256(content).hexdigest()[:16] / file.name
-    if not copy.exists():
-        with replacing(copy) as temporary:
-            temporary.write_bytes(content)
+def content_name(content: bytes) -> str:
+    """What a file is known by that is named by its content: the first digits of its SHA-256."""
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+# Beside a kept copy: where the file lay, and which copies stand for the files that it names
+_ORIGIN = "origin.json"
+
+
+def kept_copy(file: Path, folder: Path, named: Mapping[str, str] | None = None) -> Path:
+    """A copy of a file as it is now, below a folder, in one named by its content.
+
+    Args:
+        file: what is copied.
+        folder: that of all copies.
+        named: absolute paths of files that it names, to copies of these.
+    """
+    content, origin = file.read_bytes(), {"folder": str(file.absolute().parent), "named": dict(named or {})}
+    about = json.dumps(origin, sort_keys=True).encode()
+    copy = folder / content_name(content + about) / file.name
+    for path, text in ((copy.with_name(_ORIGIN), about), (copy, content)):
+        if not path.exists():
+            with replacing(path) as temporary:
+                temporary.write_bytes(text)
     return copy
+
+
+def named_file(file: Path, path: Path) -> Path:
+    """Where a file lies whose path another one holds, counted from its folder; of a kept copy, from the original's."""
+    origin = file.with_name(_ORIGIN)
+    if not origin.is_file():
+        return file.parent / path
+    about = json.loads(origin.read_text())
+    found = Path(about["folder"]) / path
+    return Path(about["named"].get(os.path.normpath(found), found))
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -50,6 +50,18 @@ def baselines(settings: Settings, files: Arguments) -> None:
     write_baselines(settings, files.images, files.surrogates, files.output)
 
 
+def network(settings: Settings, files: Arguments) -> None:
+    from ..models.measuring import measure
+    from ..models.own import check
+    from ..study.networks import located
+
+    channels, height, width = settings["image_shape"]
+    size = (channels, height, width), settings["labels"], settings["base_channels"]
+    found = located(settings["network"], files.networks)
+    check(*size, found, labelled=False)  # whether labels have to be heeded, the stage `train` knows
+    print(json.dumps(measure(*size, found)))
+
+
 def train(settings: Settings, files: Arguments) -> None:
     from ..jobs.packs import train_pack
     from ..jobs.workshop import Way
@@ -217,10 +229,15 @@ def _device(stage: argparse.ArgumentParser) -> None:
     stage.add_argument("--threads", type=int, default=1, help="CPU cores")
 
 
+def _networks(stage: argparse.ArgumentParser) -> None:
+    stage.add_argument("--networks", type=Path, nargs="*", default=[], help="files of networks of one's own")
+
+
 def _way(stage: argparse.ArgumentParser) -> None:
     """How to train, which changes no number, and so is no setting."""
     stage.add_argument("--surrogates", type=Path, nargs="?")
     _device(stage)
+    _networks(stage)
     stage.add_argument("--together", type=int, default=16, help="runs side by side on a GPU, at most")
     stage.add_argument("--checkpoint-seconds", type=float, default=60)
     stage.add_argument(
@@ -263,6 +280,7 @@ STAGES: dict[str, Stage] = {
     "prepare": Stage(prepare, "the dataset as an image table", ["output"], _guard),
     "surrogates": Stage(surrogates, "Gaussian surrogates of the dataset", ["images", "output"]),
     "baselines": Stage(baselines, "losses that need no training", ["images", "surrogates", "output"]),
+    "network": Stage(network, "what a network of one's own costs, measured", [], _networks),
     "train": Stage(train, "the runs of one pack", ["images", "checkpoints", "output"], _way),
     "classifier": Stage(classifier, "the study's own classifier", ["images", "output"]),
     "features": Stage(features, "features of every image in one space", ["images", "cache", "output"], _own_space),

@@ -20,7 +20,9 @@ from ..base.interruption import stop_requests
 from ..base.records import record_pack
 from ..data.images import ImageSet, encode, read_images
 from ..diffusion.formulation import Formulation, build_formulation
-from ..models.unet import count_parameters
+from ..models.network import count_parameters
+from ..models.own import check
+from ..study.networks import is_built_in, located, options
 from ..study.run import Run
 from ..tables.contracts import SCHEMAS
 from ..tables.parquet import image_metadata, write_table
@@ -69,14 +71,38 @@ def train_pack(
     data.check_settings(images, settings["dataset"])
     data.drawn(settings["evaluation"].get("surrogates", ()))
     data.check_sizes(fields["train_size"] for fields in settings["runs"])
-    provenance = {"data_hash": data.data_hash, "code_version": TRAINING_VERSION}
+    provenance = {"data_hash": data.data_hash, "code_version": TRAINING_VERSION, **_network_source(settings)}
+    recorded, settings = settings, {**settings, "network": located(settings["network"], way.networks)}
     members = [Member.open(Run(**fields), checkpoints, provenance, settings) for fields in settings["runs"]]
     waiting = [member for member in members if not member.complete]
     if waiting:
+        _check_network(waiting, settings, data)
         _train(waiting, len(members), settings, data, read, way, share_of_copies)
     write_tables(members, data, settings, output)
-    record_pack(settings, provenance, output)
+    record_pack(recorded, provenance, output)
     _say_sizes(members, output)
+
+
+def _network_source(settings: Mapping[str, Any]) -> dict[str, str]:
+    """What is recorded of a network of the user's own: its name and what it is known by."""
+    network = settings["network"]
+    return {} if is_built_in(network) else {"network": f"{network['kind']} {network['source']}"}
+
+
+def _check_network(waiting: Sequence[Member], settings: Mapping[str, Any], data: ImageSet) -> None:
+    """Hold a network of the user's own, in each of its sizes, against what it has to be.
+
+    Raises:
+        UserError: as of `models.own.check`.
+    """
+    if is_built_in(settings["network"]):
+        return
+    formulation = build_formulation(settings["formulation"], data.classes)
+    height, width, channels = data.shape
+    dtypes = tuple(dict.fromkeys([torch.float32, TrainingOptions.of(settings["training"]).dtype]))
+    for size in {member.run.base_channels for member in waiting}:
+        network = (channels, height, width), formulation.labels, size, settings["network"]
+        check(*network, dtypes, labelled=not formulation.unconditional)
 
 
 def _say_sizes(members: Sequence[Member], output: Path) -> None:
@@ -107,7 +133,7 @@ def _train(
     ):
         if device.type == "cuda":
             set_up_gpu(way.deterministic, TrainingOptions.of(settings["training"]).precision)
-            if settings["network"]["dropout"]:
+            if options(settings["network"]).get("dropout"):
                 progress.message("with dropout, steps are launched kernel by kernel: packs gain little")
         workshop = Workshop(settings, data, way, device, share_of_copies)
         limit = places(waiting, workshop, progress.message)
@@ -184,7 +210,7 @@ def _run_row(member: Member, data: ImageSet, settings: Mapping[str, Any], formul
         "dataset": settings["dataset"]["name"],
         "parameters": parameters,
         "status": member.status,
-        **member.checkpoint.provenance,
+        **{key: member.checkpoint.provenance[key] for key in ("data_hash", "code_version")},
     }
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,15 +14,8 @@ import torch
 from ..base.devices import Streams
 from ..data.images import DeviceImages, ImageSet
 from ..diffusion.formulation import Formulation, build_formulation
-from ..study.cost import (
-    FLOAT,
-    NetworkCost,
-    evaluation_memory,
-    gpu_memory,
-    kept_by_optimiser,
-    network_cost,
-    training_memory,
-)
+from ..study.cost import evaluation_memory, gpu_memory, kept_by_optimiser, training_memory
+from ..study.network_cost import FLOAT, NetworkCost, network_cost
 from ..study.run import Run
 from ..training.evaluation import Evaluation, Evaluator, InferenceNetwork, images_a_pass
 from ..training.trainer import Trainer, TrainingOptions
@@ -41,6 +35,7 @@ class Way:
         keep_states: whether the training state of a finished run is kept, to continue from.
         recompute: whether activations are computed again in the backward pass, to save memory.
         deterministic: whether only GPU kernels are used that give the same bits every time.
+        networks: files of the user's own networks; by its content a run's is found among them.
     """
 
     device: str = "auto"
@@ -51,6 +46,7 @@ class Way:
     keep_states: bool = True
     recompute: bool = False
     deterministic: bool = False
+    networks: Sequence[Path] = ()
 
 
 @dataclass

@@ -21,18 +21,17 @@ The counts then agree with the published ones to 0.03 % at each of the five size
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
+from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.checkpoint import checkpoint
 
 from .blocks import Downsample, NoiseLevelEmbedding, Stage, Upsample, convolved, group_norm, joined, normalised
+from .network import Network
 
 
-class UNet(nn.Module):
+class UNet(Network):
     """Predicts a field of the image's shape from a noisy image, its time and its label.
 
     Args:
@@ -48,13 +47,11 @@ class UNet(nn.Module):
         embedding: width of the noise-level and label embeddings.
         dropout: dropout probability inside the residual blocks.
 
-    Attributes:
-        recompute: whether activations inside the blocks are computed again in the backward pass
-            rather than kept: less memory, a third more time, the same numbers.
-
     Raises:
         ValueError: the image cannot be halved often enough.
     """
+
+    channels_last: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -68,9 +65,7 @@ class UNet(nn.Module):
         embedding: int = 512,
         dropout: float = 0.0,
     ) -> None:
-        super().__init__()
-        self.recompute = False
-        self._dropout = dropout > 0
+        super().__init__(dropout)
         channels, height, width = image_shape
         halvings = len(channel_multipliers) - 1
         if height % 2**halvings or width % 2**halvings:
@@ -115,12 +110,6 @@ class UNet(nn.Module):
         nn.init.zeros_(self.conv_out.weight)
         nn.init.zeros_(self.conv_out.bias)  # type: ignore[arg-type]  # bias is on
 
-    def in_precision(self, dtype: torch.dtype) -> UNet:
-        """A copy whose weights are of another type; angles of the noise level stay float32."""
-        network = copy.deepcopy(self).to(dtype)
-        network.noise_level.frequencies = self.noise_level.frequencies
-        return network
-
     def forward(self, x: Tensor, time: Tensor, label: Tensor) -> Tensor:
         """x: (B, C, H, W); time: (B,) in [0, 1]; label: (B,) int64. Returns (B, C, H, W), of the weights' type."""
         embedding = F.silu(self.noise_level(time) + self.label(label))
@@ -142,14 +131,3 @@ class UNet(nn.Module):
                 x = self.upsample[level](x, embedding)
         x, _ = normalised(self.norm_out, x, activated=True)
         return convolved(self.conv_out, x)
-
-    def _through(self, stage: nn.Module, x: Tensor, embedding: Tensor) -> Tensor:
-        if self.recompute and torch.is_grad_enabled():
-            found: Tensor = checkpoint(stage, x, embedding, use_reentrant=False, preserve_rng_state=self._dropout)
-            return found
-        return stage(x, embedding)
-
-
-def count_parameters(network: nn.Module) -> int:
-    """The number of trainable parameters P."""
-    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)

@@ -7,14 +7,14 @@ without loading torch.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .network_cost import FLOAT, NetworkCost, network_cost
 from .run import Run
 from .schedule import evaluation_steps, sampled_steps
 
-FLOAT = 4  # bytes of a float32
 HALF = 2  # of a bfloat16
 WORKSPACES = 512 * 2**20  # that cuBLAS and cuDNN keep for a stream, as seen on an H100
 # Activations that a GPU keeps where norms are not fused with what follows them, over those counted: the most seen
@@ -27,25 +27,6 @@ COPIES_ON_DISK = 2
 FORWARD_PASSES_A_STEP = 3
 # Bytes a noisy image takes in the table of losses, which holds it once an evaluation
 LOSS_BYTES = 5
-
-
-@dataclass(frozen=True)
-class NetworkCost:
-    """What one network costs.
-
-    Attributes:
-        parameters: P.
-        forward_flops: floating-point operations (a multiplication and an addition are two) of one
-            image's forward pass.
-        saved_bytes: activations that one image keeps for the backward pass, float32.
-        forward_bytes: activations that one image takes at most at once where nothing is kept for a backward
-            pass, float32.
-    """
-
-    parameters: int
-    forward_flops: float
-    saved_bytes: float
-    forward_bytes: float
 
 
 @dataclass(frozen=True)
@@ -81,136 +62,6 @@ class Cost:
     def hours(self, tflops: float) -> float:
         """Hours of one device that sustains ``tflops`` 10^12 operations per second."""
         return (self.training_flops + self.evaluation_flops) / (tflops * 1e12) / 3600
-
-
-class _Count:
-    """Adds up parameters, operations and saved values of layers, each at a number of pixels."""
-
-    def __init__(self, embedding: int) -> None:
-        self.embedding = embedding
-        self.parameters = 0
-        self.operations = 0
-        self.saved = 0
-
-    def keep(self, channels: int, pixels: int) -> None:
-        """Values that the backward pass needs."""
-        self.saved += channels * pixels
-
-    def linear(self, inputs: int, outputs: int) -> None:
-        self.parameters += (inputs + 1) * outputs
-        self.operations += 2 * inputs * outputs
-
-    def convolution(self, inputs: int, outputs: int, width: int, pixels: int) -> None:
-        """A convolution with its input, which it keeps; ``pixels``: of the output."""
-        self.parameters += (width**2 * inputs + 1) * outputs
-        self.operations += 2 * width**2 * inputs * outputs * pixels
-
-    def norm(self, channels: int, pixels: int) -> None:
-        """A group normalisation with scale and shift, which keeps its input."""
-        self.parameters += 2 * channels
-        self.keep(channels, pixels)
-
-    def conditioned_norm(self, channels: int, pixels: int) -> None:
-        """Its scale and shift are linear in the embedding; the input, the normalised input and 1 + scale are kept."""
-        self.linear(self.embedding, 2 * channels)
-        self.keep(2 * channels, pixels)
-        self.keep(channels, 1)
-
-    def activation(self, channels: int, pixels: int) -> None:
-        """SiLU before a convolution: its input and its output, that of the convolution, are kept."""
-        self.keep(2 * channels, pixels)
-
-    def residual_block(self, inputs: int, outputs: int, pixels: int) -> None:
-        self.norm(inputs, pixels)
-        self.activation(inputs, pixels)
-        self.convolution(inputs, outputs, 3, pixels)
-        self.conditioned_norm(outputs, pixels)
-        self.activation(outputs, pixels)
-        self.convolution(outputs, outputs, 3, pixels)
-        if inputs != outputs:
-            self.convolution(inputs, outputs, 1, pixels)
-
-    def attention(self, channels: int, pixels: int, head_channels: int) -> None:
-        """Kept are queries, keys and values, the result of the heads and the same laid out for the convolution.
-
-        The weights of each head are worked out again on the way back, from one number a pixel.
-        """
-        heads = max(1, channels // head_channels)
-        while channels % heads:
-            heads -= 1
-        self.norm(channels, pixels)
-        self.convolution(channels, 3 * channels, 1, pixels)
-        self.convolution(channels, channels, 1, pixels)
-        self.operations += 4 * channels * pixels**2
-        self.keep(5 * channels + heads, pixels)
-
-
-def network_cost(
-    image_shape: tuple[int, int, int], labels: int, base_channels: int, network: Mapping[str, Any]
-) -> NetworkCost:
-    """Count the operations and activations of the U-Net of `unet.UNet`.
-
-    Args:
-        image_shape: (channels, height, width).
-        labels: number of labels.
-        base_channels: channels of the first level.
-        network: the config's section of that name.
-    """
-    channels, height, width = image_shape
-    widths = [base_channels * multiplier for multiplier in network["channel_multipliers"]]
-    pixels = [height * width // 4**level for level in range(len(widths))]
-    attended: Sequence[int] = network["attention_levels"]
-    count = _Count(network["embedding"])
-
-    count.parameters += labels * count.embedding
-    count.linear(count.embedding, count.embedding)
-    count.linear(count.embedding, count.embedding)
-    count.keep(5 * count.embedding, 1)
-    count.keep(channels, pixels[0])
-    count.convolution(channels, widths[0], 3, pixels[0])
-
-    def stage(inputs: int, level: int, attention: bool) -> None:
-        count.residual_block(inputs, widths[level], pixels[level])
-        if attention:
-            count.attention(widths[level], pixels[level], network["head_channels"])
-
-    skips, skip_pixels = [widths[0]], [pixels[0]]
-    for level, outputs in enumerate(widths):
-        for _ in range(network["blocks"]):
-            stage(outputs, level, level in attended)
-            skips.append(outputs)
-            skip_pixels.append(pixels[level])
-        if level + 1 < len(widths):
-            count.conditioned_norm(outputs, pixels[level])
-            count.keep(outputs, pixels[level])
-            count.convolution(outputs, widths[level + 1], 3, pixels[level + 1])
-            skips.append(widths[level + 1])
-            skip_pixels.append(pixels[level + 1])
-
-    last = len(widths) - 1
-    stage(widths[last], last, last in attended)
-    stage(widths[last], last, False)
-
-    current = widths[last]
-    held = [size * pixel for size, pixel in zip(skips, skip_pixels, strict=True)]
-    most = 0
-    for level in reversed(range(len(widths))):
-        for _ in range(network["blocks"] + 1):
-            inputs = current + skips.pop()
-            # A block's input, beside what waits for later blocks: once as it is, once normalised, once activated
-            most = max(most, sum(held) + 3 * inputs * pixels[level])
-            held.pop()
-            stage(inputs, level, level in attended)
-            current = widths[level]
-        if level > 0:
-            count.conditioned_norm(current, pixels[level])
-            count.keep(current, pixels[level - 1])
-            count.convolution(current, current, 3, pixels[level - 1])
-
-    count.norm(widths[0], pixels[0])
-    count.activation(widths[0], pixels[0])
-    count.convolution(widths[0], channels, 3, pixels[0])
-    return NetworkCost(count.parameters, count.operations, FLOAT * count.saved, FLOAT * most)
 
 
 def run_cost(config: Mapping[str, Any], run: Run, network: NetworkCost, image_bytes: int) -> Cost:

@@ -11,6 +11,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from .networks import network_settings
+
 
 def run_id(shared: Mapping[str, Any], point: Mapping[str, Any]) -> str:
     """12 hexadecimal digits of a point of the grid.
@@ -49,7 +51,7 @@ def trajectory_parameters(config: Mapping[str, Any]) -> dict[str, Any]:
     }
     return {
         "dataset": dataset,
-        "network": config["network"],
+        "network": network_settings(config["network"]),
         "formulation": formulation_parameters(config["formulation"]),
         **training_parameters(config["training"]),
         "evaluation": evaluation_parameters(config),

@@ -87,6 +87,17 @@ class Study:
         """The user's own files and folders that ``prepare`` reads."""
         return watchable(map(str, sources(self.config["dataset"])))
 
+    def networks(self) -> list[str]:
+        """The files of the user's own networks."""
+        return []
+
+    def measure_networks(self) -> None:
+        """Measure networks of the user's own, whose cost nobody can count, before it is asked for.
+
+        Raises:
+            UserError: as `network_cost.network_cost`.
+        """
+
     @functools.cached_property
     def content(self) -> str:
         """A hash of what the user's own files hold: a change of theirs prepares again."""

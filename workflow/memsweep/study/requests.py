@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from .catalogue import describe
-from .cost import Cost, NetworkCost, labels_known, network_cost, run_cost
+from .cost import Cost, labels_known, run_cost
+from .network_cost import NetworkCost, network_cost
 from .run import Run
 
 # Bytes of a row of the table of losses, and how often a sample is held, while tables are written

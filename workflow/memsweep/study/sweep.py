@@ -13,6 +13,7 @@ from .figures import Figure
 from .grid import packs, runs
 from .identity import evaluation_parameters, learns_otherwise, training_parameters
 from .kind import Study, canonical, watchable
+from .networks import is_built_in, network_file, network_settings
 from .onsets import THRESHOLDS
 from .requests import Request, Requests
 from .retraining import guard, retraining
@@ -151,7 +152,7 @@ class Sweep(Study):
                 **onset,
             }
         evaluation = evaluation_parameters(self.config)
-        sections = self._section("network", "formulation")
+        sections = {"network": network_settings(self.config["network"]), **self._section("formulation")}
         runs_ = [vars(run) for run in self.packs[job]]
         changing = {"dataset": self.dataset(), "training": training, "evaluation": evaluation}
         return canonical({"runs": runs_, **sections, **changing})
@@ -196,6 +197,16 @@ class Sweep(Study):
         values = ("device", "together", "checkpoint_seconds", "stop_after_minutes")
         options = [f"--{key.replace('_', '-')} {training[key]}" for key in values]
         return " ".join([*options, *(option for option, on in switches.items() if on)])
+
+    def networks(self) -> list[str]:
+        """The files of the user's own networks, which training jobs run."""
+        file = network_file(self.config["network"])
+        return [str(file)] if file else []
+
+    def measure_networks(self) -> None:
+        if not is_built_in(self.config["network"]):
+            for run in {run.base_channels: run for run in self.runs}.values():
+                self.requests.cost(run)
 
     def gpus(self, present: int) -> int:
         """GPUs that a job of ``train`` asks for, on a machine where so many are present."""

@@ -15,7 +15,7 @@ from ..data.images import ImageSet, Split, to_network, to_pixels
 from ..data.randomness import generator, stratified_times
 from ..diffusion.denoiser import Denoiser
 from ..diffusion.formulation import Formulation
-from ..models.unet import UNet
+from ..models.network import Network
 from .cuda_graphs import GraphedDenoiser
 
 # Images a forward pass of an evaluation: large enough to be fast, small enough for any memory.
@@ -179,7 +179,7 @@ class InferenceNetwork:
     Networks of one architecture share one, so that its graphs are captured once a job.
     """
 
-    def __init__(self, network: UNet, dtype: torch.dtype) -> None:
+    def __init__(self, network: Network, dtype: torch.dtype) -> None:
         """network: any of its architecture; dtype: the type of the numbers in its passes."""
         self._network = network.in_precision(dtype).requires_grad_(False).eval()
         self._weights: list[Tensor] = list(self._network.parameters())
@@ -187,7 +187,7 @@ class InferenceNetwork:
         self._denoiser: Denoiser = GraphedDenoiser(self._network) if on_gpu else self._network
 
     @torch.no_grad()
-    def load(self, average: UNet) -> Denoiser:
+    def load(self, average: Network) -> Denoiser:
         """The denoiser with these weights, until the next call."""
         averages: list[Tensor] = list(average.parameters())
         torch._foreach_copy_(self._weights, averages)

@@ -20,7 +20,8 @@ from torch import Tensor
 from ..data.images import DeviceImages, ImageSet, scaled
 from ..data.randomness import BatchOrder, Draws, generator, logit_normal_times, stratified_times
 from ..diffusion.formulation import Formulation
-from ..models.unet import UNet
+from ..models.network import Network
+from ..models.registry import build
 from ..study.run import Run
 from .cuda_graphs import STRIDE, StepGraph
 from .optimisation import RateSchedule, build_optimiser
@@ -84,12 +85,12 @@ class TrainingOptions:
         return RateSchedule(self.warmup_steps, length if self.schedule == "cosine" else None, self.schedule_floor)
 
 
-def build_network(data: ImageSet, run: Run, network: Mapping[str, Any], formulation: Formulation) -> UNet:
-    """The run's U-Net, initialised from its seed. ``network``: the config's section of that name."""
+def build_network(data: ImageSet, run: Run, network: Mapping[str, Any], formulation: Formulation) -> Network:
+    """The run's network, initialised from its seed. ``network``: as of `models.registry.build`."""
     height, width, channels = data.shape
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)
-        return UNet((channels, height, width), formulation.labels, run.base_channels, **network)
+        return build((channels, height, width), formulation.labels, run.base_channels, network)
 
 
 class Trainer:
@@ -120,7 +121,7 @@ class Trainer:
         Args:
             data: the prepared dataset.
             run: the run.
-            network: the config's ``network``.
+            network: as of `build_network`.
             formulation: what is learnt.
             options: how it is learnt.
             device: where.
@@ -133,7 +134,7 @@ class Trainer:
         self.options = options
         self.step = self._begun = 0
         self.network = build_network(data, run, network, formulation).to(self.device)
-        if self.device.type == "cuda" and options.precision in CHANNELS_LAST:
+        if self.device.type == "cuda" and self.network.channels_last and options.precision in CHANNELS_LAST:
             self.network.to(memory_format=torch.channels_last)  # as its convolutions want it
         self.average = copy.deepcopy(self.network).requires_grad_(False).eval()
         self._working = self.network
@@ -148,7 +149,7 @@ class Trainer:
         self._noise, self._times, self._drops, self._flips = (
             Draws(run.seed, purpose, device=self.device) for purpose in ("noise", "time", "labels", "flips")
         )
-        self._dropout = network["dropout"] > 0
+        self._dropout = self.network.dropout > 0
         self._count = torch.zeros((), dtype=torch.int64, device=self.device)
         self._window = torch.zeros((WINDOW, run.batch_size), dtype=torch.int64, device=self.device)
         self._seeds = torch.zeros((WINDOW, 4), dtype=torch.int64, device=self.device)

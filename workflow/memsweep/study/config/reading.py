@@ -116,3 +116,17 @@ def as_typed(value: Any, written: Sequence[Any]) -> Any:
         lists = [part for part in written if isinstance(part, list)]
         return [as_typed(item, [part[i] for part in lists if i < len(part)]) for i, item in enumerate(value)]
     return CommandLineText(value) if isinstance(value, str) and value not in written else value
+
+
+def as_meant(value: Any) -> Any:
+    """What no schema says the type of: texts from the command line as YAML reads them, all else as it is."""
+    if isinstance(value, Mapping):
+        return {key: as_meant(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [as_meant(item) for item in value]
+    if not isinstance(value, CommandLineText):
+        return value
+    try:
+        return yaml.load(value, _Careful)  # a SafeLoader
+    except (UserError, yaml.YAMLError, ValueError):
+        return str(value)

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ...base.errors import UserError
+from ..networks import placed
 from .asked import Asked, Config
 from .filling import fill
-from .reading import as_typed, size_problem
+from .reading import as_meant, as_typed, size_problem
 from .rules import RULES, broken
 from .rules.files import read_studies, relative
 from .schemas import KINDS, schema
@@ -36,7 +37,9 @@ def resolve(config: Mapping[str, Any], files: list[Path] | None = None) -> Confi
         raise UserError(f"config error: {too_much}")
     studies, problems = read_studies(files or [])
     # A choice of runs is mostly made on the command line, and is read alike in a file
-    written = [{key: part for key, part in study.items() if key not in ("only", "exclude")} for study in studies]
+    written = [
+        {key: part for key, part in study.items() if key not in ("only", "exclude")} for study in studies.values()
+    ]
     given = as_typed(config, written if files else [{**config, "only": None, "exclude": None}])
     kind = given.get("kind", "sweep")
     if kind not in KINDS:
@@ -45,11 +48,23 @@ def resolve(config: Mapping[str, Any], files: list[Path] | None = None) -> Confi
     else:
         resolved, errors = fill(given, schema(kind))
         problems += (sentence(error, given) for error in errors)
+    if not problems and "kind" in resolved.get("network", {}):
+        _complete_network(resolved["network"], studies)
     if not problems:
         problems += broken(RULES[kind], Asked(given, resolved))
     if problems:
         raise UserError("\n".join(_told(list(dict.fromkeys(problems)))))
     return resolved
+
+
+def _complete_network(network: dict[str, Any], studies: Mapping[Path, Mapping[str, Any]]) -> None:
+    """Say where the user's own network lies, which is counted from the file that names it; read its keys."""
+    sections = {file: study.get("network") for file, study in studies.items()}
+    named = (
+        file for file, part in sections.items() if isinstance(part, Mapping) and part.get("kind") == network["kind"]
+    )
+    network["kind"] = placed(network["kind"], next(named, None))
+    network["own"] = as_meant(network["own"])
 
 
 # Problems that are told at once; of more, nobody reads the rest

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ import torch
 
 from ...data.images import ImageSet, Split, read_images
 from ...diffusion.formulation import Formulation, build_formulation
+from ...models.unet import UNet
 from ...study.run import Run
 from ...tables.parquet import write_table
 from ...training.trainer import build_network
@@ -78,7 +79,7 @@ def _trained(objective: str, train: Planted, seed: int, settings: Mapping[str, A
     formulation = _formulation(settings)
     if objective == "diffusion":
         return Trunk(train_denoiser(framed, run, settings, formulation)), settings["time"]
-    network = build_network(framed, run, settings["network"], formulation)
+    network = cast(UNet, build_network(framed, run, settings["network"], formulation))
     trunk = Trunk(network.eval())
     if objective == "classification":
         train_classifier(trunk, train, run)

@@ -7,7 +7,7 @@ and, its activations in the middle followed by one linear layer, to classify the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -49,10 +49,10 @@ class Trunk(nn.Module):
 
 
 def train_denoiser(data: ImageSet, run: Run, settings: Mapping[str, Any], formulation: Formulation) -> UNet:
-    """The averaged network after all steps of the sweep's own training."""
+    """The averaged U-Net after all steps of the sweep's own training."""
     trainer = Trainer(data, run, settings["network"], formulation, TrainingOptions(settings["ema_decay"]))
     trainer.advance(run.max_steps)
-    return trainer.average
+    return cast(UNet, trainer.average)
 
 
 def train_classifier(trunk: Trunk, train: Planted, run: Run) -> nn.Linear:

@@ -10,9 +10,9 @@ from ....base.errors import UserError
 from ..reading import read_yaml
 
 
-def read_studies(files: list[Path]) -> tuple[list[Mapping[str, Any]], list[str]]:
+def read_studies(files: list[Path]) -> tuple[dict[Path, Mapping[str, Any]], list[str]]:
     """The studies of some files, and what is wrong with these: they cannot be read, or share a name with others."""
-    studies: list[Mapping[str, Any]] = []
+    studies: dict[Path, Mapping[str, Any]] = {}
     problems: list[str] = []
     for path in map(relative, files):
         try:
@@ -21,7 +21,7 @@ def read_studies(files: list[Path]) -> tuple[list[Mapping[str, Any]], list[str]]
             problems.append(str(error))
             continue
         if isinstance(study, Mapping):
-            studies.append(study)
+            studies[path] = study
             problems += _name_is_its_own(path, study.get("study"), files)
     return studies, problems
 

@@ -2,16 +2,92 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator
 
+from ...kind import watchable
+from ...networks import KINDS, accepted_kinds, installed, split_path
 from ...schedule import evaluation_steps
 from ..asked import Asked
+from ..sentences import shown
 
 
 def the_network_fits_its_images(asked: Asked) -> Iterator[str]:
-    """A U-Net can halve its images from level to level."""
-    yield from network_problems(asked, "network", asked.facts.height, asked.facts.width, "images")
+    """A U-Net can halve its images from level to level, a transformer cut them into patches."""
+    height, width, kind = asked.facts.height, asked.facts.width, asked.config["network"]["kind"]
+    if kind == "unet":
+        yield from network_problems(asked, "network", height, width, "images")
+    if kind == "dit" and math.gcd(height, width) % (patch := asked.config["network"]["dit"]["patch"]):
+        yield (
+            f"{asked.found('network.dit.patch')}; accepted is a number that divides {math.gcd(height, width)}, as "
+            f"{height}x{width} images are cut into patches of {patch}x{patch}"
+        )
+
+
+def heads_divide_tokens(asked: Asked) -> Iterator[str]:
+    """The channels of a transformer's token are shared out among its heads, in every size of the grid."""
+    network = asked.config["network"]
+    if network["kind"] != "dit":
+        return
+    width, heads = network["dit"]["width"], network["dit"]["heads"]
+    for size in sorted({size for product in asked.products for size in product["base_channels"]}):
+        if width * size % heads:
+            yield (
+                f"{asked.found('network.dit.heads')}; accepted is a number that divides the {width * size} channels of "
+                f"a token, which are network.dit.width ({width}) times base_channels ({size})"
+            )
+            return
+
+
+def keys_are_those_of_the_kind(asked: Asked) -> Iterator[str]:
+    """No key is written that the network does not have: it would be thought to do something."""
+    kind = asked.config["network"]["kind"]
+    own = kind if kind in KINDS else "own"
+    for key, value in asked.given.get("network", {}).items():
+        section = key if key in (*KINDS, "own") else "unet"
+        if key != "kind" and section != own:
+            begin = f"{asked.found(f'network.{key}', shown(value))} with network.kind {shown(kind)}"
+            place = "" if own == "unet" else f", below network.{own}"
+            yield f"{begin}; accepted are the keys of this kind{place}"
+
+
+def an_own_network_is_there(asked: Asked) -> Iterator[str]:
+    """A network of the user's own is an entry point, or a class of a file that Snakemake can watch."""
+    kind = asked.config["network"]["kind"]
+    path, name = split_path(kind)
+    if kind in KINDS:
+        return
+    if path is None:
+        if kind not in installed():
+            yield f"{asked.found('network.kind')}; accepted is {accepted_kinds()}"
+    elif not name.isidentifier():
+        yield f"{asked.found('network.kind')}; accepted is a file, a colon and the name of a class: ./my_net.py:MyNet"
+    elif not watchable([str(path)]):
+        yield f"{asked.found('network.kind')}; accepted is a path without braces and what cannot be printed"
+    elif not path.is_file():
+        yield f"{asked.found('network.kind')}; accepted is a file that is there, and {path} is none"
+
+
+def own_keys_are_arguments(asked: Asked) -> Iterator[str]:
+    """Keys of a network of the user's own are keyword arguments, with values that can be written as JSON."""
+    for key, value in asked.config["network"]["own"].items():
+        try:
+            json.dumps(value, allow_nan=False, sort_keys=True)
+        except (TypeError, ValueError):
+            yield f"network.own.{key}: found {shown(value)}; accepted are numbers, texts, true, false and lists"
+        if not (isinstance(key, str) and key.isidentifier()):
+            yield f"network.own: found the key {shown(key)}; accepted is the name of an argument"
+
+
+def activations_are_those_of_blocks(asked: Asked) -> Iterator[str]:
+    """Of a network of the user's own nobody knows the blocks whose activations could be computed again."""
+    kind = asked.config["network"]["kind"]
+    if asked.config["training"]["recompute"] and kind not in KINDS:
+        yield (
+            f"{asked.found('training.recompute')} with network.kind {shown(kind)}; accepted is false, as a network of "
+            f"one's own decides by itself what it keeps for the backward pass"
+        )
 
 
 def network_problems(asked: Asked, key: str, height: int, width: int, images: str) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from ...networks import split_path
 from ..asked import Asked
 
 
@@ -19,6 +20,8 @@ def _paths(asked: Asked) -> Iterator[tuple[str, str]]:
     """Every path, with its key."""
     dataset, metrics = (asked.config.get(section, {}) for section in ("dataset", "metrics"))
     yield from ((f"dataset.{key}", dataset[key]) for key in ("path", "test_path") if key in dataset)
+    own = split_path(asked.config.get("network", {}).get("kind", ""))[0]
+    yield from [("network.kind", str(own))] if own else []
     yield from ((f"metrics.weights.{space}", path) for space, path in metrics.get("weights", {}).items())
 
 
