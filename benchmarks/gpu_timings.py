@@ -105,7 +105,7 @@ def memory(runs: Runs, problem: Problem) -> Found:
         finish(runs.device)
         torch.cuda.empty_cache()
         taken = torch.cuda.memory_reserved() - before
-        estimated = gpu_memory(cost, problem.batch_size, precision)
+        estimated = gpu_memory(cost, problem.batch_size, precision, kept=2)
         found[precision] = {"reserved": taken, "estimated": estimated, "ratio": round(taken / estimated, 3)}
         del ours
     return found

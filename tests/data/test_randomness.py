@@ -5,8 +5,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from memsweep.data.randomness import BatchOrder, Draws, generator, key_of, stratified_times
-from scipy import stats
+from memsweep.data.randomness import BatchOrder, Draws, generator, key_of, logit_normal_times, stratified_times
+from scipy import special, stats
 
 sizes = st.integers(1, 40).flatmap(lambda n: st.tuples(st.just(n), st.integers(1, n)))
 
@@ -48,6 +48,28 @@ def test_stratified_times_fall_one_in_each_interval(count: int) -> None:
     assert torch.equal((times.double() * count).floor().clamp(max=count - 1), torch.arange(count).double())
     assert (times >= 0).all()
     assert (times <= 1).all()
+
+
+@given(st.integers(1, 200), st.floats(-3, 3), st.floats(0.1, 3))
+def test_stratified_logit_normal_times_fall_one_in_each_interval_of_equal_probability(
+    count: int, location: float, scale: float
+) -> None:
+    uniform = stratified_times(torch.rand(count, generator=generator(0)))
+    times = logit_normal_times(uniform, location, scale)
+    expected = special.expit(stats.norm.ppf(uniform.double().numpy(), location, scale))
+    np.testing.assert_allclose(times, expected, rtol=1e-4, atol=1e-6)
+    assert (times.diff() >= 0).all()
+
+
+@pytest.mark.parametrize(("location", "scale"), [(0.0, 1.0), (-1.2, 0.6), (0.5, 1.6)])
+def test_logit_normal_times_have_a_normal_logit(location: float, scale: float) -> None:
+    times = logit_normal_times(torch.rand(20_000, generator=generator(1)), location, scale)
+    assert stats.kstest(special.logit(times.double().numpy()), stats.norm(location, scale).cdf).pvalue > 1e-3
+
+
+@given(st.floats(-10, 10), st.floats(0.001, 10))
+def test_the_ends_of_uniform_times_are_the_ends_of_logit_normal_ones(location: float, scale: float) -> None:
+    assert logit_normal_times(torch.tensor([0.0, 1.0]), location, scale).tolist() == [0, 1]
 
 
 def splitmix(state: int) -> int:

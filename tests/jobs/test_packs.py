@@ -115,6 +115,23 @@ def test_a_longer_budget_continues_the_runs(
     assert taken == list(range(10, 32)) * 3
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"optimizer": "adamw", "weight_decay": 0.5, "warmup_steps": 15},
+        {"optimizer": "sgd", "momentum": 0.9, "flip": True},
+        {"optimizer": "sgd", "time_sampling": "logit_normal"},
+    ],
+)
+def test_a_longer_budget_continues_runs_of_every_optimiser(
+    options: dict[str, Any], digits: Path, tmp_path: Path
+) -> None:
+    settings = pack_settings(training={**pack_settings()["training"], **options})
+    settings["runs"] = settings["runs"][1:2]
+    train(with_budget(settings, 10), digits, tmp_path)
+    assert_same(train(settings, digits, tmp_path), train(settings, digits, tmp_path / "without a break"))
+
+
 def test_a_shorter_budget_keeps_what_lies_within(pack: tuple[Path, dict[str, pd.DataFrame]], digits: Path) -> None:
     folder, tables = pack
     short = train(with_budget(pack_settings(), 10), digits, folder)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -110,3 +112,49 @@ def test_no_stage_takes_another_file_for_its_own(
             wrong[str(file)] = consequences(project, whole, jobs, file)
     assert {file: found for file, found in wrong.items() if found} == {}
     assert len(wrong) > 15
+
+
+# Files whose damage is met on the way to the tables, with what must be made again for that
+MET = {
+    "data/images.parquet": ("data/features", "data/surrogates.parquet", "data/classifier.safetensors", "tables"),
+    "data/classifier.safetensors": ("data/features", "measure", "tables"),
+    "data/features/pixels.parquet": ("measure", "tables"),
+    "data/surrogates.parquet": ("train", "tables"),
+    "checkpoints/*/evaluation-*.safetensors": ("train", "tables"),
+    "checkpoints/*/run.json": ("train", "tables"),
+    "train/**/samples.parquet": ("measure", "tables"),
+    "train/**/losses.parquet": ("tables",),
+    "measure/**/metrics.parquet": ("tables",),
+    "measure/**/neighbours.parquet": ("tables/onsets.parquet",),
+    "tables/metrics.parquet": ("tables/onsets.parquet",),
+}
+IN_SHORT = ("checkpoints/*/run.json", "train/**/losses.parquet")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "met" in metafunc.fixturenames:
+        metafunc.parametrize("met", MET if metafunc.config.getoption("--at-length") else IN_SHORT)
+
+
+def test_the_advice_followed_to_the_letter_works(met: str, finished: Project) -> None:
+    """Whatever is damaged: what the workflow says to delete is deleted, and the same command ends in the same bytes."""
+    before = {path: path.read_bytes() for path in sorted((finished.results / "tables").glob("*.parquet"))}
+    DAMAGES["flip"](sorted(finished.results.glob(met))[0], random.Random(met))
+    for name in MET[met]:
+        path = finished.results / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for _ in range(4):
+        result = finished.snakemake("tables", check=False)
+        if result.returncode == 0:
+            break
+        assert "Traceback" not in result.stdout
+        advised = {
+            (finished.folder / path).parent if "delete its folder" in sentence else finished.folder / path
+            for sentence in re.findall(r"^memsweep \w+: (.*delete .*)$", result.stdout, re.MULTILINE)
+            for path in re.findall(r"results/tiny/[^\s:,;)]+", sentence)
+        }
+        assert advised, result.stdout[-3000:]
+        for path in advised:
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    assert result.returncode == 0
+    assert {path for path, content in before.items() if path.read_bytes() != content} == set()

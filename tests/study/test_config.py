@@ -103,6 +103,32 @@ def product(**axes: list[Any]) -> dict[str, Any]:
         ("evaluation", {}, "evaluation.first: found 1000 (the default); accepted is at most the budget, 600 epochs"),
         ("evaluation.sample_every", 1000, "evaluation.sample_every: found 1000; accepted is less: no evaluation"),
         ("training.stop_memorised", 0.05, "found 0.05; accepted is 0, or more than onset.f_mem, which is 0.1"),
+        ("training.optimizer", "lion", "training.optimizer: found 'lion'; accepted is one of adam, adamw, sgd"),
+        ("training.weight_decay", -0.1, "training.weight_decay: found -0.1; accepted is at least 0"),
+        (
+            "training.weight_decay",
+            0.1,
+            "training.weight_decay: found 0.1 with training.optimizer adam; accepted is 0, or a training.optimizer of "
+            "adamw or sgd",
+        ),
+        (
+            "training",
+            {**DEFAULT["training"], "optimizer": "adamw", "weight_decay": 200},
+            "training.weight_decay: found 200; accepted is less than 166.667, as a step at the learning rate 0.006",
+        ),
+        ("training.momentum", 1, "training.momentum: found 1; accepted is less than 1"),
+        ("training.momentum", 0.9, "found 0.9 with training.optimizer adam; accepted is 0, or a training.optimizer of"),
+        ("training.warmup_steps", 2.5, "training.warmup_steps: found 2.5; accepted is a whole number"),
+        ("training.warmup_steps", 10**6, "training.warmup_steps: found 1000000; accepted is less than"),
+        ("training.schedule", "linear", "training.schedule: found 'linear'; accepted is one of constant, cosine"),
+        ("training.schedule_floor", 1, "training.schedule_floor: found 1; accepted is less than 1"),
+        ("training.schedule_floor", 0.1, "found 0.1 with training.schedule constant; accepted is 0, or a training.sch"),
+        ("training.flip", 0.5, "training.flip: found 0.5; accepted is true or false"),
+        ("training.time_sampling", "normal", "found 'normal'; accepted is one of uniform, logit_normal"),
+        ("training.time_location", 11, "training.time_location: found 11; accepted is at most 10"),
+        ("training.time_location", 1, "found 1 with training.time_sampling uniform; accepted is 0, or a training.time"),
+        ("training.time_scale", 0, "training.time_scale: found 0; accepted is at least 0.001"),
+        ("training.time_scale", 2, "found 2 with training.time_sampling uniform; accepted is 1, or a training.time_sa"),
         ("training.deterministic", "yes please", "training.deterministic: found 'yes please'; accepted is true or"),
         ("network.channel_multipliers", [1] * 5, "found 5 levels; accepted is at most 4, as 8x8 images are halved"),
         (
@@ -276,6 +302,35 @@ def test_every_formulation_is_accepted(formulation: dict[str, Any]) -> None:
         "guidance": 0,
         **formulation,
     }
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"optimizer": "adamw", "weight_decay": 0.1},
+        {"optimizer": "sgd", "momentum": 0.9, "weight_decay": 1e-4},
+        {"optimizer": "adamw"},
+        {"warmup_steps": 100, "schedule": "cosine", "schedule_floor": 0.01, "flip": True},
+        {"time_sampling": "logit_normal", "time_location": -1.2, "time_scale": 0.6},
+    ],
+)
+def test_options_of_training_are_accepted(options: dict[str, Any]) -> None:
+    training = resolve(changed("training", {**DEFAULT["training"], **options}))["training"]
+    assert training == resolve(DEFAULT)["training"] | options
+
+
+@pytest.mark.parametrize(("warmup", "accepted"), [(1124, True), (1125, False)])
+def test_warm_up_ends_before_the_shortest_run(warmup: int, accepted: bool) -> None:
+    """In epochs that is the run with the fewest images, in the largest batches."""
+    study = changed("training.warmup_steps", warmup)
+    base = {"base_channels": 8, "learning_rate": 1e-3, "seed": 0}
+    study["grid"] = {"base": base, "products": [{"train_size": [64], "batch_size": [8]}]}
+    study["grid"]["products"].append({"train_size": [32, 64], "batch_size": [4, 16]})
+    if accepted:
+        resolve(study)
+    else:
+        with pytest.raises(UserError, match="accepted is less than 1125, the steps of the shortest run of the grid"):
+            resolve(study)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -14,10 +14,12 @@ from memsweep.models.registry import build
 from memsweep.models.unet import UNet
 from memsweep.report.estimate import print_estimate
 from memsweep.study.config import resolve
-from memsweep.study.cost import study_cost, together
+from memsweep.study.cost import kept_by_optimiser, study_cost, together
 from memsweep.study.grid import kinds_of_runs, runs
+from memsweep.study.identity import training_parameters
 from memsweep.study.network_cost import network_cost
 from memsweep.study.networks import network_settings
+from memsweep.training.optimisation import build_optimiser
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -112,6 +114,29 @@ def test_what_is_not_sampled_kept_or_computed_at_once_costs_nothing() -> None:
     guided = together(study_cost(resolve(study), runs(resolve(study)), (1, 8, 8), 10).values())
     assert guided.evaluation_flops > 1.3 * sparing.evaluation_flops
     assert guided.training_flops == pytest.approx(sparing.training_flops, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        ({}, 2),
+        ({"optimizer": "adamw", "weight_decay": 0.1}, 2),
+        ({"optimizer": "sgd", "momentum": 0.9}, 1),
+        ({"optimizer": "sgd"}, 0),
+    ],
+)
+def test_what_an_optimiser_keeps_is_counted_as_it_is_kept(options: dict[str, Any], kept: int) -> None:
+    study = yaml.safe_load(CONFIG.read_text())
+    plain = study_cost(resolve(study), runs(resolve(study)), (1, 8, 8), 10)[8]
+    study["training"] |= options
+    config = resolve(study)
+    found = study_cost(config, runs(config), (1, 8, 8), 10)[8]
+    assert kept_by_optimiser(training_parameters(config["training"])) == kept
+    assert plain.memory_bytes - found.memory_bytes == (2 - kept) * 4 * found.parameters
+    assert found.checkpoint_bytes == (2 + kept) * 4 * found.parameters
+    weights = [torch.zeros(5, requires_grad=True)]
+    optimiser = build_optimiser(weights, config["training"]["optimizer"], 0.1, momentum=config["training"]["momentum"])
+    assert sum(tensor.numel() for tensor in optimiser.state[weights[0]].values() if tensor.ndim) == 5 * kept
 
 
 def test_the_estimate_is_printed_by_model_size(capsys: pytest.CaptureFixture[str]) -> None:

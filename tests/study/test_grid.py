@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import Any
 
+import pytest
 import yaml
 from helpers.configs import ROOT
 from hypothesis import given
@@ -10,8 +12,14 @@ from hypothesis import strategies as st
 from memsweep.study.config import resolve
 from memsweep.study.config.rules.choices import _leaves_a_run
 from memsweep.study.grid import chosen, expand, packs, products, runs
-from memsweep.study.identity import evaluation_parameters, formulation_parameters, trajectory_parameters
+from memsweep.study.identity import (
+    evaluation_parameters,
+    formulation_parameters,
+    training_parameters,
+    trajectory_parameters,
+)
 from memsweep.study.run import AXES
+from memsweep.study.sweep import Sweep
 
 BASE = {"train_size": 32, "base_channels": 16, "batch_size": 16, "learning_rate": 0.003, "seed": 0}
 
@@ -107,6 +115,82 @@ def test_surrogates_leave_no_trace_in_a_run_id_where_there_are_none_and_have_no_
     assert set(parameters([])) == {"first", "per_decade", "images", "samples"}
     assert parameters(["gaussian_mixture", "gaussian"]) == parameters(["gaussian", "gaussian_mixture"])
     assert parameters(["gaussian"])["surrogates"] == ["gaussian"]
+
+
+OFF = {
+    "optimizer": "adam",
+    "weight_decay": 0,
+    "momentum": 0.0,
+    "warmup_steps": 0,
+    "schedule": "constant",
+    "schedule_floor": 0,
+    "flip": False,
+    "time_sampling": "uniform",
+    "time_location": 0,
+    "time_scale": 1.0,
+}
+ON: list[dict[str, Any]] = [
+    {"optimizer": "adamw"},
+    {"optimizer": "adamw", "weight_decay": 0.1},
+    {"optimizer": "sgd"},
+    {"optimizer": "sgd", "momentum": 0.9},
+    {"optimizer": "sgd", "weight_decay": 0.1},
+    {"warmup_steps": 10},
+    {"schedule": "cosine"},
+    {"schedule": "cosine", "schedule_floor": 0.1},
+    {"flip": True},
+    {"time_sampling": "logit_normal"},
+    {"time_sampling": "logit_normal", "time_location": 1},
+    {"time_sampling": "logit_normal", "time_scale": 2},
+]
+
+
+def with_training(**options: Any) -> dict[str, Any]:
+    study = default_study()
+    return {**study, "training": {**study["training"], **options}}
+
+
+# What these runs were called before there were such options
+PLAIN = ["4934fa44f18a", "c3aabffcbfe2"]
+WITH = ["5554c8bd6539", "5475bc228fbb"]
+
+
+def test_run_ids_and_settings_are_those_of_before_there_were_options_of_training() -> None:
+    axes = {"train_size": [16, 32], "base_channels": [8], "batch_size": [16], "learning_rate": [0.001], "seed": [0]}
+    study = {"study": "pinned", "dataset": {"name": "digits"}, "grid": {"products": [axes]}}
+    for on, expected in (({}, PLAIN), ({"precision": "bfloat16", "gradient_clip": 1}, WITH)):
+        for off in ({}, OFF):
+            config = resolve({**study, "training": {"budget": {"steps": 2000}, **on, **off}})
+            assert [run.run_id for run in runs(config)] == expected
+            assert training_parameters(config["training"]) == {"ema_decay": 0.9999, **on}
+
+
+def test_each_option_of_training_makes_runs_of_its_own() -> None:
+    study = default_study()["training"]
+    found = [tuple(ids(training={**study, **options})) for options in ({}, *ON)]
+    assert len(set(itertools.chain(*found))) == sum(map(len, found))
+
+
+@pytest.mark.parametrize("options", [{}, {"warmup_steps": 10}, {"optimizer": "sgd", "flip": True}])
+def test_a_longer_budget_continues_runs_whose_rate_knows_nothing_of_their_end(options: dict[str, Any]) -> None:
+    study = {**default_study()["training"], **options}
+    assert ids(training={**study, "budget": {"epochs": 6000}}) == ids(training=study)
+
+
+def test_under_a_cosine_a_longer_run_is_another_and_one_that_ends_at_the_same_step_is_not() -> None:
+    study = {**default_study()["training"], "schedule": "cosine", "warmup_steps": 10}
+    found = ids(training=study)
+    assert not set(ids(training={**study, "budget": {"epochs": 6000}})) & set(found)
+    # No evaluation lies between these budgets, so that the runs end at the same steps
+    assert ids(training={**study, "budget": {"epochs": 610}}) == found
+
+
+def test_settings_of_a_job_hold_only_the_options_that_are_on() -> None:
+    plain, off, on = (Sweep(resolve(with_training(**options))) for options in ({}, OFF, ON[3]))
+    job = plain.jobs[0]
+    assert plain.train(job) == off.train(job)
+    before, after = (json.loads(study.train(job))["training"] for study in (plain, on))
+    assert after == {**before, "optimizer": "sgd", "momentum": 0.9}
 
 
 def test_the_spelling_of_an_option_does_not_change_a_run_id() -> None:

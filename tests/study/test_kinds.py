@@ -72,6 +72,18 @@ def test_a_sweep_without_surrogates_draws_nothing_of_them() -> None:
     assert set(study("sweep").drawn) == {*paths, "simplicity_bias", "two_clocks"}
 
 
+def test_runs_that_learn_otherwise_are_not_drawn_beside_published_numbers() -> None:
+    for options, formulation in (
+        ({}, "rectified_flow"),
+        ({"precision": "bfloat16", "gradient_clip": 1}, "rectified_flow"),
+        ({"optimizer": "adamw", "weight_decay": 0.1}, None),
+        ({"schedule": "cosine"}, None),
+        ({"flip": True}, None),
+    ):
+        told = open_study(changed("training", {**DEFAULT["training"], **options})).told
+        assert told["formulation"] == formulation
+
+
 def test_a_grid_larger_than_most_is_planned_with_a_warning_of_its_cost() -> None:
     seeds = {"base": DEFAULT["grid"]["base"], "products": [{"seed": list(range(1000)), "learning_rate": [1e-3]}]}
     assert open_study(changed("grid", seeds)).warning == ""

@@ -15,6 +15,7 @@ from memsweep.base.errors import UserError
 from memsweep.base.files import write_json
 from memsweep.base.records import RECORD, read_records, record_pack
 from memsweep.study.kinds import open_study
+from memsweep.study.retraining import retraining
 from memsweep.study.sweep import Sweep
 
 CONFIG = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
@@ -83,6 +84,17 @@ def test_changed_code_is_named(results: Path) -> None:
 def test_what_trains_few_finished_runs_again_is_let_through(results: Path, changes: dict[str, Any]) -> None:
     changed = study(**changes)
     changed.guard(changed.jobs, results, "old")
+
+
+def test_a_longer_budget_is_named_where_the_learning_rate_follows_it(tmp_path: Path) -> None:
+    falling = {**CONFIG["training"], "schedule": "cosine"}
+    short, long = study(training=falling), study(training={**falling, "budget": {"epochs": 6000}}, retrain_at_most=0)
+    record_pack(json.loads(short.train(short.jobs[0])), {"code_version": "old", "data_hash": ""}, tmp_path / "train/a")
+    found = retraining(long.config, long.runs, read_records([tmp_path / "train/a"]), "old", tmp_path / "checkpoints")
+    members = short.packs[short.jobs[0]]
+    assert len(found.runs) == len(members)
+    again = {run.max_steps for run in found.runs}
+    assert found.reasons == {f"max_steps was {old.max_steps}, is {new}" for old in members for new in again}
 
 
 def test_only_packs_about_to_be_trained_count(results: Path) -> None:

@@ -138,3 +138,19 @@ def stratified_times(uniform: Tensor) -> Tensor:
     """
     count = len(uniform)
     return (torch.arange(count, device=uniform.device) + uniform) / count
+
+
+def logit_normal_times(uniform: Tensor, location: float, scale: float) -> Tensor:
+    """Times whose logit is normal: uniform ones mapped through the quantile function of that distribution.
+
+    Esser et al. 2024 (arXiv 2403.03206, section 3.1), who draw training times so. Stratified uniform times become
+    stratified ones, one in each of as many intervals of equal probability.
+
+    Args:
+        uniform: in [0, 1], of any shape, float32.
+        location, scale: mean and standard deviation (above 0) of log(t / (1 - t)); above 0 the former prefers noise.
+
+    Returns:
+        Times in [0, 1], of the same shape and order, float32.
+    """
+    return torch.sigmoid(location + scale * torch.special.ndtri(uniform))

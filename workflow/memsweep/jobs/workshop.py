@@ -14,7 +14,7 @@ import torch
 from ..base.devices import Streams
 from ..data.images import DeviceImages, ImageSet
 from ..diffusion.formulation import Formulation, build_formulation
-from ..study.cost import evaluation_memory, gpu_memory, training_memory
+from ..study.cost import evaluation_memory, gpu_memory, kept_by_optimiser, training_memory
 from ..study.network_cost import FLOAT, NetworkCost, network_cost
 from ..study.run import Run
 from ..training.evaluation import Evaluation, Evaluator, InferenceNetwork, images_a_pass
@@ -120,10 +120,10 @@ class Workshop:
 
     def memory(self, run: Run) -> int:
         """Bytes that training the run takes, about: its state, and the activations of a batch."""
-        images = -(-run.batch_size // self.options.accumulate)
+        images, kept = -(-run.batch_size // self.options.accumulate), kept_by_optimiser(self.settings["training"])
         if self.device.type == "cpu":
-            return int(training_memory(self._cost(run), images))
-        return int(gpu_memory(self._cost(run), images, self.options.precision))
+            return int(training_memory(self._cost(run), images, kept))
+        return int(gpu_memory(self._cost(run), images, self.options.precision, kept))
 
     def evaluation_memory(self, runs: Iterable[Run]) -> int:
         """Bytes of a GPU that evaluating these runs takes, once for all of an architecture."""

@@ -19,10 +19,10 @@ HALF = 2  # of a bfloat16
 WORKSPACES = 512 * 2**20  # that cuBLAS and cuDNN keep for a stream, as seen on an H100
 # Activations that a GPU keeps where norms are not fused with what follows them, over those counted: the most seen
 UNFUSED = 1.6
-# Weights, gradients, Adam's two moments and the averaged weights are on the device while training
-COPIES_IN_MEMORY = 5
-# Weights, averaged weights and Adam's two moments are in a checkpoint
-COPIES_ON_DISK = 4
+# Weights, gradients and averaged weights are on the device while training, beside what the optimiser keeps
+COPIES_IN_MEMORY = 3
+# Weights and averaged weights are in a checkpoint, beside the same
+COPIES_ON_DISK = 2
 # The backward pass takes two products for each one of the forward pass
 FORWARD_PASSES_A_STEP = 3
 # Bytes a noisy image takes in the table of losses, which holds it once an evaluation
@@ -67,6 +67,7 @@ class Cost:
 def run_cost(config: Mapping[str, Any], run: Run, network: NetworkCost, image_bytes: int) -> Cost:
     """The cost of one run of a resolved configuration; ``image_bytes``: uint8 values of one image."""
     evaluation, training = config["evaluation"], config["training"]
+    kept = kept_by_optimiser(training)
     schedule = training["budget"], evaluation, run.train_size, run.batch_size
     evaluations, sampled = len(evaluation_steps(*schedule)), len(sampled_steps(*schedule))
     samples = sampled * evaluation["samples"]
@@ -79,28 +80,48 @@ def run_cost(config: Mapping[str, Any], run: Run, network: NetworkCost, image_by
         parameters=network.parameters,
         training_flops=FORWARD_PASSES_A_STEP * network.forward_flops * run.batch_size * run.max_steps,
         evaluation_flops=network.forward_flops * forward_passes,
-        memory_bytes=training_memory(network, -(-run.batch_size // training["accumulate"])),
-        checkpoint_bytes=COPIES_ON_DISK * FLOAT * network.parameters * training["keep_states"],
+        memory_bytes=training_memory(network, -(-run.batch_size // training["accumulate"]), kept),
+        checkpoint_bytes=(COPIES_ON_DISK + kept) * FLOAT * network.parameters * training["keep_states"],
         # Once in the checkpoint folder and once in the pack's table
         sample_bytes=2 * samples * image_bytes,
         loss_bytes=2 * losses * LOSS_BYTES,
     )
 
 
-def training_memory(network: NetworkCost, images: int) -> float:
-    """Bytes of device memory that training takes in float32, when so many images are computed at once."""
-    return COPIES_IN_MEMORY * FLOAT * network.parameters + network.saved_bytes * images
+def kept_by_optimiser(training: Mapping[str, Any]) -> int:
+    """Numbers that the optimiser keeps of each weight, from step to step.
+
+    Args:
+        training: the config's section of that name, or of a job's settings, in which options that are off are missing.
+
+    Returns:
+        2 for Adam and AdamW, their moments; 1 for SGD with momentum, 0 without.
+    """
+    if training.get("optimizer") == "sgd":
+        return int(training.get("momentum", 0) > 0)
+    return 2
 
 
-def gpu_memory(network: NetworkCost, images: int, precision: str) -> float:
-    """Bytes that a run takes of a GPU on which others train, when so many images are computed at once.
+def training_memory(network: NetworkCost, images: int, kept: int) -> float:
+    """Bytes of device memory that training takes in float32.
+
+    Args:
+        network: what is trained.
+        images: that are computed at once.
+        kept: by `kept_by_optimiser`.
+    """
+    return (COPIES_IN_MEMORY + kept) * FLOAT * network.parameters + network.saved_bytes * images
+
+
+def gpu_memory(network: NetworkCost, images: int, precision: str, kept: int) -> float:
+    """Bytes that a run takes of a GPU on which others train; arguments as of `training_memory`.
 
     Beside what `training_memory` counts: the difference that moves the average, libraries' workspaces and, in
     bfloat16, the weights and gradients of the network that computes, whose activations are half as large; in float32
     norms are not fused with what follows them, and more is kept.
     """
     half = precision == "bfloat16"
-    copies = (COPIES_IN_MEMORY + 1) * FLOAT + (2 * HALF if half else 0)
+    copies = (COPIES_IN_MEMORY + kept + 1) * FLOAT + (2 * HALF if half else 0)
     share = {"float32": UNFUSED, "tf32": 1.0, "bfloat16": HALF / FLOAT}[precision]
     return copies * network.parameters + network.saved_bytes * images * share + WORKSPACES
 

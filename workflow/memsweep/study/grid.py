@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from .identity import run_id, trajectory_parameters
+from .identity import of_length, run_id, trajectory_parameters
 from .run import AXES, Run
 from .schedule import evaluation_steps
 
@@ -76,10 +76,12 @@ def runs(config: Mapping[str, Any]) -> list[Run]:
     """The runs that a resolved configuration chooses of its grid, each with its run id."""
     shared = trajectory_parameters(config)
     last_step = _last_steps(config)
-    return [
-        Run(run_id=run_id(shared, point), **point, max_steps=last_step(point["train_size"], point["batch_size"]))
-        for point in points(config)
-    ]
+
+    def run(point: Point) -> Run:
+        length = last_step(point["train_size"], point["batch_size"])
+        return Run(run_id=run_id(of_length(shared, length), point), **point, max_steps=length)
+
+    return [run(point) for point in points(config)]
 
 
 def kinds_of_runs(config: Mapping[str, Any]) -> dict[Run, int]:

@@ -18,11 +18,24 @@ def run_id(shared: Mapping[str, Any], point: Mapping[str, Any]) -> str:
     """12 hexadecimal digits of a point of the grid.
 
     Args:
-        shared: `trajectory_parameters` of the config.
+        shared: `trajectory_parameters` of the config, `of_length` of the run.
         point: axis to value.
     """
     text = json.dumps({**shared, **point}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def of_length(parameters: Mapping[str, Any], max_steps: int) -> dict[str, Any]:
+    """The parameters of a run that ends at ``max_steps``, one of them where the learning rate follows the length.
+
+    A run under any other schedule is the beginning of each longer one, and so its length is none of them.
+
+    Args:
+        parameters: `trajectory_parameters` of the config.
+        max_steps: the step at which the run ends.
+    """
+    depends = parameters.get("schedule") == "cosine"
+    return {**parameters, "max_steps": max_steps} if depends else dict(parameters)
 
 
 def trajectory_parameters(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -52,7 +65,21 @@ def trajectory_parameters(config: Mapping[str, Any]) -> dict[str, Any]:
 # an option that the run does not use.
 _OPTIONS: dict[str, dict[str, Any]] = {
     "evaluation": {"sample_every": 1},
-    "training": {"precision": "float32", "gradient_clip": 0, "accumulate": 1},
+    "training": {
+        "precision": "float32",
+        "gradient_clip": 0,
+        "accumulate": 1,
+        "optimizer": "adam",
+        "weight_decay": 0,
+        "momentum": 0,
+        "warmup_steps": 0,
+        "schedule": "constant",
+        "schedule_floor": 0,
+        "flip": False,
+        "time_sampling": "uniform",
+        "time_location": 0,
+        "time_scale": 1,
+    },
     "formulation": {"label_dropout": 0, "guidance": 0},
 }
 
@@ -60,7 +87,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 def _switched_on(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a section that are on. Numbers as floats: YAML may spell one in several ways."""
     chosen = {key: values[key] for key, off in _OPTIONS[section].items() if values.get(key, off) != off}
-    return {key: value if isinstance(value, str) else float(value) for key, value in chosen.items()}
+    return {key: value if isinstance(value, str | bool) else float(value) for key, value in chosen.items()}
 
 
 def evaluation_parameters(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -75,6 +102,12 @@ def evaluation_parameters(config: Mapping[str, Any]) -> dict[str, Any]:
 def training_parameters(training: Mapping[str, Any]) -> dict[str, Any]:
     """What of the config's ``training`` decides a run's numbers, its budget aside."""
     return {"ema_decay": training["ema_decay"], **_switched_on("training", training)}
+
+
+def learns_otherwise(training: Mapping[str, Any]) -> bool:
+    """Whether runs see other images or times, or follow their gradients otherwise, than by Adam at a constant rate."""
+    alike = {"ema_decay", "precision", "gradient_clip", "accumulate"}
+    return not alike.issuperset(training_parameters(training))
 
 
 def formulation_parameters(formulation: Mapping[str, Any]) -> dict[str, Any]:

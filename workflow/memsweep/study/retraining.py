@@ -16,7 +16,7 @@ from ..base.errors import UserError
 from ..base.files import read_json
 from ..base.records import Record
 from ..base.sealed import Damaged
-from .identity import trajectory_parameters
+from .identity import of_length, trajectory_parameters
 from .run import AXES, Run
 
 
@@ -46,7 +46,7 @@ def retraining(
         checkpoints: folder with one checkpoint per run id.
     """
     current = {_point(vars(run)): run for run in runs}
-    parameters = _flat(trajectory_parameters(config))
+    parameters = trajectory_parameters(config)
     found = Retraining()
     for record in records:
         replaced = [(old, current[_point(old)]) for old in record["settings"]["runs"] if _point(old) in current]
@@ -57,7 +57,8 @@ def retraining(
                 continue
             found.runs.append(run)
             if other:
-                found.reasons |= _differences(_flat(_parameters(record["settings"])), parameters)
+                before = of_length(_parameters(record["settings"]), old["max_steps"])
+                found.reasons |= _differences(_flat(before), _flat(of_length(parameters, run.max_steps)))
             elif not other_code:
                 found.reasons.add(f"their checkpoints are no longer in {checkpoints}")
             if other_code:

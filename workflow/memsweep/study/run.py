@@ -14,12 +14,13 @@ class Run:
     """One point of the grid.
 
     Attributes:
-        run_id: hash of every parameter that can change the run's trajectory; the budget
-            is not one of them, so a longer run continues a shorter one.
+        run_id: hash of every parameter that can change the run's trajectory; the budget is
+            not one of them, so a longer run continues a shorter one, unless the learning
+            rate falls until the end of it.
         train_size: training images N.
         base_channels: channels of the first level, the model size axis.
         batch_size: images per step B.
-        learning_rate: step size of Adam.
+        learning_rate: step size of the optimiser.
         seed: seed of the initialisation and of the training noise.
         max_steps: the step at which the run ends, that of its last evaluation.
     """

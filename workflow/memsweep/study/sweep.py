@@ -11,7 +11,7 @@ from ..base.records import read_records
 from .cost import bytes_label
 from .figures import Figure
 from .grid import packs, runs
-from .identity import evaluation_parameters, training_parameters
+from .identity import evaluation_parameters, learns_otherwise, training_parameters
 from .kind import Study, canonical, watchable
 from .networks import is_built_in, network_file, network_settings
 from .onsets import THRESHOLDS
@@ -249,13 +249,14 @@ class Sweep(Study):
     @functools.cached_property
     def told(self) -> dict[str, Any]:
         """The config's ``figures``, and what else figures show of the study."""
-        onset = self.config["onset"]
+        onset, name = self.config["onset"], self.config["formulation"]["name"]
         return {
             **self.config["figures"],
             "thresholds": {key: onset[key] for key in THRESHOLDS},
             "f_mem_threshold": self.config["metrics"]["f_mem_threshold"],
             "confidence": self.config["confidence"],
-            "formulation": self.config["formulation"]["name"],
+            # Published numbers are found by it, and none is of runs that are trained in another way
+            "formulation": None if learns_otherwise(self.config["training"]) else name,
             "surrogates": self.surrogates,
             "run_id": self.sheet_run()[1].run_id,
         }

@@ -1,4 +1,4 @@
-"""Trains one run: Adam on the denoising loss, and a moving average of the weights.
+"""Trains one run: an optimiser on the denoising loss, and a moving average of the weights.
 
 A step needs nothing from the host but the order of the images, which is laid down for many
 steps ahead: images, step counter and draws are on the device, the loss stays there, and no value
@@ -18,12 +18,13 @@ import torch
 from torch import Tensor
 
 from ..data.images import DeviceImages, ImageSet, scaled
-from ..data.randomness import BatchOrder, Draws, generator, stratified_times
+from ..data.randomness import BatchOrder, Draws, generator, logit_normal_times, stratified_times
 from ..diffusion.formulation import Formulation
 from ..models.network import Network
 from ..models.registry import build
 from ..study.run import Run
 from .cuda_graphs import STRIDE, StepGraph
+from .optimisation import RateSchedule, build_optimiser
 
 # Steps whose images are laid down at a time, and whose losses are kept.
 WINDOW = 256
@@ -43,23 +44,45 @@ class TrainingOptions:
             are updated in float32.
         gradient_clip: largest norm of the gradient; 0 is no limit.
         accumulate: parts in which a batch is computed, one after the other.
+        optimizer, weight_decay, momentum: as of `optimisation.build_optimiser`.
+        warmup_steps: of `optimisation.RateSchedule`.
+        schedule: ``constant``, or ``cosine``: the rate falls until the run ends.
+        schedule_floor: the share of the learning rate to which it falls.
+        flip: whether each image of a batch is mirrored left to right with probability 1/2.
+        time_sampling: distribution of the training times: ``uniform``, or ``logit_normal``.
+        time_location, time_scale: of `randomness.logit_normal_times`.
     """
 
     ema_decay: float
     precision: str = "float32"
     gradient_clip: float = 0.0
     accumulate: int = 1
+    optimizer: str = "adam"
+    weight_decay: float = 0.0
+    momentum: float = 0.0
+    warmup_steps: int = 0
+    schedule: str = "constant"
+    schedule_floor: float = 0.0
+    flip: bool = False
+    time_sampling: str = "uniform"
+    time_location: float = 0.0
+    time_scale: float = 1.0
 
     @classmethod
     def of(cls, training: Mapping[str, Any]) -> TrainingOptions:
         """The options among the settings of a config's ``training``."""
         given = {key: training[key] for key in cls.__dataclass_fields__ if key in training}
-        return cls(**{**given, "accumulate": int(given.get("accumulate", 1))})
+        given |= {key: int(given[key]) for key in ("accumulate", "warmup_steps") if key in given}
+        return cls(**given)
 
     @property
     def dtype(self) -> torch.dtype:
         """Type of the numbers in the network's passes."""
         return torch.bfloat16 if self.precision == "bfloat16" else torch.float32
+
+    def rate_schedule(self, length: int) -> RateSchedule:
+        """The learning rate along a run of so many steps; errors as of `optimisation.RateSchedule`."""
+        return RateSchedule(self.warmup_steps, length if self.schedule == "cosine" else None, self.schedule_floor)
 
 
 def build_network(data: ImageSet, run: Run, network: Mapping[str, Any], formulation: Formulation) -> Network:
@@ -123,14 +146,16 @@ class Trainer:
         self._averages: list[Tensor] = list(self.average.parameters())
         self._images = images or DeviceImages.load(data, run.train_size, self.device)
         self._order = BatchOrder(run.seed, run.train_size, run.batch_size)
-        self._noise, self._times, self._drops = (
-            Draws(run.seed, purpose, device=self.device) for purpose in ("noise", "time", "labels")
+        self._noise, self._times, self._drops, self._flips = (
+            Draws(run.seed, purpose, device=self.device) for purpose in ("noise", "time", "labels", "flips")
         )
         self._dropout = self.network.dropout > 0
         self._count = torch.zeros((), dtype=torch.int64, device=self.device)
         self._window = torch.zeros((WINDOW, run.batch_size), dtype=torch.int64, device=self.device)
-        self._seeds = torch.zeros((WINDOW, 3), dtype=torch.int64, device=self.device)
+        self._seeds = torch.zeros((WINDOW, 4), dtype=torch.int64, device=self.device)
         self._losses = torch.zeros(WINDOW, device=self.device)
+        self._schedule = options.rate_schedule(run.max_steps)
+        self._rate = torch.tensor(run.learning_rate, device=self.device)
         self._optimiser = self._build_optimiser()
         self._lay_down()
         self._graph: StepGraph | None = None
@@ -173,41 +198,30 @@ class Trainer:
         steps = torch.arange(max(self._begun, self.step - WINDOW), self.step)
         return float(self._losses[(steps % WINDOW).to(self.device)].mean()) if len(steps) else math.nan
 
-    def _build_optimiser(self) -> torch.optim.Adam:
-        """Adam, its memory laid out at once: what is allocated while a graph is captured would be cleared with it."""
-        on_gpu = self.device.type == "cuda"
-        rate = torch.tensor(self.run.learning_rate, device=self.device) if on_gpu else self.run.learning_rate
-        optimiser = torch.optim.Adam(self._weights, lr=rate, fused=True, capturable=on_gpu)
-        for weight in self._weights:
-            weight.grad = torch.zeros_like(weight)
-        optimiser.step()  # on gradients of 0 this moves nothing
-        for memory in optimiser.state.values():
-            memory["step"].zero_()
-        optimiser.zero_grad()
-        return optimiser
+    def _build_optimiser(self) -> torch.optim.Optimizer:
+        options, changes = self.options, not self._schedule.constant
+        # A rate that stays is a number of the host's where nothing is captured: it has the more digits
+        rate = self._rate if changes or self.device.type == "cuda" else self.run.learning_rate
+        return build_optimiser(self._weights, options.optimizer, rate, options.weight_decay, options.momentum)
 
     def _lay_down(self) -> None:
         """Put the order of the images of the coming steps, and the seeds of their draws, on the device."""
         first = self.step - self.step % WINDOW
         steps = torch.arange(first, first + WINDOW)
         order = torch.stack([self._order(step) for step in steps.tolist()])
-        seeds = torch.stack([draws.seeds(steps) for draws in (self._noise, self._times, self._drops)], dim=1)
+        draws = (self._noise, self._times, self._drops, self._flips)
+        seeds = torch.stack([each.seeds(steps) for each in draws], dim=1)
         for place, laid in ((self._window, order), (self._seeds, seeds)):
             # Pinned, else the copy would wait for all that the device still has to do
             place.copy_(laid.pin_memory() if self.device.type == "cuda" else laid, non_blocking=True)
 
     def _take_step(self) -> None:
         slot = (self._count % WINDOW).view(1)
-        index = self._window.index_select(0, slot).view(-1)
-        noise_seed, time_seed, drop_seed = self._seeds.index_select(0, slot).view(-1)
-        clean, label = scaled(self._images.images[index]), self._images.labels[index]
-        noise = self._noise.normal(noise_seed, clean.shape)
-        time = stratified_times(self._times.uniform(time_seed, len(clean)))
-        if self.formulation.label_dropout:
-            label = self.formulation.drop_labels(label, self._drops.uniform(drop_seed, len(clean)))
-        loss = self._backward(clean, noise, time, label)
+        loss = self._backward(*self._batch(slot))
         if self.options.gradient_clip:
             torch.nn.utils.clip_grad_norm_(self._weights, self.options.gradient_clip)
+        if not self._schedule.constant:
+            self._rate.copy_(self.run.learning_rate * self._schedule.share(self._count))
         self._optimiser.step()
         self._optimiser.zero_grad()
         self._losses.index_copy_(0, slot, loss.view(1))
@@ -215,6 +229,21 @@ class Trainer:
         with torch.no_grad():
             self._refresh_working_weights()
             self._update_average()
+
+    def _batch(self, slot: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Images, noise, times and labels of the step at a place of the window, (1,)."""
+        index = self._window.index_select(0, slot).view(-1)
+        noise_seed, time_seed, drop_seed, flip_seed = self._seeds.index_select(0, slot).view(-1)
+        clean, label = scaled(self._images.images[index]), self._images.labels[index]
+        if self.options.flip:
+            clean = _mirrored(clean, self._flips.uniform(flip_seed, len(clean)) < 0.5)
+        noise = self._noise.normal(noise_seed, clean.shape)
+        time = stratified_times(self._times.uniform(time_seed, len(clean)))
+        if self.options.time_sampling == "logit_normal":
+            time = logit_normal_times(time, self.options.time_location, self.options.time_scale)
+        if self.formulation.label_dropout:
+            label = self.formulation.drop_labels(label, self._drops.uniform(drop_seed, len(clean)))
+        return clean, noise, time, label
 
     def _backward(self, clean: Tensor, noise: Tensor, time: Tensor, label: Tensor) -> Tensor:
         """Gradients of the batch's mean loss, which is returned, without dimensions."""
@@ -260,8 +289,9 @@ class Trainer:
     def state(self) -> dict[str, Tensor]:
         """Everything that a step changes and the next one needs, by name.
 
-        ``count``, the steps taken; and of each weight of the network, under ``network.``, ``average.``, ``exp_avg.``,
-        ``exp_avg_sq.`` and ``step.`` with the weight's name: itself, its average, and what Adam keeps of it.
+        ``count``, the steps taken; and of each weight of the network, under ``network.`` and ``average.`` with the
+        weight's name, itself and its average, and what the optimiser keeps of it: ``exp_avg.``, ``exp_avg_sq.`` and
+        ``step.`` of Adam and AdamW, ``momentum_buffer.`` of SGD with momentum, nothing of SGD without.
         """
         tensors = {"count": self._count}
         for (name, weight), average in zip(self.network.named_parameters(), self._averages, strict=True):
@@ -284,6 +314,11 @@ class Trainer:
         self.step = self._begun = int(state["count"])
         self._refresh_working_weights()
         self._lay_down()
+
+
+def _mirrored(images: Tensor, chosen: Tensor) -> Tensor:
+    """Images (B, C, H, W), left and right exchanged in those that are chosen, (B,)."""
+    return torch.where(chosen[:, None, None, None], images.flip(-1), images)
 
 
 def _gradients(weights: Sequence[Tensor]) -> list[Tensor]:

@@ -35,7 +35,7 @@ SWEEP: dict[str, pa.Schema] = {
             column("train_size", pa.int64(), "training images N", "images"),
             column("base_channels", pa.int64(), "channels of the U-Net's first level", "channels"),
             column("batch_size", pa.int64(), "images per step B", "images"),
-            column("learning_rate", pa.float64(), "step size of Adam"),
+            column("learning_rate", pa.float64(), "step size of the optimiser"),
             column("seed", pa.int64(), "seed of the initialisation and of the training noise"),
             column("dataset", pa.string(), "name of the dataset"),
             column("parameters", pa.int64(), "trainable parameters P of the network", "parameters"),

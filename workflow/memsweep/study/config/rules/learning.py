@@ -1,4 +1,4 @@
-"""Rules of what learns: the network against its images, the formulation against itself."""
+"""Rules of what learns, and how: the network against its images, formulation and training against themselves."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from ...kind import watchable
 from ...networks import KINDS, accepted_kinds, installed, split_path
+from ...schedule import evaluation_steps
 from ..asked import Asked
 from ..sentences import shown
 
@@ -122,4 +123,49 @@ def guidance_has_both_kinds_of_training(asked: Asked) -> Iterator[str]:
             f"{asked.found('formulation.guidance')} with formulation.label_dropout {label_dropout:g}; accepted is "
             f"0, or a label_dropout between 0 and 1: guidance needs a network trained with and without labels, and "
             f"this one never is trained {lacking} them"
+        )
+
+
+# Options that do something at certain values of another: key, the value at which it is off, the other key, its values
+_NEEDS = (
+    ("weight_decay", 0, "optimizer", ("adamw", "sgd")),
+    ("momentum", 0, "optimizer", ("sgd",)),
+    ("schedule_floor", 0, "schedule", ("cosine",)),
+    ("time_location", 0, "time_sampling", ("logit_normal",)),
+    ("time_scale", 1, "time_sampling", ("logit_normal",)),
+)
+
+
+def options_have_something_to_change(asked: Asked) -> Iterator[str]:
+    """An option that would do nothing is a mistake, and would make other runs of those that are there."""
+    training = asked.config["training"]
+    for key, off, other, values in _NEEDS:
+        if training[key] != off and training[other] not in values:
+            yield (
+                f"{asked.found(f'training.{key}')} with training.{other} {training[other]}; accepted is {off}, or a "
+                f"training.{other} of {' or '.join(values)}"
+            )
+
+
+def runs_outlast_their_warm_up(asked: Asked) -> Iterator[str]:
+    """Every run reaches its learning rate."""
+    budget, evaluation = asked.config["training"]["budget"], asked.config["evaluation"]
+    sizes = [(min(product["train_size"]), max(product["batch_size"])) for product in asked.products]
+    images, batch = min(sizes, key=lambda size: size[0] / size[1])  # whose epochs have the fewest steps
+    steps = evaluation_steps(budget, evaluation, images, batch)
+    if steps and asked.value("training.warmup_steps") >= steps[-1]:
+        yield (
+            f"{asked.found('training.warmup_steps')}; accepted is less than {steps[-1]}, the steps of the shortest run "
+            f"of the grid"
+        )
+
+
+def decay_leaves_some_of_the_weights(asked: Asked) -> Iterator[str]:
+    """A step takes no more from a weight than all of it."""
+    decay = asked.value("training.weight_decay")
+    fastest = max(rate for product in asked.products for rate in product["learning_rate"])
+    if decay * fastest >= 1:
+        yield (
+            f"{asked.found('training.weight_decay')}; accepted is less than {1 / fastest:g}, as a step at the learning "
+            f"rate {fastest:g} would take all of each weight"
         )
