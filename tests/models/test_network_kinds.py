@@ -41,6 +41,10 @@ def test_the_kinds_of_configs_are_those_that_can_be_built() -> None:
     assert set(NETWORKS) == set(KINDS) == set(networks.KINDS)
 
 
+def test_images_are_laid_out_by_channels_for_the_one_with_convolutions() -> None:
+    assert [kind for kind in KINDS if made(kind).channels_last] == ["unet"]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_new_network_predicts_nothing(kind: str) -> None:
     assert not made(kind, stirred=False)(*inputs()).any()

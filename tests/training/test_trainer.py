@@ -284,11 +284,14 @@ def test_bfloat16_trains_float32_weights_to_about_the_same_loss(noise_images: Im
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_a_graph_takes_the_steps_that_a_cpu_takes(noise_images: ImageSet, precision: str) -> None:
+@pytest.mark.parametrize("network", [{}, {"kind": "dit", "dit": {"depth": 2}}, {"kind": "mlp", "mlp": {"blocks": 2}}])
+def test_a_graph_takes_the_steps_that_a_cpu_takes(
+    noise_images: ImageSet, precision: str, network: dict[str, Any]
+) -> None:
     options = TrainingOptions(0.9, precision=precision)
     with torch.cuda.stream(torch.cuda.Stream()):
-        graphed = advance(trainer(noise_images, options=options, device="cuda"), 20)
-    exact = advance(trainer(noise_images, options=options), 20)
+        graphed = advance(trainer(noise_images, options=options, device="cuda", **network), 20)
+    exact = advance(trainer(noise_images, options=options, **network), 20)
     assert graphed.recent_loss() == pytest.approx(exact.recent_loss(), rel=1e-3 if precision == "float32" else 2e-2)
     assert graphed.step == int(graphed.state()["count"]) == 20
 
