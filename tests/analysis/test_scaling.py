@@ -173,6 +173,19 @@ def test_a_group_without_onsets_changes_nothing():
     assert exponent(*both, np.append(group, group + 1), 0.95) == alone
 
 
+@pytest.mark.parametrize(("bound", "left_censored"), [(1e-3, False), (1e3, True)])
+def test_a_run_that_says_next_to_nothing_changes_nothing(bound, left_censored):
+    """It ended hundreds of standard deviations before the line, or was first evaluated as far beyond it."""
+    term, onset, group = sweep(np.random.default_rng(13), noise=0.01)
+    onset, early = np.maximum(onset, np.sort(onset)[2]), onset < np.sort(onset)[2]  # the same way of fitting both
+    none = np.zeros(12, bool)
+    alone = exponent(term, onset, none, group, 0.95, early)
+    beyond = np.append(onset, bound * onset[0])
+    sides = np.append(none, not left_censored), np.append(early, left_censored)
+    fit = exponent(np.append(term, term[0]), beyond, sides[0], np.append(group, 0), 0.95, sides[1])
+    assert as_list(fit) == pytest.approx(as_list(alone), abs=1e-5)
+
+
 def test_a_run_never_evaluated_changes_nothing():
     term, onset, group = sweep(np.random.default_rng(5))
     onset, censored = ended(onset, np.sort(onset)[8])

@@ -190,9 +190,9 @@ def _censored_fit(design: Array, response: Array, side: NDArray[np.int_]) -> tup
         start = np.zeros(len(columns) + 1)  # coefficients and log σ
         model = LogNormalAFTFitter(fit_intercept=False)
         if (side < 0).any():
-            data = data.assign(
-                lower=np.where(side < 0, time * math.exp(-UNINFORMATIVE), time), upper=np.where(side > 0, np.inf, time)
-            )
+            # As far below the line as the furthest bound is above it
+            lower = np.where(side < 0, time * math.exp(-2 * UNINFORMATIVE), time)
+            data = data.assign(lower=lower, upper=np.where(side > 0, np.inf, time))
             fit = model.fit_interval_censoring(data, "lower", "upper", initial_point=start)
         else:  # the same likelihood, in less time
             fit = model.fit(data.assign(time=time, observed=side == 0), "time", "observed", initial_point=start)
