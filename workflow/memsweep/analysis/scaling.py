@@ -77,7 +77,7 @@ def scaling(onsets: pd.DataFrame, runs: pd.DataFrame, confidence: float) -> pd.D
         runs in groups where the axis varies, 0 for an axis that is not swept; what makes an
         exponent NaN stands at `exponent`.
     """
-    table = onsets.merge(runs[["run_id", *TERMS]], on="run_id", how="left", validate="many_to_one")
+    table = onsets.merge(runs[["run_id", *TERMS]], on="run_id", validate="many_to_one")
     rows = []
     for definition in dict.fromkeys([*DEFINITIONS, *onsets["definition"]]):
         under = table[table["definition"] == definition]

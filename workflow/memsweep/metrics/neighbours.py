@@ -68,7 +68,6 @@ def nearest(
     return nearest_in_ranges(queries, references, [(0, len(references))], k, device, memory)[0]
 
 
-@torch.no_grad()
 def nearest_in_ranges(
     queries: np.ndarray,
     references: np.ndarray,
