@@ -1,5 +1,6 @@
 """Onsets: each definition by hand, what holds for every curve, and what the intervals cover."""
 
+import hashlib
 import math
 
 import numpy as np
@@ -117,6 +118,10 @@ def test_minimum(curve, step):
     assert minimum(np.array([10.0, 100.0, 1000.0]), np.array(curve)) == pytest.approx(step)
 
 
+def test_minimum_of_losses_whose_differences_underflow():
+    assert minimum(np.array([10.0, 11.0, 12.0]), np.array([5e-324, 0.0, 0.0])) == 11
+
+
 def test_minimum_of_one_or_two_evaluations():
     assert minimum(np.array([5.0]), np.array([1.0])) == math.inf
     assert minimum(np.array([5.0, 6.0]), np.array([[1.0, 2.0], [2.0, 1.0]])).tolist() == [0.0, math.inf]
@@ -223,6 +228,29 @@ def test_interval_is_that_of_the_percentiles():
     assert with_interval(steps, 100.0, replicates, 0.9) == Onset(100.0, False, False, 11.0, 191.0)
 
 
+@pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95])
+def test_ends_of_the_interval_are_the_replicates_just_outside_the_percentiles(confidence):
+    tail, rounding = (1 - confidence) / 2, 1e-12
+    for count in range(1, 100):
+        replicates = np.linspace(10, 20, count)
+        onset = with_interval(np.array([1.0, 1000.0]), 15.0, replicates, confidence)
+        assert onset.ci_low == min(15, np.quantile(replicates, tail + rounding, method="lower"))
+        assert onset.ci_high == max(15, np.quantile(replicates, 1 - tail - rounding, method="higher"))
+
+
+@pytest.mark.parametrize(
+    ("estimate", "onset"),
+    [
+        (0.0, Onset(10.0, False, True, 0.0, 500.0)),
+        (20.0, Onset(20.0, False, False, 20.0, 500.0)),
+        (800.0, Onset(800.0, False, False, 500.0, 800.0)),
+        (math.inf, Onset(1000.0, True, False, 500.0, math.inf)),
+    ],
+)
+def test_an_interval_that_misses_the_estimate_is_widened_to_hold_it(estimate, onset):
+    assert with_interval(np.array([10.0, 1000.0]), estimate, np.full(9, 500.0), 0.95) == onset
+
+
 def test_replicates_beyond_the_run_leave_the_interval_open():
     steps, reached = np.array([10.0, 100.0, 1000.0]), np.full(90, 500.0)
     late = np.append(reached, np.full(10, math.inf))
@@ -253,6 +281,15 @@ def test_replicates_are_those_of_the_key():
     units, sizes = np.random.default_rng(2).normal(size=(30, 3)), np.ones(30)
     np.testing.assert_array_equal(resampled("a", units, sizes, 5), resampled("a", units, sizes, 5))
     assert not np.array_equal(resampled("a", units, sizes, 5)[1:], resampled("b", units, sizes, 5)[1:])
+
+
+def test_replicates_are_drawn_with_the_hash_of_the_key():
+    """By hand, so that a run has the same intervals with every version: each replicate is the mean of units drawn."""
+    totals, sizes = np.random.default_rng(8).normal(size=(4, 3)), np.array([1, 2, 3, 4])
+    rng = np.random.default_rng(int(hashlib.sha256(b"a run").hexdigest()[:32], 16))
+    drawn = [np.repeat(np.arange(4), rng.multinomial(4, [1 / 4] * 4)) for _ in range(20)]
+    means = [totals[units].sum(axis=0) / sizes[units].sum() for units in [np.arange(4), *drawn]]
+    np.testing.assert_allclose(resampled("a run", totals, sizes, 20), means)
 
 
 # --- onsets of the losses ---
@@ -326,6 +363,22 @@ def test_the_interval_is_seeded_by_the_run():
     assert one == again
     assert one.step == other.step
     assert one != other
+
+
+def test_a_single_replicate_is_one_end_of_the_interval():
+    rng, steps = np.random.default_rng(9), np.array([10.0, 100.0])
+    train, test = scattered(rng, [0.0, 0.0]), scattered(rng, [0.0, 0.1])
+    draws = [resampled(f"a run {split}", of, np.ones(20), 1)[1] for split, of in (("train", train), ("test", test))]
+    replicate = crossing(steps, draws[1] - draws[0], 0.05)
+    onset = loss_onsets("a run", losses(steps, train, test), **{**LOSS_SETTINGS, "resamples": 1})["loss_gap_absolute"]
+    assert [onset.ci_low, onset.ci_high] == pytest.approx(sorted([onset.step, float(replicate)]))
+    assert onset.ci_low < onset.ci_high
+
+    copies = rng.uniform(size=(40, 2)) < [0.0, 0.5]
+    replicate = crossing(steps, resampled("a run samples", copies.astype(float), np.ones(40), 1)[1], 0.2)
+    onset = copy_onset("a run", neighbours(steps, copies), **{**COPY_SETTINGS, "resamples": 1})
+    assert [onset.ci_low, onset.ci_high] == pytest.approx(sorted([onset.step, float(replicate)]))
+    assert onset.ci_low < onset.ci_high
 
 
 def test_noisy_versions_of_one_test_image_are_not_independent():

@@ -65,8 +65,9 @@ def test_groups_have_an_intercept_each():
     assert as_list(fit) == pytest.approx([(low + high) / 2, low, high], rel=1e-5)
 
 
-def test_three_onsets_are_enough_and_their_interval_is_wide():
-    onset = np.array([100.0, 250.0, 380.0])
+@pytest.mark.parametrize("unit", [1, 100])
+def test_three_onsets_are_enough_and_their_interval_is_wide(unit):
+    onset = unit * np.array([1.0, 2.5, 3.8])
     fit = exponent([1, 2, 4], onset, [False] * 3, [0] * 3, 0.95)
     line = stats.linregress(np.log10([1, 2, 4]), np.log10(onset))
     assert fit.ci_high - fit.exponent == pytest.approx(stats.t.ppf(0.975, 1) * line.stderr, rel=1e-5)
@@ -173,6 +174,19 @@ def test_a_group_without_onsets_changes_nothing():
     assert exponent(*both, np.append(group, group + 1), 0.95) == alone
 
 
+@pytest.mark.parametrize(("bound", "left_censored"), [(1e-3, False), (1e3, True)])
+def test_a_run_that_says_next_to_nothing_changes_nothing(bound, left_censored):
+    """It ended hundreds of standard deviations before the line, or was first evaluated as far beyond it."""
+    term, onset, group = sweep(np.random.default_rng(13), noise=0.01)
+    onset, early = np.maximum(onset, np.sort(onset)[2]), onset < np.sort(onset)[2]  # the same way of fitting both
+    none = np.zeros(12, bool)
+    alone = exponent(term, onset, none, group, 0.95, early)
+    beyond = np.append(onset, bound * onset[0])
+    sides = np.append(none, not left_censored), np.append(early, left_censored)
+    fit = exponent(np.append(term, term[0]), beyond, sides[0], np.append(group, 0), 0.95, sides[1])
+    assert as_list(fit) == pytest.approx(as_list(alone), abs=1e-5)
+
+
 def test_a_run_never_evaluated_changes_nothing():
     term, onset, group = sweep(np.random.default_rng(5))
     onset, censored = ended(onset, np.sort(onset)[8])
@@ -231,6 +245,7 @@ def test_order_of_the_runs_does_not_matter(seed):
         ([1, 2, 4], [True, True, True], [0, 0, 0]),
         ([1, 2, 4], [False, False, True], [0, 0, 0]),  # two onsets, two coefficients
         ([1, 1, 1, 2], [False, False, False, True], [0, 0, 0, 0]),  # onsets at one value only
+        ([7, 7, 7, 7, 9], [False, False, False, False, True], [0, 0, 0, 0, 0]),
         ([1, 1, 1, 2, 2, 2], [False] * 6, [0, 0, 0, 1, 1, 1]),  # the term varies between groups, not within
         ([1, 2, 1, 2], [False, False, False, True], [0, 0, 1, 1]),  # three onsets, three coefficients
     ],
@@ -324,6 +339,23 @@ def test_censored_runs_are_counted():
     assert (row["runs"], row["censored_runs"]) == (8, int(censored.sum()))
     assert 0 < row["censored_runs"] < 8
     assert row["exponent"] == pytest.approx(1.1, abs=0.2)
+
+
+def test_onsets_before_the_first_evaluation_are_modelled_and_counted():
+    runs = grid(product([16, 32, 64, 128], [4], [8], [1e-3], [0, 1, 2]))
+    law = power_law(runs, np.random.default_rng(14)).to_numpy()
+    (first, last), ranked = np.sort(law)[[3, 8]], np.clip(law, *np.sort(law)[[3, 8]])
+    onsets = onsets_of(runs, ranked, law > last).assign(left_censored=np.tile(law < first, len(DEFINITIONS)))
+    row = scaling(onsets, runs, 0.9).iloc[0]
+    assert (row["runs"], row["censored_runs"], row["left_censored_runs"]) == (12, 3, 3)
+    fit = exponent(runs["train_size"], ranked, law > last, np.zeros(12), 0.9, law < first)
+    assert row[["exponent", "ci_low", "ci_high"]].tolist() == as_list(fit)
+
+
+def test_a_run_is_in_the_table_of_runs_once():
+    runs = grid(product([16, 32, 64], [4], [8], [1e-3], [0]))
+    with pytest.raises(pd.errors.MergeError, match="many-to-one"):
+        scaling(onsets_of(runs, 100.0), pd.concat([runs, runs.iloc[:1]]), 0.95)
 
 
 # --- the stage ---

@@ -260,7 +260,7 @@ def test_a_job_whose_time_is_up_saves_and_ends_and_the_next_ones_go_on(
     attempts = 0
     while True:
         try:
-            tables = train(settings, digits, tmp_path, threads=threads, stop_after_minutes=0.3 / 60 * (1 + attempts))
+            tables = train(settings, digits, tmp_path, threads=threads, stop_after_minutes=0.3 / 60 * 2**attempts)
             break
         except TimeIsUp:
             attempts += 1
@@ -272,7 +272,7 @@ def test_a_job_whose_time_is_up_saves_and_ends_and_the_next_ones_go_on(
 def test_the_exit_status_of_a_job_whose_time_is_up_is_the_one_that_is_requeued(digits: Path, tmp_path: Path) -> None:
     settings = with_budget(pack_settings(), 10**6)
     started = tmp_path / "checkpoints" / "first" / "evaluation-00000018.safetensors"
-    process = start_training(settings, digits, tmp_path, "--stop-after-minutes", "0.03", until=[started])
+    process = start_training(settings, digits, tmp_path, "--stop-after-minutes", "0.1", until=[started])
     assert process.stderr
     said = process.stderr.read()
     assert process.wait() == 99

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -142,9 +143,40 @@ def test_the_result_survives_the_worst_error_that_the_bound_allows(monkeypatch: 
         assert_exact(nearest(queries, references), queries, references)
 
 
+def malicious_product(bias: torch.Tensor, left: torch.Tensor, right: torch.Tensor, alpha: float) -> torch.Tensor:
+    """addmm with that error, against the two nearest and in favour of all others."""
+    exact = bias.double() + alpha * left.double() @ right.double()
+    norms = left.double().norm(dim=1)[:, None], right.double().norm(dim=0)
+    bound = (left.shape[1] + 1) * 2**-24 * (norms[1] ** 2 + 2 * norms[0] * norms[1])
+    nearest_two = torch.cdist(left.double(), right.double().T).topk(2, largest=False).indices
+    return (exact + bound * torch.full_like(exact, -1).scatter(1, nearest_two, 1)).float()
+
+
+@pytest.mark.parametrize("norm", [0, 0.5, 1, 2, 5])
+@pytest.mark.parametrize("tile", [7, 1000])
+def test_no_error_that_the_bound_allows_hides_a_neighbour(
+    norm: float, tile: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """References all around a query and equally far from it, so that some have a large norm and some a small one."""
+    small_pieces(monkeypatch, tile, strip=8)
+    monkeypatch.setattr(torch, "addmm", malicious_product)
+    source = np.random.default_rng(0)
+    towards, aside = np.eye(200)[0], source.normal(size=(40, 200)) * (np.arange(200) > 0)
+    aside /= np.linalg.norm(aside, axis=1, keepdims=True)
+    angle = np.linspace(0, np.pi, 40)[:, None]
+    for nearest_two in range(0, 40, 2):
+        radius = 1 - 3e-7 * (np.arange(40) // 2 == nearest_two // 2)[:, None]
+        around = norm * towards + radius * (np.cos(angle) * towards + np.sin(angle) * aside)
+        references = np.concatenate([around, -around]).astype(np.float32)  # their centre is 0
+        queries = (norm * towards[None]).astype(np.float32)
+        assert_exact(nearest(queries, references), queries, references)
+
+
+@pytest.mark.parametrize("tile", [40, 1000])
 @pytest.mark.parametrize("scale", [1e-30, 1e-22, 1e-3, 1e15])
 @pytest.mark.parametrize("offset", [0, 1, 1000])
-def test_features_of_any_scale(scale: float, offset: float) -> None:
+def test_features_of_any_scale(scale: float, offset: float, tile: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    small_pieces(monkeypatch, tile, strip=8)
     source = np.random.default_rng(0)
     points = scale * (offset + source.random((320, 16))).astype(np.float32)
     queries, references = points[:20], points[20:]
@@ -195,6 +227,102 @@ def test_a_distance_that_several_ranges_need_is_computed_once(monkeypatch: pytes
     assert sum(computed) == 7 * 80
 
 
+def by_halves(terms: np.ndarray) -> np.ndarray:
+    """Row sums in the order that is promised: halves are added until one column is left."""
+    while (width := terms.shape[1]) > 1:
+        half = width // 2
+        middle = terms[:, half : width - half]
+        terms = np.concatenate([terms[:, :half] + terms[:, width - half :], middle], axis=1)
+    return terms[:, 0]
+
+
+@pytest.mark.parametrize(
+    ("left", "right"), [(np.float32, np.float32), (np.float32, np.uint8), (np.uint8, np.float32), (np.uint8, np.uint8)]
+)
+def test_distances_are_those_of_float64_in_a_fixed_order(left: type, right: type) -> None:
+    points = 255 * np.random.default_rng(0).random((240, 301))
+    queries, references = points[:40].astype(left), points[40:].astype(right)
+    found = nearest(queries, references)
+    for rank in range(2):
+        terms = np.square(queries.astype(np.float64) - references[found.index[:, rank]])
+        np.testing.assert_array_equal(found.distance[:, rank], np.sqrt(by_halves(terms)))
+
+
+def count_measured(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Has the pairs counted that are measured in float64."""
+    counts: list[int] = []
+    measure = neighbours._squared_distances
+    monkeypatch.setattr(neighbours, "_squared_distances", lambda *a: counts.append(len(a[2])) or measure(*a))
+    return counts
+
+
+@pytest.mark.parametrize("spread", [0, 1000])
+def test_only_what_can_be_nearer_is_measured(spread: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where features are far from zero and from each other: references are centred by feature."""
+    small_pieces(monkeypatch, tile=100, strip=7)
+    source = np.random.default_rng(0)
+    points = (spread * source.random(8) + source.random((330, 8))).astype(np.float32)
+    queries, references = points[:30], points[30:]
+    squared = cdist(queries, references, "sqeuclidean")
+    expected = 0
+    for first in range(0, 300, 100):
+        ranked = np.sort(squared[:, first : first + 100], axis=1)
+        before = np.sort(squared[:, :first], axis=1)[:, 2] if first else np.full(30, np.inf)
+        expected += int((ranked[:, :3] <= before[:, None]).sum())
+    counts = count_measured(monkeypatch)
+    assert_exact(nearest(queries, references, k=3), queries, references)
+    assert expected <= sum(counts) <= expected + (3 if spread else 0)
+    assert expected < 30 * 7
+
+
+def block_sizes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Has the queries noted that a matrix product is with."""
+    sizes: list[int] = []
+    addmm = torch.addmm
+    monkeypatch.setattr(torch, "addmm", lambda *a, **b: sizes.append(len(a[1])) or addmm(*a, **b))
+    return sizes
+
+
+@pytest.mark.parametrize(("query_bytes", "reference_bytes"), [(1, 1), (1, 4), (4, 1)])
+@pytest.mark.parametrize(("ranges", "k"), [(1, 2), (3, 5)])
+def test_blocks_of_queries_are_as_large_as_memory_allows(
+    query_bytes: int, reference_bytes: int, ranges: int, k: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    types = {1: np.uint8, 4: np.float32}
+    queries, references = np.ones((700, 48), types[query_bytes]), np.ones((9, 48), types[reference_bytes])
+    references[:] = np.arange(9)[:, None]  # distinct, so that few pairs are measured
+    # points are held as given and in float32
+    tile = 2048 * 48 * (reference_bytes + 4)
+    strip = 256 * 48 * 8 + 256 * 2048 * 128 + 2**21  # in float64, its pairs with a tile, and differences
+    query = 48 * (query_bytes + 4) + 2048 * 4 + ranges * k * 64  # with products, and what is found
+    memory = tile + strip + 300 * query
+    for allowed, expected in ((memory, [300, 300, 100]), (memory - 1, [299, 299, 102]), (0, [256, 256, 188])):
+        sizes = block_sizes(monkeypatch)
+        nearest_in_ranges(queries, references, [(0, 9)] * ranges, k, memory=allowed)
+        assert sizes == expected
+        monkeypatch.undo()
+
+
+def test_memory_of_a_search_in_all_references_is_the_callers(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = block_sizes(monkeypatch)
+    nearest(numbers(300, 4), np.arange(36, dtype=np.float32).reshape(9, 4), memory=0)
+    assert sizes == [256, 44]
+
+
+@pytest.mark.parametrize("share", [1 / 16.5, 1 / 15.5])
+def test_points_are_accepted_as_far_as_sums_of_their_squares_cannot_overflow(share: float) -> None:
+    """Centred at 0, with a squared norm that is this share of the largest float32."""
+    size = np.sqrt(share * np.finfo(np.float32).max / 4)
+    references = np.array([[size] * 4, [-size] * 4], np.float32)
+    if share > 1 / 16:
+        with pytest.raises(ValueError, match="their squares within float32"):
+            nearest(references, references)
+    else:
+        found = nearest(references, references)
+        np.testing.assert_array_equal(found.index, [[0, 1], [1, 0]])
+        np.testing.assert_allclose(found.distance, [[0, 4 * size]] * 2, rtol=1e-6)
+
+
 def test_pieces_and_threads_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
     source = np.random.default_rng(1)
     queries, references = source.random((330, 48), dtype=np.float32), source.random((4000, 48), dtype=np.float32)
@@ -231,6 +359,16 @@ def test_lower_precision_that_the_process_allows_is_not_used(monkeypatch: pytest
     finally:
         torch.set_float32_matmul_precision("highest")
     assert seen == [("ieee", "ieee")] * 2
+
+
+def test_everything_is_on_the_device_that_is_asked_for() -> None:
+    source = np.random.default_rng(0)
+    queries, references = source.random((20, 8), dtype=np.float32), source.random((90, 8), dtype=np.float32)
+    with torch.device("meta"):  # as if the process had chosen a device; this one computes nothing
+        found = nearest(queries, references)
+    assert_exact(found, queries, references)
+    with pytest.raises(RuntimeError, match="nowhere"):
+        nearest(queries, references, device="nowhere")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -284,20 +422,23 @@ def numbers(*shape: int) -> np.ndarray:
     [
         (numbers(3, 2), numbers(1, 2), [(0, 1)], 2, "2 neighbours asked for among 1 references"),
         (numbers(3, 2), numbers(9, 2), [(0, 9), (4, 5)], 2, "2 neighbours asked for among 1 references"),
+        (numbers(3, 2), numbers(9, 2), [(4, 4)], 2, "2 neighbours asked for among 0 references"),
         (numbers(3, 2), numbers(9, 2), [(4, 10)], 2, "range 4:10 reaches outside the 9 references"),
         (numbers(3, 2), numbers(9, 2), [(-2, 4)], 2, "range -2:4 reaches outside the 9 references"),
         (numbers(3, 2), numbers(9, 2), [(0, 9)], 0, "0 neighbours asked for; at least 1"),
         (numbers(3, 2), numbers(9, 3), [(0, 9)], 2, r"queries \(3, 2\) and references \(9, 3\) must be rows of one"),
         (numbers(3), numbers(9, 3), [(0, 9)], 2, "must be rows of one dimension"),
+        (numbers(3, 3), numbers(9), [(0, 9)], 2, "must be rows of one dimension"),
         (numbers(3, 2).astype(np.float64), numbers(9, 2), [(0, 9)], 2, "queries are float64; uint8 or float32"),
         (numbers(3, 2), numbers(9, 2).astype(np.int8), [(0, 9)], 2, "references are int8; uint8 or float32"),
         (numbers(3, 2) + np.nan, numbers(9, 2), [(0, 9)], 2, "must be finite"),
         (numbers(3, 2), numbers(9, 2) - np.inf, [(0, 9)], 2, "must be finite"),
-        (numbers(3, 2) + 1e20, numbers(9, 2), [(0, 9)], 2, "their squares within float32"),
+        (numbers(3, 2), np.array([[np.inf, 0], [-np.inf, 0]], np.float32), [(0, 2)], 2, "must be finite"),
+        (numbers(3, 2) + 1e20, numbers(9, 2), [(0, 9)], 2, "^queries and .* must be finite, .* within float32$"),
     ],
 )
 def test_bad_input_is_refused(
     queries: np.ndarray, references: np.ndarray, ranges: list[tuple[int, int]], k: int, message: str
 ) -> None:
-    with pytest.raises(ValueError, match=message):
+    with warnings.catch_warnings(action="error"), pytest.raises(ValueError, match=message):
         nearest_in_ranges(queries, references, ranges, k)

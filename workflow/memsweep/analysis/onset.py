@@ -81,7 +81,7 @@ def crossing(steps: Array, curves: Array, threshold: float) -> Array:
     after = lasting.argmax(axis=-1)
     before = np.maximum(after - 1, 0)
     low, high = _at(curves, before), _at(curves, after)
-    between = lasting.any(axis=-1) & (after > 0)
+    between = after > 0  # not where none is lasting: argmax is 0 there, too
     fraction = np.divide(threshold - low, high - low, out=np.zeros_like(low), where=between)
     interpolated = steps[before] * (steps[after] / steps[before]) ** fraction
     return np.where(between, interpolated, np.where(lasting[..., 0], 0.0, np.inf))

@@ -77,7 +77,7 @@ def scaling(onsets: pd.DataFrame, runs: pd.DataFrame, confidence: float) -> pd.D
         runs in groups where the axis varies, 0 for an axis that is not swept; what makes an
         exponent NaN stands at `exponent`.
     """
-    table = onsets.merge(runs[["run_id", *TERMS]], on="run_id", how="left", validate="many_to_one")
+    table = onsets.merge(runs[["run_id", *TERMS]], on="run_id", validate="many_to_one")
     rows = []
     for definition in dict.fromkeys([*DEFINITIONS, *onsets["definition"]]):
         under = table[table["definition"] == definition]
@@ -190,9 +190,9 @@ def _censored_fit(design: Array, response: Array, side: NDArray[np.int_]) -> tup
         start = np.zeros(len(columns) + 1)  # coefficients and log σ
         model = LogNormalAFTFitter(fit_intercept=False)
         if (side < 0).any():
-            data = data.assign(
-                lower=np.where(side < 0, time * math.exp(-UNINFORMATIVE), time), upper=np.where(side > 0, np.inf, time)
-            )
+            # As far below the line as the furthest bound is above it
+            lower = np.where(side < 0, time * math.exp(-2 * UNINFORMATIVE), time)
+            data = data.assign(lower=lower, upper=np.where(side > 0, np.inf, time))
             fit = model.fit_interval_censoring(data, "lower", "upper", initial_point=start)
         else:  # the same likelihood, in less time
             fit = model.fit(data.assign(time=time, observed=side == 0), "time", "observed", initial_point=start)

@@ -68,7 +68,6 @@ def nearest(
     return nearest_in_ranges(queries, references, [(0, len(references))], k, device, memory)[0]
 
 
-@torch.no_grad()
 def nearest_in_ranges(
     queries: np.ndarray,
     references: np.ndarray,
@@ -198,7 +197,7 @@ def _keep_nearest(found: _Found, row: torch.Tensor, column: torch.Tensor, square
     """Write the nearest of the pairs (row, column), which are listed in that order, into those rows of ``found``."""
     by_distance = squared.argsort(stable=True)
     order = by_distance[row[by_distance].argsort(stable=True)]  # by row, then distance, then column
-    count = torch.bincount(row, minlength=len(found.squared))
+    count = torch.bincount(row)
     rank = torch.arange(len(row), device=row.device) - (count.cumsum(0) - count)[row]  # row is sorted already
     kept = rank < found.squared.shape[1]
     found.squared[row[kept], rank[kept]] = squared[order[kept]]

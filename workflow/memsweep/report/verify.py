@@ -41,7 +41,7 @@ def verify(file: Path, results: Path = Path("results")) -> None:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; accepted is a study that has results here")
     found = _Files()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")):
+    for path in _of_study(folder):
         found.look_at(path)
     if study.kind == "sweep" and not found.problems:
         found.problems += _lineage(study, folder)
@@ -62,8 +62,6 @@ class _Files:
         try:
             if path.name.startswith("damaged-"):
                 self.problems.append(f"{path}: was set aside as damaged; delete it once the run is whole again")
-            elif path.parent.name == "tables" and path.stem not in SCHEMAS:
-                return  # the user's own
             elif path.suffix == ".parquet":
                 check_table(path)
             elif path.suffix == ".safetensors":
@@ -97,7 +95,8 @@ def _lineage(study: Any, folder: Path) -> Iterator[str]:
         yield f"{images}: its images do not have the content hash that it says"
     yield from _said(data.check_settings, images, study.dataset())
     for tables in [folder / "tables", *folder.glob("substudies/*/tables")]:
-        yield from _said(check_together, [*_of_images(folder / "data"), *_of_images(tables)])
+        files = [*_of_study(folder / "data"), *_of_study(tables)]
+        yield from _said(check_together, [path for path in files if path.suffix in (".parquet", ".safetensors")])
     for job, runs in study.packs.items():
         pack = folder / "train" / job
         if not (pack / "runs.parquet").exists():
@@ -121,9 +120,10 @@ def _said(check: Callable[..., None], *arguments: Any) -> Iterator[str]:
         yield str(error)
 
 
-def _of_images(folder: Path) -> list[Path]:
-    """The files below a folder that may rest on images, and say on which."""
-    return [path for path in sorted(folder.rglob("*")) if path.suffix in (".parquet", ".safetensors")]
+def _of_study(folder: Path) -> list[Path]:
+    """The files below a folder, without those that hide, or are the user's own among the tables."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+    return [path for path in files if path.parent.name != "tables" or path.stem in SCHEMAS]
 
 
 def _of_other_runs(pack: Path, measured: Path, expected: set[str]) -> Iterator[str]:
