@@ -72,6 +72,16 @@ def test_images_are_compared_in_integers_and_ties_go_to_the_lower_row(
     np.testing.assert_array_equal(found.distance, distance)
 
 
+def test_ties_of_many_neighbours_go_to_the_lower_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    small_pieces(monkeypatch, tile=400, strip=8)
+    points = np.random.default_rng(0).integers(0, 3, (1010, 4), dtype=np.uint8)
+    queries, references = points[:10], points[10:]
+    found = nearest(queries, references, k=300)
+    index, distance = in_integers(queries, references, 300)
+    np.testing.assert_array_equal(found.index, index)
+    np.testing.assert_array_equal(found.distance, distance)
+
+
 def test_a_dot_product_beyond_float32_integers_is_still_exact() -> None:
     source = np.random.default_rng(0)
     # squared distances beyond 2^24, which differ by 1 or not at all
