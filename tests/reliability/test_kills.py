@@ -61,7 +61,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def start(project: Project, targets: tuple[str, ...]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "config/tiny.yaml", *targets]
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", *targets, "--configfile", "config/tiny.yaml"]
     return subprocess.Popen(
         command,
         cwd=project.folder,
@@ -93,6 +93,7 @@ def kill(moment: Moment, workflow: subprocess.Popen[bytes]) -> None:
         if job:
             break
         time.sleep(0.002)
+    assert job, f"no job of {moment.stage} has begun"
     time.sleep(1.5 * moment.share)
     try:
         if moment.victim == "job" and job:

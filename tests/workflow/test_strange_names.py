@@ -16,7 +16,7 @@ from PIL import Image
 
 RULES = sorted((ROOT / "workflow" / "rules").glob("*.smk"))
 # What is no name: numbers, choices among known words, a switch
-PLAIN = re.compile(r"threads|resources\.\w+|params\.surrogates")
+PLAIN = re.compile(r"threads|resources\.\w+|params\.(surrogates|networks)")
 
 # Runs `touch` where a shell reads it unquoted, and is looked into where Snakemake formats it
 STRANGE = 'it\'s; touch hit; $(touch hit) `touch hit` "ü" {x} {params.folder} > hit #'

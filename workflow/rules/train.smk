@@ -40,7 +40,8 @@ rule train:
         folder=subpath(output.runs, parent=True),
     shell:
         "python -m memsweep train --images {input.images:q} --checkpoints {params.checkpoints:q}"
-        " {params.surrogates} {input.surrogates:q} {params.networks} {input.networks:q} --output {params.folder:q} --threads {threads} {resources.way}"
+        " {params.surrogates} {input.surrogates:q} {params.networks} {input.networks:q}"
+        " --output {params.folder:q} --threads {threads} {resources.way}"
         " <<< {params.settings:q} 2> {log:q}"
 
 
