@@ -23,7 +23,7 @@ from reliability.mutations import Mutator
 
 KINDS = {"sweep": TINY, "mixed_cumulant": MIXED_CUMULANT, "feature_learning": FEATURE_LEARNING}
 # Seconds of a study that is not followed any further
-TOO_LONG = 60.0
+TOO_LONG = 25.0
 # What only the images of a study can tell, or the machine
 OF_IMAGES = re.compile(r"images|classes|held-out|training set|pixels|memory|no usable GPU")
 
