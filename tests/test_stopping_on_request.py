@@ -37,10 +37,11 @@ sys.exit(program())
 
 
 def commands(digits: Path, folder: Path) -> dict[str, tuple[list[str], dict[str, Any]]]:
+    dataset = {"name": "digits", "test_images": 500, "seed": 0}
     train = ["train", "--images", str(digits), "--checkpoints", str(folder / "c"), "--output", str(folder / "t")]
     return {
         "estimate": (["estimate", str(ROOT / "config" / "cifar10_factorial.yaml")], {}),
-        "prepare": (["prepare", "--output", str(folder / "images.parquet")], {"name": "digits", "test_images": 500}),
+        "prepare": (["prepare", "--output", str(folder / "images.parquet")], dataset),
         "classifier": (["classifier", "--images", str(digits), "--output", str(folder / "c.safetensors")], {}),
         "train": ([*train, "--device", "cpu"], pack_settings()),
         "train in processes": ([*train, "--device", "cpu", "--threads", "2"], pack_settings()),
