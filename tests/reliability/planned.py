@@ -10,9 +10,8 @@ import contextlib
 import io
 import re
 import shlex
-import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,11 +99,3 @@ def memsweep(*arguments: str, folder: Path) -> tuple[int, str]:
         except SystemExit as ended:
             status = int(ended.code or 0)
     return status, said.getvalue()
-
-
-def peak_memory(command: Sequence[str], folder: Path) -> int:
-    """Bytes that a command took at most."""
-    measured = "import resource, subprocess, sys; subprocess.run(sys.argv[1:]); "
-    measured += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024)"
-    done = subprocess.run([sys.executable, "-c", measured, *command], cwd=folder, capture_output=True, text=True)
-    return int(done.stdout.splitlines()[-1])

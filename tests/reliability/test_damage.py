@@ -23,15 +23,10 @@ def whole(finished_once: Project, tmp_path_factory: pytest.TempPathFactory) -> P
 
 @pytest.fixture(scope="module")
 def jobs(whole: Project) -> list[planned.Job]:
-    """All jobs of the study; of the figures, one of each that reads other tables."""
+    """All jobs of the study."""
     found = planned.plan(whole)
     assert not isinstance(found, str)
-    kept, seen = [], set()
-    for job in found:
-        if job.rule not in seen or job.rule not in ("dynamics",):
-            kept.append(job)
-        seen.add(job.rule)
-    return kept
+    return found
 
 
 @pytest.fixture(scope="module")

@@ -39,3 +39,13 @@ def test_the_one_that_differs_is_named(tmp_path: Path) -> None:
         odd = table(tmp_path / f"{name}.parquet", **metadata)
         with pytest.raises(UserError, match=rf"{name}.parquet: of other {what} than .*a.parquet; delete what is not"):
             check_together([odd, *same, of_none])
+
+
+def test_a_file_that_is_cut_is_a_sentence(tmp_path: Path) -> None:
+    """Also where nothing else has looked at it yet, as where a figure is drawn."""
+    cut = table(tmp_path / "cut.parquet")
+    cut.write_bytes(cut.read_bytes()[:-40])
+    with pytest.raises(UserError, match=r"cut.parquet: not a whole Parquet file of ours \(.*\); delete it"):
+        check_together([table(tmp_path / "whole.parquet"), cut])
+    with pytest.raises(UserError, match=r"none.parquet: no such file"):
+        check_together([tmp_path / "none.parquet"])

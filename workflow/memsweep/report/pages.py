@@ -39,9 +39,9 @@ def write_pages(names: Iterable[str], tables: Path, output: Path) -> None:
         UserError: a table is damaged, or of other images or runs than the others.
     """
     paths = [tables / f"{name}.parquet" for name in names]
+    check_together(paths)
     for path in paths:
         write_page(path, output / f"{path.stem}.html")
-    check_together(paths)
 
 
 def write_page(table: Path, output: Path) -> None:

@@ -34,9 +34,13 @@ def image_shape(metadata: Mapping[str, str]) -> tuple[int, int, int]:
     return height, width, channels
 
 
-def metadata_of(table: pa.Table | pa.Schema) -> dict[str, str]:
+def metadata_of(table: pa.Table) -> dict[str, str]:
     """The metadata of a table's schema."""
-    schema = table if isinstance(table, pa.Schema) else table.schema
+    return schema_metadata(table.schema)
+
+
+def schema_metadata(schema: pa.Schema) -> dict[str, str]:
+    """The metadata of a schema."""
     return {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
 
 
@@ -131,14 +135,9 @@ def check_table(path: Path, name: str | None = None) -> str:
     Raises:
         UserError: as of `read_arrow`.
     """
-    try:
+    with _failures_said(path):
         sealed_digest(path)
         schema = pq.read_schema(path)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (Damaged, pa.ArrowInvalid, OSError) as error:
-        said = " ".join(str(error).removeprefix(f"{path}: ").split())
-        raise UserError(f"{path}: not a whole Parquet file of ours ({said}); delete it to make it again") from None
     found = (schema.metadata or {}).get(b"table", b"").decode()
     name = name or found
     if found != name or name not in SCHEMAS:
@@ -147,6 +146,24 @@ def check_table(path: Path, name: str | None = None) -> str:
     if missing:
         raise UserError(f"{path}: not a table of {name}: no column {', '.join(missing)}; delete it to make it again")
     return name
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The schema metadata of a table's file, whatever its rows are; errors as of `read_arrow`."""
+    with _failures_said(path):
+        return schema_metadata(pq.read_schema(path))
+
+
+@contextmanager
+def _failures_said(path: Path) -> Iterator[None]:
+    """A file that cannot be read is a sentence."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except (Damaged, pa.ArrowInvalid, OSError) as error:
+        said = " ".join(str(error).removeprefix(f"{path}: ").split())
+        raise UserError(f"{path}: not a whole Parquet file of ours ({said}); delete it to make it again") from None
 
 
 def check_runs(path: Path, table: pa.Table | pd.DataFrame, runs: Iterable[str], source: Path) -> set[str]:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
-import pyarrow.parquet as pq
 
 from ..base.errors import UserError
+from ..base.files import content_name
 from ..base.tensors import tensors_metadata
-from .parquet import metadata_of
+from .parquet import read_metadata
 
 # In the metadata of a file: the content hash of the images, and a digest of the runs, that it rests on
 PROVENANCE = ("data_hash", "runs")
@@ -29,13 +28,12 @@ def provenance(runs: pd.DataFrame) -> dict[str, str]:
         raise UserError(
             f"runs were trained on images of different content ({', '.join(images)}); snakemake -n says why"
         )
-    digest = hashlib.sha256(" ".join(sorted(runs["run_id"])).encode()).hexdigest()[:16]
-    return {"data_hash": "".join(images), "runs": digest}
+    return {"data_hash": "".join(images), "runs": content_name(" ".join(sorted(runs["run_id"])).encode())}
 
 
 def said(path: Path) -> dict[str, str]:
     """What a Parquet or safetensors file says of the images and runs that it is of; nothing where it rests on none."""
-    metadata = tensors_metadata(path) if path.suffix == ".safetensors" else metadata_of(pq.read_schema(path))
+    metadata = tensors_metadata(path) if path.suffix == ".safetensors" else read_metadata(path)
     return {key: metadata[key] for key in PROVENANCE if key in metadata}
 
 
@@ -43,7 +41,7 @@ def check_together(paths: Iterable[Path]) -> None:
     """Files are of the same images and runs, as far as they are of any.
 
     Raises:
-        UserError: one is of others than most.
+        UserError: one is of others than most, or cannot be read.
     """
     of = {path: said(path) for path in paths}
     for key, what in zip(PROVENANCE, ("images", "runs"), strict=True):
