@@ -96,11 +96,25 @@ class Project:
         config = copy.deepcopy({**TINY, **changes})
         (self.folder / "config" / "tiny.yaml").write_text(yaml.safe_dump(config))
 
+    def _command(self, *arguments: str) -> list[str]:
+        # All that follows --configfile would be taken for one
+        return [sys.executable, "-m", "snakemake", "--cores", "2", *arguments, "--configfile", "config/tiny.yaml"]
+
+    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+        """Start Snakemake in a session of its own, unheard."""
+        return subprocess.Popen(
+            self._command(*arguments),
+            cwd=self.folder,
+            env=self.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
     def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run Snakemake with the copy's library; its output is in ``stdout``, both streams together."""
-        command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments, "--configfile", "config/tiny.yaml"]
         result = subprocess.run(
-            command,
+            self._command(*arguments),
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.PIPE,

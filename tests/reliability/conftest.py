@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from reliability import length_of
+
 
 @pytest.fixture
 def length(request: pytest.FixtureRequest) -> int:
     """How many times as many odd configs, kills and damaged files are tried as in the suite."""
-    return 5 if request.config.getoption("--at-length") else 1
+    return length_of(request.config)

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from helpers.projects import TINY, Project
 
-from reliability import planned
+from reliability import length_of, planned
 from reliability.damage import DAMAGES, exchange, kind_of, kinds_of_files
 
 
@@ -128,7 +128,7 @@ IN_SHORT = ("checkpoints/*/run.json", "train/**/losses.parquet")
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "met" in metafunc.fixturenames:
-        metafunc.parametrize("met", MET if metafunc.config.getoption("--at-length") else IN_SHORT)
+        metafunc.parametrize("met", MET if length_of(metafunc.config) > 1 else IN_SHORT)
 
 
 def test_the_advice_followed_to_the_letter_works(met: str, finished: Project) -> None:

@@ -7,13 +7,14 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 
 import psutil
 import pytest
 from helpers.projects import Project
+
+from reliability import length_of
 
 # What is deleted, so that a stage has something to do, and the targets that bring it back
 STAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -56,20 +57,7 @@ def moments(length: int) -> list[Moment]:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "moment" in metafunc.fixturenames:
-        length = 5 if metafunc.config.getoption("--at-length") else 1
-        metafunc.parametrize("moment", moments(length), ids=str)
-
-
-def start(project: Project, targets: tuple[str, ...]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", *targets, "--configfile", "config/tiny.yaml"]
-    return subprocess.Popen(
-        command,
-        cwd=project.folder,
-        env=project.environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+        metafunc.parametrize("moment", moments(length_of(metafunc.config)), ids=str)
 
 
 def job_of(workflow: psutil.Process, stage: str) -> psutil.Process | None:
@@ -133,7 +121,7 @@ def test_a_killed_workflow_ends_in_the_same_bytes(moment: Moment, finished: Proj
     for name in removed:
         path = finished.results / name
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    workflow = start(finished, targets)
+    workflow = finished.start(*targets)
     kill(moment, workflow)
     if moment.victim == "snakemake" and moment.signal == signal.SIGKILL:
         workflow.wait(20)  # its jobs end by themselves

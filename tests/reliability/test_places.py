@@ -16,7 +16,7 @@ import pytest
 from helpers.projects import TINY, Project
 from PIL import Image
 
-from reliability.test_kills import contents, start
+from reliability.test_kills import contents
 
 needs_mounts = pytest.mark.skipif(
     os.geteuid() != 0 or subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True).returncode != 0,
@@ -117,7 +117,7 @@ def test_a_second_workflow_is_told_of_the_first(finished: Project) -> None:
     before = contents(finished)
     for name in ("train", "checkpoints", "measure", "tables"):
         shutil.rmtree(finished.results / name)
-    first = start(finished, ("tables",))
+    first = finished.start("tables")
     locks, deadline = finished.folder / ".snakemake" / "locks", time.monotonic() + 60
     while not list(locks.glob("*lock")) and first.poll() is None:
         assert time.monotonic() < deadline
