@@ -84,6 +84,10 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+# Of the config's ``training`` what decides a run's numbers, its budget aside
+TRAINING_KEYS = ("ema_decay", *_OPTIONS["training"])
+
+
 def _switched_on(section: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a section that are on. Numbers as floats: YAML may spell one in several ways."""
     chosen = {key: values[key] for key, off in _OPTIONS[section].items() if values.get(key, off) != off}

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..base.records import read_records
+from .axes import AXES, Axis
+from .config.schemas import schema
 from .cost import bytes_label
 from .figures import Figure
 from .grid import packs, runs
@@ -124,6 +126,12 @@ class Sweep(Study):
             f"grid: {len(self.runs)} runs in {len(self.packs)} jobs, some {hours:.2g} hours of a device at {tflops:g} "
             f"TFLOP/s and {bytes_label(disk)} on disk; only, exclude and substudies make parts of a grid"
         )
+
+    @functools.cached_property
+    def grid_axes(self) -> list[Axis]:
+        """All axes of the grid, in its order."""
+        rules, base = schema()["properties"]["grid"]["properties"]["base"]["properties"], self.config["grid"]["base"]
+        return [Axis.of(name, rules[name], base.get(name)) for name in AXES]
 
     @property
     def axes(self) -> list[str]:
