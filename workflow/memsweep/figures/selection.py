@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..study.run import AXES, SWEPT_AXES
+from ..study.axes import AXES, SWEPT_AXES
 
 
 def along(runs: pd.DataFrame, axis: str) -> pd.DataFrame:

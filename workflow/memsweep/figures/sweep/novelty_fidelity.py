@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ...study.run import SWEPT_AXES
+from ...study.axes import SWEPT_AXES
 from ...tables.parquet import read_table
 from .. import selection, style, wording
 
