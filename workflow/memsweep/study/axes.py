@@ -122,7 +122,8 @@ def substituted(sections: Mapping[str, Any], values: Mapping[str, Any]) -> dict[
         for step in inner:
             part[step] = dict(part[step])
             part = part[step]
-        part[key] = list(value) if isinstance(value, tuple) else value
+        if value is not None:
+            part[key] = list(value) if isinstance(value, tuple) else value
     return changed
 
 
@@ -133,15 +134,10 @@ def cell(name: str, value: Any) -> Any:
     """
     if name == "network.kind":
         return split_path(value)[1]
-    return value if isinstance(value, bool | int | float | str) else json.dumps(value)
-
-
-def text(value: Any) -> str:
-    """A table's value in a path, where its special characters have to be encoded."""
-    return json.dumps(value) if isinstance(value, bool) else str(value)
+    return value if value is None or isinstance(value, bool | int | float | str) else json.dumps(value)
 
 
 @functools.lru_cache(maxsize=10_000, typed=True)  # 1 is not true
 def encoded(value: Any) -> str:
     """A table's value as the partition of a path, such as ``%5B1%5D`` for ``[1]``."""
-    return quote(text(value), safe="")
+    return quote(json.dumps(value) if isinstance(value, bool) else str(value), safe="")
