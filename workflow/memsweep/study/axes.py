@@ -8,7 +8,7 @@ value is that of the section.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import quote
@@ -140,3 +140,13 @@ def text(value: Any) -> str:
 def encoded(value: Any) -> str:
     """A table's value as the partition of a path, such as ``%5B1%5D`` for ``[1]``."""
     return quote(text(value), safe="")
+
+
+def read_axes(settings: Mapping[str, Any]) -> list[Axis]:
+    """The axes of the grid among a stage's settings, ``axes``."""
+    return [Axis(**described) for described in settings["axes"]]
+
+
+def other_columns(axes: Iterable[Axis], axis: Axis) -> list[str]:
+    """The columns of ``runs`` that have to be equal for runs to differ in one axis only, repetitions aside."""
+    return [other.column for other in axes if other != axis and not other.repeats]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..base.records import read_records
-from .axes import AXES, Axis
+from .axes import AXES, Axis, is_short
 from .config.schemas import schema
 from .cost import bytes_label
 from .figures import Figure
@@ -19,7 +19,7 @@ from .networks import is_built_in, network_file, network_settings
 from .onsets import THRESHOLDS
 from .requests import Request, Requests
 from .retraining import guard, retraining
-from .run import SWEPT_AXES, Run
+from .run import Run
 
 # Feature spaces that need no published network.
 OWN_SPACES = ("pixels", "classifier")
@@ -35,29 +35,37 @@ FIGURES = (
         axis="{axis}",
         file="dynamics_{axis}",
         tables=("runs", "trajectories", "metrics"),
-        settings=("palette", "time", "panels", "distance", "thresholds", "formulation"),
+        settings=("axes", "palette", "time", "panels", "distance", "thresholds", "formulation"),
     ),
     Figure(
         name="memorisation_time",
         shows="memorisation time",
-        axis="train_size",
-        tables=("runs", "onsets", "scaling"),
-        settings=("palette", "thresholds", "formulation"),
-        when=lambda study: "train_size" in study.axes,
+        axis="{axis}",
+        file="memorisation_time_{axis}",
+        tables=("runs", "onsets", "scaling", "ratios"),
+        settings=("axes", "palette", "thresholds", "formulation"),
     ),
     Figure(
         name="scaling_exponents",
         shows="scaling exponents",
         axis="all",
         tables=("scaling",),
-        settings=("thresholds", "confidence"),
+        settings=("axes", "thresholds", "confidence"),
+    ),
+    Figure(
+        name="onset_ratios",
+        shows="onset ratios",
+        axis="all",
+        tables=("runs", "ratios"),
+        settings=("axes", "thresholds"),
+        when=lambda study: study.compared,
     ),
     Figure(
         name="simplicity_bias",
         shows="simplicity bias",
         axis="train_size",
         tables=("runs", "trajectories", "excess", "onsets", "baselines"),
-        settings=("thresholds", "surrogates"),
+        settings=("axes", "thresholds", "surrogates"),
         when=lambda study: bool(study.surrogates),
     ),
     Figure(
@@ -65,7 +73,7 @@ FIGURES = (
         shows="two clocks",
         axis="all",
         tables=("runs", "onsets", "scaling"),
-        settings=("onset", "thresholds"),
+        settings=("axes", "onset", "thresholds"),
         when=lambda study: bool(study.surrogates),
     ),
     Figure(
@@ -73,21 +81,21 @@ FIGURES = (
         shows="peak fidelity and rate",
         axis="all",
         tables=("runs", "peaks"),
-        settings=("palette", "distance", "onset", "thresholds", "formulation"),
+        settings=("axes", "palette", "distance", "onset", "thresholds", "formulation"),
     ),
     Figure(
         name="novelty_fidelity",
         shows="novelty and fidelity",
         axis="all",
         tables=("runs", "metrics"),
-        settings=("palette", "distance"),
+        settings=("axes", "palette", "distance"),
     ),
     Figure(
         name="sample_sheet",
         shows="sample sheet",
         axis="none",
         tables=("images", "pack/runs", "pack/samples", "pack/neighbours"),
-        settings=("f_mem_threshold", "sheet_steps", "sheet_samples", "run_id"),
+        settings=("axes", "f_mem_threshold", "sheet_steps", "sheet_samples", "run_id"),
     ),
 )
 
@@ -133,10 +141,28 @@ class Sweep(Study):
         rules, base = schema()["properties"]["grid"]["properties"]["base"]["properties"], self.config["grid"]["base"]
         return [Axis.of(name, rules[name], base.get(name)) for name in AXES]
 
+    @functools.cached_property
+    def _swept(self) -> list[Axis]:
+        """The axes on which the runs take more than one value, repetitions aside."""
+        return [
+            axis
+            for axis in self.grid_axes
+            if not axis.repeats and len({getattr(run, axis.name) for run in self.runs}) > 1
+        ]
+
     @property
     def axes(self) -> list[str]:
-        """The axes, seeds aside, on which the grid takes more than one value."""
-        return [axis for axis in SWEPT_AXES if len({getattr(run, axis) for run in self.runs}) > 1]
+        """The columns of the axes that have a figure each: those that vary, repetitions aside."""
+        return [axis.column for axis in self._swept]
+
+    @property
+    def compared(self) -> bool:
+        """Whether there are axes whose values are compared with a base value."""
+        return not all(is_short(axis.name) for axis in self._swept)
+
+    @property
+    def _described_axes(self) -> list[dict[str, Any]]:
+        return [axis.described() for axis in self.grid_axes]
 
     @property
     def surrogates(self) -> list[str]:
@@ -252,7 +278,8 @@ class Sweep(Study):
     def analyse(self) -> str:
         """Settings of ``analyse``."""
         details = {"f_mem_threshold": self.config["metrics"]["f_mem_threshold"], "surrogates": self.surrogates}
-        return canonical({"jobs": self.jobs, **self.config["onset"], **details, **self._section("confidence")})
+        details |= {"axes": self._described_axes, **self._section("confidence")}
+        return canonical({"jobs": self.jobs, **self.config["onset"], **details})
 
     @functools.cached_property
     def told(self) -> dict[str, Any]:
@@ -266,5 +293,6 @@ class Sweep(Study):
             # Published numbers are found by it, and none is of runs that are trained in another way
             "formulation": None if learns_otherwise(self.config["training"]) else name,
             "surrogates": self.surrogates,
+            "axes": self._described_axes,
             "run_id": self.sheet_run()[1].run_id,
         }
