@@ -27,8 +27,8 @@ from memsweep.figures.sweep import (
     two_clocks,
 )
 from memsweep.figures.swept_axis import places_of
+from memsweep.study.axes import AXES, SWEPT_AXES
 from memsweep.study.onsets import DEFINITIONS, DEPARTURES
-from memsweep.study.run import AXES, SWEPT_AXES
 from memsweep.tables.parquet import write_table
 
 Tables = dict[str, pd.DataFrame]

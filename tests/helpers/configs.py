@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import yaml
+from memsweep.study.run import Run
 
 ROOT = Path(__file__).parents[2]
 DEFAULT: dict[str, Any] = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
@@ -24,3 +26,8 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     else:
         section[last] = value
     return config
+
+
+def once(runs: Iterable[Run]) -> list[tuple[Run, int]]:
+    """Runs as `cost.study_cost` counts them, each by itself."""
+    return [(run, 1) for run in runs]

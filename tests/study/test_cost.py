@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from helpers.configs import ROOT
+from helpers.configs import ROOT, once
 from memsweep.base.errors import UserError
 from memsweep.models.network import count_parameters
 from memsweep.models.registry import build
@@ -83,18 +83,18 @@ def test_the_networks_of_the_paper_have_its_parameters(base_channels: int) -> No
 def test_a_study_costs_what_its_runs_cost() -> None:
     config = resolve(yaml.safe_load(CONFIG.read_text()))
     everything = runs(config)
-    costs = study_cost(config, everything, (1, 8, 8), 10)
-    assert {size: cost.runs for size, cost in costs.items()} == {8: 1, 16: 12, 24: 1}
+    costs = study_cost(config, once(everything), (1, 8, 8), 10)
+    assert {size: cost.runs for size, cost in costs.items()} == {"8": 1, "16": 12, "24": 1}
     network = network_cost((1, 8, 8), 10, 8, config["network"])
     forward = network.forward_flops
-    assert costs[8].parameters == network.parameters
-    assert costs[8].training_flops == pytest.approx(3 * forward * 16 * 1125)
+    assert costs["8"].parameters == network.parameters
+    assert costs["8"].training_flops == pytest.approx(3 * forward * 16 * 1125)
     evaluations = 20
-    assert costs[8].evaluation_flops == pytest.approx(forward * evaluations * (4 * 384 + 100 * 16))
-    assert costs[8].sample_bytes == 2 * evaluations * 100 * 64
+    assert costs["8"].evaluation_flops == pytest.approx(forward * evaluations * (4 * 384 + 100 * 16))
+    assert costs["8"].sample_bytes == 2 * evaluations * 100 * 64
     # Where labels are dropped the network knows one more, and has an embedding of it
     config["formulation"]["label_dropout"] = 0.1
-    with_null = study_cost(config, everything, (1, 8, 8), 10)[8]
+    with_null = study_cost(config, once(everything), (1, 8, 8), 10)["8"]
     assert with_null.parameters - network.parameters == config["network"]["embedding"]
     total = together(costs.values())
     assert total.hours(1e-3) == pytest.approx((total.training_flops + total.evaluation_flops) / 1e9 / 3600)
@@ -102,16 +102,16 @@ def test_a_study_costs_what_its_runs_cost() -> None:
 
 def test_what_is_not_sampled_kept_or_computed_at_once_costs_nothing() -> None:
     study = yaml.safe_load(CONFIG.read_text())
-    whole = together(study_cost(resolve(study), runs(resolve(study)), (1, 8, 8), 10).values())
+    whole = together(study_cost(resolve(study), once(runs(resolve(study))), (1, 8, 8), 10).values())
     study["evaluation"]["sample_every"] = 2
     study["training"] |= {"keep_states": False, "accumulate": 4}
-    sparing = together(study_cost(resolve(study), runs(resolve(study)), (1, 8, 8), 10).values())
+    sparing = together(study_cost(resolve(study), once(runs(resolve(study))), (1, 8, 8), 10).values())
     assert sparing.sample_bytes == whole.sample_bytes / 2
     assert sparing.loss_bytes == whole.loss_bytes
     assert sparing.checkpoint_bytes == 0
     assert sparing.memory_bytes < 0.7 * whole.memory_bytes
     study["formulation"] |= {"guidance": 1, "label_dropout": 0.1}
-    guided = together(study_cost(resolve(study), runs(resolve(study)), (1, 8, 8), 10).values())
+    guided = together(study_cost(resolve(study), once(runs(resolve(study))), (1, 8, 8), 10).values())
     assert guided.evaluation_flops > 1.3 * sparing.evaluation_flops
     assert guided.training_flops == pytest.approx(sparing.training_flops, rel=0.01)
 
@@ -127,10 +127,10 @@ def test_what_is_not_sampled_kept_or_computed_at_once_costs_nothing() -> None:
 )
 def test_what_an_optimiser_keeps_is_counted_as_it_is_kept(options: dict[str, Any], kept: int) -> None:
     study = yaml.safe_load(CONFIG.read_text())
-    plain = study_cost(resolve(study), runs(resolve(study)), (1, 8, 8), 10)[8]
+    plain = study_cost(resolve(study), once(runs(resolve(study))), (1, 8, 8), 10)["8"]
     study["training"] |= options
     config = resolve(study)
-    found = study_cost(config, runs(config), (1, 8, 8), 10)[8]
+    found = study_cost(config, once(runs(config)), (1, 8, 8), 10)["8"]
     assert kept_by_optimiser(training_parameters(config["training"])) == kept
     assert plain.memory_bytes - found.memory_bytes == (2 - kept) * 4 * found.parameters
     assert found.checkpoint_bytes == (2 + kept) * 4 * found.parameters
@@ -149,7 +149,7 @@ def test_the_estimate_is_printed_by_model_size(capsys: pytest.CaptureFixture[str
     shares = []
     for every in (1, 4):
         config = resolve({**study, "evaluation": {**study["evaluation"], "sample_every": every}})
-        total = together(study_cost(config, runs(config), (1, 8, 8), 10).values())
+        total = together(study_cost(config, once(runs(config)), (1, 8, 8), 10).values())
         shares.append(f"{total.evaluation_flops / (total.evaluation_flops + total.training_flops):.0%}")
     assert f"Evaluations are {shares[0]} of all operations" in " ".join(printed.split())
     assert f"with evaluation.sample_every: 4 they are {shares[1]}." in " ".join(printed.split())
@@ -190,9 +190,9 @@ def test_a_wrong_study_or_rate_is_a_sentence(tmp_path: Path) -> None:
 def test_runs_that_cost_as_much_are_counted_once() -> None:
     config = resolve(yaml.safe_load((CONFIG.parent / "cifar10_factorial.yaml").read_text()))
     every, kinds = runs(config), kinds_of_runs(config)
-    assert sum(kinds.values()) == len(every)
+    assert sum(count for _, count in kinds) == len(every)
     assert len(kinds) < len(every)
-    one_by_one, counted = (study_cost(config, part, (3, 32, 32), 10) for part in (every, kinds))
+    one_by_one, counted = (study_cost(config, part, (3, 32, 32), 10) for part in (once(every), kinds))
     assert one_by_one == counted
 
 

@@ -18,7 +18,7 @@ from memsweep.study.identity import (
     training_parameters,
     trajectory_parameters,
 )
-from memsweep.study.run import AXES
+from memsweep.study.axes import AXES
 from memsweep.study.sweep import Sweep
 
 BASE = {"train_size": 32, "base_channels": 16, "batch_size": 16, "learning_rate": 0.003, "seed": 0}
@@ -43,7 +43,7 @@ def test_a_grid_is_the_union_of_its_products(written: list[dict[str, list[Any]]]
     expected = set()
     for product in written:
         expected |= set(itertools.product(*(product.get(axis, [BASE[axis]]) for axis in AXES)))
-    points = [tuple(point[axis] for axis in AXES) for point in expand({"base": BASE, "products": written})]
+    points = [tuple(point[axis] for axis in AXES) for point in expand({"grid": {"base": BASE, "products": written}})]
     assert len(points) == len(set(points))
     assert set(points) == expected
 
@@ -52,7 +52,7 @@ def test_a_grid_is_the_union_of_its_products(written: list[dict[str, list[Any]]]
 def test_packs_partition_the_runs_by_the_axes_not_packed(written: list[dict[str, Any]], packed: set[str]) -> None:
     config = resolve({**default_study(), "grid": {"base": BASE, "products": written}})
     all_runs = runs(config)
-    grouped = packs(all_runs, sorted(packed))
+    grouped = packs(all_runs, [axis for axis in AXES if axis not in packed])
     assert sorted(run.run_id for pack in grouped.values() for run in pack) == sorted(run.run_id for run in all_runs)
     free = [axis for axis in AXES if axis not in packed]
     keys = {job: {tuple(getattr(run, axis) for axis in free) for run in pack} for job, pack in grouped.items()}
@@ -62,7 +62,7 @@ def test_packs_partition_the_runs_by_the_axes_not_packed(written: list[dict[str,
 
 def test_a_job_path_is_a_hive_partition() -> None:
     config = resolve(default_study())
-    assert "train_size=128/base_channels=16/batch_size=16" in packs(runs(config), config["pack"])
+    assert "train_size=128/base_channels=16/batch_size=16" in packs(runs(config), [axis for axis in AXES if axis not in config["pack"]])
 
 
 def ids(**changes: Any) -> list[str]:
@@ -228,7 +228,7 @@ choice = st.fixed_dictionaries({}, optional=values)
 def test_chosen_runs_match_only_and_not_exclude(
     written: list[dict[str, list[Any]]], only: dict[str, list[Any]], exclude: dict[str, list[Any]]
 ) -> None:
-    points = list(expand({"base": BASE, "products": written}))
+    points = list(expand({"grid": {"base": BASE, "products": written}}))
     kept = [point for point in points if chosen(point, {"only": only, "exclude": exclude})]
     for point in points:
         wanted = all(point[axis] in only.get(axis, [point[axis]]) for axis in AXES)
@@ -262,5 +262,5 @@ def test_whether_a_choice_leaves_a_run_is_what_going_through_all_of_them_finds(d
     base = {**{axis: values[0] for axis, values in AXIS_VALUES.items()}, "seed": 0}
     grid = {"base": base, "products": data.draw(st.lists(part(), min_size=1, max_size=3))}
     filters = [data.draw(st.fixed_dictionaries({}, optional={"only": part(), "exclude": part()})) for _ in range(2)]
-    expected = any(all(chosen(point, choice) for choice in filters) for point in expand(grid))
-    assert any(_leaves_a_run(product, filters) for product in products(grid)) == expected
+    expected = any(all(chosen(point, choice) for choice in filters) for point in expand({"grid": grid}))
+    assert any(_leaves_a_run(product, filters) for product in products({"grid": grid})) == expected

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from helpers.configs import ROOT
+from helpers.configs import ROOT, once
 from memsweep.study.config import resolve
 from memsweep.study.cost import study_cost, together
 from memsweep.study.grid import runs
@@ -27,7 +27,7 @@ def requests(name: str = "cifar10", **changes: Any) -> tuple[Requests, dict[str,
 def test_time_is_that_of_the_estimate_with_its_margin() -> None:
     ask, config = requests(tflops=40, margin=1.5, base_minutes=7, longest_minutes=10**6)
     everything = runs(config)
-    estimated = together(study_cost(config, everything, (3, 32, 32), 10).values()).hours(40)
+    estimated = together(study_cost(config, once(everything), (3, 32, 32), 10).values()).hours(40)
     assert ask.hours(everything) == pytest.approx(estimated)
     assert ask(everything).minutes == math.ceil(7 + 1.5 * 60 * estimated)
 
@@ -36,7 +36,7 @@ def test_memory_holds_the_largest_run_and_the_images() -> None:
     ask, config = requests(margin=1, base_mb=1)
     everything = runs(config)
     largest = max(everything, key=lambda run: (run.base_channels, run.batch_size))
-    cost = study_cost(config, [largest], (3, 32, 32), 10)[largest.base_channels]
+    cost = study_cost(config, once([largest]), (3, 32, 32), 10)[str(largest.base_channels)]
     images = 60_000 * 3072
     assert ask([largest]).megabytes > (cost.memory_bytes + 5 * images) / 1e6
     assert ask(everything).megabytes >= ask([largest]).megabytes

@@ -58,15 +58,15 @@ UNINFORMATIVE = 100.0
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A number with its confidence interval; all three are NaN where it cannot be estimated."""
+class Exponent:
+    """An exponent with its confidence interval; all three are NaN where it cannot be estimated."""
 
-    value: float
+    exponent: float
     ci_low: float
     ci_high: float
 
 
-NOT_ESTIMABLE = Estimate(math.nan, math.nan, math.nan)
+NOT_ESTIMABLE = Exponent(math.nan, math.nan, math.nan)
 
 
 def scaling(onsets: pd.DataFrame, runs: pd.DataFrame, axes: Sequence[Axis], confidence: float) -> pd.DataFrame:
@@ -90,8 +90,7 @@ def scaling(onsets: pd.DataFrame, runs: pd.DataFrame, axes: Sequence[Axis], conf
         for axis in terms:
             used, group = _groups(under, axes, axis)
             fit = exponent(used[axis.coordinate], used["step"], *_sides(used), group, confidence)
-            found = {"exponent": fit.value, "ci_low": fit.ci_low, "ci_high": fit.ci_high}
-            rows.append({"definition": definition, "term": axis.coordinate, **found, **_counts(used)})
+            rows.append({"definition": definition, "term": axis.coordinate, **vars(fit), **_counts(used)})
     return pd.DataFrame(rows)
 
 
@@ -148,10 +147,10 @@ def _counts(onsets: pd.DataFrame) -> dict[str, int]:
     return {"runs": len(onsets), "censored_runs": int(later.sum()), "left_censored_runs": int(earlier.sum())}
 
 
-def _ratio(fit: Estimate) -> dict[str, float]:
-    """What a difference in log10(onset) is as a ratio; an end beyond all numbers is infinite."""
+def _ratio(fit: Exponent) -> dict[str, float]:
+    """A difference in log10(onset) as a ratio; an end beyond all numbers is infinite."""
     with np.errstate(over="ignore"):
-        ratio, low, high = np.power(10.0, [fit.value, fit.ci_low, fit.ci_high]).tolist()
+        ratio, low, high = np.power(10.0, [fit.exponent, fit.ci_low, fit.ci_high]).tolist()
     return {"ratio": ratio, "ci_low": low, "ci_high": high}
 
 
@@ -171,7 +170,7 @@ def exponent(
     left_censored: ArrayLike,
     group: ArrayLike,
     confidence: float,
-) -> Estimate:
+) -> Exponent:
     """The exponent k in onset ∝ term ** k within groups, some onsets being censored.
 
     Args:
@@ -188,8 +187,8 @@ def effect(
     left_censored: ArrayLike,
     group: ArrayLike,
     confidence: float,
-) -> Estimate:
-    """The coefficient k in log10(onset) = intercept of the group + k · x, some onsets being censored.
+) -> Exponent:
+    """The exponent k in onset ∝ 10 ** (k · x) within groups, some onsets being censored.
 
     It is not estimable where no group has onsets at two values of x, where there are
     not more onsets than coefficients (one a group with an onset, and k), or, with
@@ -227,7 +226,7 @@ def effect(
         warnings.warn(f"the fit of {observed} onsets of {len(y)} runs did not converge", stacklevel=2)
         return NOT_ESTIMABLE
     margin = stats.t.ppf((1 + confidence) / 2, freedom) * math.sqrt(variance * observed / freedom)
-    return Estimate(slope, slope - float(margin), slope + float(margin))
+    return Exponent(slope, slope - float(margin), slope + float(margin))
 
 
 def _slope(x: Array, intercepts: Array, y: Array, side: NDArray[np.int_]) -> tuple[float, float]:

@@ -14,6 +14,7 @@ from ..study.onsets import ONSETS
 
 TIME_LABELS = {"normalised_step": "normalised step $T$", "step": "step"}
 MINUS = "\N{MINUS SIGN}"
+TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 def axis_label(axis: Axis) -> str:
@@ -38,9 +39,7 @@ def held_fixed(runs: pd.DataFrame, axes: Sequence[Axis], axis: Axis | None, widt
     if runs.empty:
         return ""
     shared = [_shared(runs, other) for other in axes if other != axis and not other.repeats]
-    repeated = [
-        _repetitions(runs[other.column].nunique(), runs[other.column].iloc[0], other) for other in axes if other.repeats
-    ]
+    repeated = [_repetitions(runs[other.column], other) for other in axes if other.repeats]
     return _lines([*shared, *repeated], width)
 
 
@@ -52,8 +51,10 @@ def _shared(runs: pd.DataFrame, axis: Axis) -> str:
     return f"{axis_name(axis)} = {label}"
 
 
-def _repetitions(count: int, first: Any, axis: Axis) -> str:
-    return f"{axis.title} {first}" if count == 1 else f"up to {count} {axis.title}s per value"
+def _repetitions(values: pd.Series[int], axis: Axis) -> str:
+    """Which seed, or how many of them."""
+    count = values.nunique()
+    return f"{axis.title} {values.iloc[0]}" if count == 1 else f"up to {count} {axis.title}s per value"
 
 
 def _lines(parts: Sequence[str], width: int) -> str:

@@ -20,7 +20,7 @@ SLOWEST, FASTEST = 1e-9, 1e9
 
 
 def print_estimate(file: Path, tflops: float | None = None) -> None:
-    """Print the cost of a study, by model size and in all.
+    """Print the cost of a study, by network and in all.
 
     Args:
         file: the study's YAML file.
@@ -51,8 +51,8 @@ def print_estimate(file: Path, tflops: float | None = None) -> None:
     headings = ("channels", "runs", "parameters", "training", "evaluation", "memory of a run", "on disk", "hours")
     for heading in headings:
         table.add_column(heading, justify="right")
-    for size, cost in sorted(costs.items()):
-        table.add_row(str(size), *_cells(cost, tflops))
+    for network, cost in sorted(costs.items(), key=lambda item: item[1].parameters):
+        table.add_row(network, *_cells(cost, tflops))
     table.add_section()
     table.add_row("all", *_cells(whole, tflops))
     console = Console(width=120)

@@ -1,12 +1,13 @@
 """The axes of a sweep: what the runs of one study can differ in.
 
-Five have short names and are in every grid, and so may be which images are trained on, `subset`. Every other one is a
-key of the sections `SECTIONS` that decides a run's numbers, by its dotted path; where a grid does not say otherwise, its
-value is that of the section.
+Five have short names and are in every grid; which images are trained on, `subset`, may be in one. Every other axis is a
+key of the sections `SECTIONS` that decides a run's numbers, by its dotted path; where a product of the grid does not
+say otherwise, its value is that of the section.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -18,12 +19,15 @@ from .networks import split_path
 
 # Of every grid, in the order of its runs
 AXES = ("train_size", "base_channels", "batch_size", "learning_rate", "seed")
+SWEPT_AXES = AXES[:-1]
 # Which training set of a size
 SUBSET = "subset"
 # Along them nothing is looked for: runs that differ only there are repetitions
 REPEATED = ("seed", SUBSET)
 # Their keys can be axes
 SECTIONS = ("network", "formulation", "training")
+# Of a network of the user's own, any argument
+OWN_KEYS = r"^network\.own\.[A-Za-z_]\w*$"
 # Set for a whole process, and so the same for all runs of a job
 OF_A_PROCESS = ("training.precision",)
 
@@ -137,6 +141,7 @@ def text(value: Any) -> str:
     return json.dumps(value) if isinstance(value, bool) else str(value)
 
 
+@functools.lru_cache(maxsize=10_000, typed=True)  # 1 is not true
 def encoded(value: Any) -> str:
     """A table's value as the partition of a path, such as ``%5B1%5D`` for ``[1]``."""
     return quote(text(value), safe="")

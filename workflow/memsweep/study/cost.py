@@ -6,7 +6,7 @@ without loading torch.
 
 from __future__ import annotations
 
-from collections import Counter
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -137,30 +137,63 @@ def labels_known(config: Mapping[str, Any], classes: int) -> int:
     return classes + (config["formulation"]["label_dropout"] > 0)
 
 
+class Costs:
+    """The cost of each run of a study, counted once for all that cost as much."""
+
+    def __init__(self, config: Mapping[str, Any], image_shape: tuple[int, int, int], classes: int) -> None:
+        """config: resolved; image_shape: (channels, height, width); classes: number of labels of the images."""
+        self._config, self._shape, self._classes = config, image_shape, classes
+        self._networks: dict[tuple[Any, ...], NetworkCost] = {}
+        self._runs: dict[tuple[Any, ...], Cost] = {}
+
+    def __call__(self, run: Run) -> Cost:
+        """The cost of one run.
+
+        Raises:
+            UserError: as of `network_cost.network_cost`.
+        """
+        # In one study the settings tell the sections
+        network = run.base_channels, *run.settings.values()
+        key = *network, run.train_size, run.batch_size, run.max_steps
+        if key not in self._runs:
+            config = run.within(self._config)
+            if network not in self._networks:
+                labels = labels_known(config, self._classes)
+                self._networks[network] = network_cost(self._shape, labels, run.base_channels, config["network"])
+            self._runs[key] = run_cost(config, run, self._networks[network], math.prod(self._shape))
+        return self._runs[key]
+
+
 def study_cost(
-    config: Mapping[str, Any], runs: Iterable[Run] | Mapping[Run, int], image_shape: tuple[int, int, int], classes: int
-) -> dict[int, Cost]:
-    """The cost of a study by model size.
+    config: Mapping[str, Any],
+    runs: Iterable[tuple[Run, int]],
+    image_shape: tuple[int, int, int],
+    classes: int,
+) -> dict[str, Cost]:
+    """The cost of a study by network.
 
     Args:
         config: resolved configuration.
-        runs: its runs; or some of them, each with how many cost as much.
+        runs: each with how many cost as much, as of `grid.kinds_of_runs`.
         image_shape: (channels, height, width).
         classes: number of labels of the images.
 
     Returns:
-        Base channels to the cost of the runs that have them.
+        Base channels, and what else tells the network, to the cost of the runs that have it.
     """
-    networks: dict[int, NetworkCost] = {}
-    costs: dict[int, Cost] = {}
-    channels, height, width = image_shape
-    for run, count in Counter(runs).items():
-        size = run.base_channels
-        if size not in networks:
-            networks[size] = network_cost(image_shape, labels_known(config, classes), size, config["network"])
-        alike = run_cost(config, run, networks[size], channels * height * width).times(count)
-        costs[size] = together([costs[size], alike]) if size in costs else alike
-    return costs
+    cost_of = Costs(config, image_shape, classes)
+    found: dict[str, list[Cost]] = {}
+    for run, count in runs:
+        found.setdefault(_network_label(run), []).append(cost_of(run).times(count))
+    return {label: together(costs) for label, costs in found.items()}
+
+
+def _network_label(run: Run) -> str:
+    """Such as ``16 kind=dit``, of the axes that are the network's."""
+    others = (
+        f"{axis.removeprefix('network.')}={value}" for axis, value in run.settings.items() if axis.startswith("network")
+    )
+    return " ".join([str(run.base_channels), *others])
 
 
 # What adds up over runs

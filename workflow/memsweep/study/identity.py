@@ -14,14 +14,15 @@ from typing import Any
 from .networks import network_settings
 
 
-def run_id(shared: Mapping[str, Any], point: Mapping[str, Any]) -> str:
+def run_id(shared: Mapping[str, Any], point: Mapping[str, Any], subset: int = 0) -> str:
     """12 hexadecimal digits of a point of the grid.
 
     Args:
-        shared: `trajectory_parameters` of the config, `of_length` of the run.
-        point: axis to value.
+        shared: `trajectory_parameters` of the config with the run's sections, `of_length` of the run.
+        point: value of each of `axes.AXES`.
+        subset: which training set of the size; the first one leaves no trace, as when there was no other.
     """
-    text = json.dumps({**shared, **point}, sort_keys=True)
+    text = json.dumps({**shared, **point, **({"subset": subset} if subset else {})}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

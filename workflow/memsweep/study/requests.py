@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .catalogue import describe
-from .cost import Cost, labels_known, run_cost
-from .network_cost import NetworkCost, network_cost
+from .cost import Costs
 from .run import Run
 
 # Bytes of a row of the table of losses, and how often a sample is held, while tables are written
@@ -43,19 +42,7 @@ class Requests:
         facts = describe(config["dataset"])
         self.images = facts.train + facts.test
         self.shape = (facts.channels, facts.height, facts.width)
-        self.labels = labels_known(config, facts.classes)
-        self._networks: dict[int, NetworkCost] = {}
-        self._runs: dict[tuple[int, ...], Cost] = {}
-
-    def cost(self, run: Run) -> Cost:
-        """The cost of one run; the same for all of one size, batch and length."""
-        key = run.base_channels, run.train_size, run.batch_size, run.max_steps
-        if key not in self._runs:
-            size = run.base_channels
-            if size not in self._networks:
-                self._networks[size] = network_cost(self.shape, self.labels, size, self.config["network"])
-            self._runs[key] = run_cost(self.config, run, self._networks[size], math.prod(self.shape))
-        return self._runs[key]
+        self.cost = Costs(config, self.shape, facts.classes)
 
     def hours(self, runs: Sequence[Run]) -> float:
         """Hours of one device at the config's rate."""

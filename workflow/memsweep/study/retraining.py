@@ -7,7 +7,8 @@ other training code, or no checkpoint any more that holds what was found.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from ..base.errors import UserError
 from ..base.files import read_json
 from ..base.records import Record
 from ..base.sealed import Damaged
+from .axes import AXES
 from .identity import of_length, trajectory_parameters
-from .run import AXES, Run
+from .run import Run
 
 
 @dataclass
@@ -45,11 +47,10 @@ def retraining(
         code_version: version of the training code.
         checkpoints: folder with one checkpoint per run id.
     """
-    current = {_point(vars(run)): run for run in runs}
-    parameters = trajectory_parameters(config)
+    in_place_of = _successors(runs)
     found = Retraining()
     for record in records:
-        replaced = [(old, current[_point(old)]) for old in record["settings"]["runs"] if _point(old) in current]
+        replaced = [(old, run) for old in record["settings"]["runs"] if (run := in_place_of(old))]
         for old, run in replaced:
             other, other_code = old["run_id"] != run.run_id, record["code_version"] != code_version
             checkpoint = checkpoints / run.run_id
@@ -57,8 +58,9 @@ def retraining(
                 continue
             found.runs.append(run)
             if other:
-                before = of_length(_parameters(record["settings"]), old["max_steps"])
-                found.reasons |= _differences(_flat(before), _flat(of_length(parameters, run.max_steps)))
+                before = of_length(_parameters(record["settings"], old), old["max_steps"])
+                now = of_length(trajectory_parameters(run.within(config)), run.max_steps)
+                found.reasons |= _differences(_flat(before), _flat(now))
             elif not other_code:
                 found.reasons.add(f"their checkpoints are no longer in {checkpoints}")
             if other_code:
@@ -106,8 +108,33 @@ def _count(runs: int) -> str:
     return f"{runs} finished run{'s' if runs > 1 else ''}"
 
 
-def _point(run: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(run[axis] for axis in AXES)
+def _successors(runs: Sequence[Run]) -> Callable[[Mapping[str, Any]], Run | None]:
+    """Finds the run that takes the place of one in a record: itself, or the one at its point of the grid, if any.
+
+    On an axis that the grid did not have at that time, a run lay where one would lie that is not said to lie
+    elsewhere: any of the runs that are equal on all other axes is one in place of it, and the first is taken.
+    """
+    themselves = {run.run_id: run for run in runs}
+    axes = list(runs[0].settings) if runs else []
+
+    @functools.cache
+    def at_points_of(known: tuple[str, ...]) -> dict[tuple[Any, ...], Run]:
+        found: dict[tuple[Any, ...], Run] = {}
+        for run in runs:
+            found.setdefault(_point(vars(run), known), run)
+        return found
+
+    def successor(old: Mapping[str, Any]) -> Run | None:
+        known = tuple(axis for axis in axes if axis in old.get("settings", {}))
+        return themselves.get(old["run_id"]) or at_points_of(known).get(_point(old, known))
+
+    return successor
+
+
+def _point(run: Mapping[str, Any], axes: Iterable[str]) -> tuple[Any, ...]:
+    """Where a run lies on the grid, as far as these of the axes without short names tell."""
+    short = (*(run[axis] for axis in AXES), run.get("subset", 0))
+    return *short, *(run["settings"][axis] for axis in axes)
 
 
 def _started(checkpoint: Path, code_version: str) -> bool:
@@ -128,14 +155,9 @@ def _holds_results(checkpoint: Path) -> bool:
     return diverged or any(not path.name.startswith("damaged-") for path in checkpoint.glob("[!.]*.safetensors"))
 
 
-def _parameters(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The trajectory parameters of a pack's settings."""
-    return trajectory_parameters(
-        {
-            **{key: settings[key] for key in ("dataset", "network", "formulation", "evaluation")},
-            "training": settings["training"],
-        }
-    )
+def _parameters(settings: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:
+    """The trajectory parameters of a run in a pack's settings."""
+    return trajectory_parameters({**settings, **run.get("sections", {})})
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-AXES = ("train_size", "base_channels", "batch_size", "learning_rate", "seed")
-# Those along which something is to be seen; a seed is a repetition
-SWEPT_AXES = AXES[:-1]
+from .training_sets import TrainingSet
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,9 @@ class Run:
         learning_rate: step size of the optimiser.
         seed: seed of the initialisation and of the training noise.
         max_steps: the step at which the run ends, that of its last evaluation.
+        subset: which of the training sets of this size, which share no image.
+        settings: the other axes' values, by dotted path, as tables hold them.
+        sections: of the config's sections those that are others for this run, whole, by name.
     """
 
     run_id: str
@@ -32,3 +35,15 @@ class Run:
     learning_rate: float
     seed: int
     max_steps: int
+    subset: int = 0
+    settings: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    sections: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    @property
+    def training_set(self) -> TrainingSet:
+        """The images that it is trained on."""
+        return TrainingSet(self.train_size, self.subset)
+
+    def within(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Settings of a study, or of a job, as they are for this run."""
+        return {**settings, **self.sections}

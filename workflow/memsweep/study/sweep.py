@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..base.records import read_records
-from .axes import AXES, Axis, is_short
+from .axes import Axis, is_short, swept_keys
 from .config.schemas import schema
 from .cost import bytes_label
 from .figures import Figure
-from .grid import packs, runs
+from .grid import axes_of, base_value, packs, runs
 from .identity import evaluation_parameters, learns_otherwise, training_parameters
 from .kind import Study, canonical, watchable
 from .networks import is_built_in, network_file, network_settings
@@ -113,10 +113,11 @@ class Sweep(Study):
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__(config)
+        self._told_sections: dict[tuple[Any, ...], dict[str, Any]] = {}
         if "substudy" in config:
             self.place = f"{self.name}/substudies/{config['substudy']}"
         self.runs = runs(config)
-        self.packs = packs(self.runs, config["pack"])
+        self.packs = packs(self.runs, [axis for axis in axes_of(config["grid"]) if axis not in config["pack"]])
 
     @property
     def jobs(self) -> list[str]:
@@ -138,17 +139,20 @@ class Sweep(Study):
     @functools.cached_property
     def grid_axes(self) -> list[Axis]:
         """All axes of the grid, in its order."""
-        rules, base = schema()["properties"]["grid"]["properties"]["base"]["properties"], self.config["grid"]["base"]
-        return [Axis.of(name, rules[name], base.get(name)) for name in AXES]
+        properties = schema()["properties"]
+        rules = {**properties["grid"]["properties"]["base"]["properties"], **dict(swept_keys(properties))}
+        names = axes_of(self.config["grid"])
+        return [Axis.of(name, rules.get(name, {}), base_value(self.config, name)) for name in names]
+
+    @property
+    def _other_axes(self) -> list[Axis]:
+        """Those that are keys of the config's sections."""
+        return [axis for axis in self.grid_axes if not is_short(axis.name)]
 
     @functools.cached_property
     def _swept(self) -> list[Axis]:
         """The axes on which the runs take more than one value, repetitions aside."""
-        return [
-            axis
-            for axis in self.grid_axes
-            if not axis.repeats and len({getattr(run, axis.name) for run in self.runs}) > 1
-        ]
+        return [axis for axis in self.grid_axes if not axis.repeats and len(self._values(axis)) > 1]
 
     @property
     def axes(self) -> list[str]:
@@ -164,6 +168,12 @@ class Sweep(Study):
     def _described_axes(self) -> list[dict[str, Any]]:
         return [axis.described() for axis in self.grid_axes]
 
+    def _values(self, axis: Axis) -> set[Any]:
+        """The values that runs have on an axis."""
+        if is_short(axis.name):
+            return {getattr(run, axis.name) for run in self.runs}
+        return {run.settings[axis.name] for run in self.runs}
+
     @property
     def surrogates(self) -> list[str]:
         """The surrogates on which runs are evaluated."""
@@ -171,32 +181,72 @@ class Sweep(Study):
 
     def sheet_run(self) -> tuple[str, Run]:
         """Job path and run of the sample sheet: the first run that takes the most values of ``grid.base``."""
-        base = self.config["grid"]["base"]
+        base = {axis.name: axis.base for axis in self.grid_axes}
+
+        def alike(run: Run) -> int:
+            values = {**vars(run), **run.settings}
+            return sum(values[axis] == value for axis, value in base.items())
+
         candidates = [(job, run) for job, members in self.packs.items() for run in members]
-        return max(candidates, key=lambda item: sum(getattr(item[1], axis) == base[axis] for axis in base))
+        return max(candidates, key=lambda item: alike(item[1]))
 
     def train(self, job: str) -> str:
         """Settings of ``train`` for one pack: what decides its numbers."""
-        training = {"budget": self.config["training"]["budget"], **training_parameters(self.config["training"])}
-        if self.config["training"]["stop_memorised"]:
-            onset = {key: self.config["onset"][key] for key in ("loss_gap_absolute", "loss_gap_relative")}
+        pack = self.packs[job]
+        axes = [{key: getattr(axis, key) for key in ("name", "column", "type", "meaning")} for axis in self._other_axes]
+        return canonical(
+            {
+                "runs": [self._as_told(run) for run in pack],
+                **self._learning(self.config),
+                "dataset": self.dataset(),
+                "evaluation": evaluation_parameters(self.config),
+                **({"axes": axes} if axes else {}),
+            }
+        )
+
+    def _as_told(self, run: Run) -> dict[str, Any]:
+        """A run as its job is told of it: what other runs do not have leaves no trace in theirs."""
+        fields = {**vars(run), "sections": self._sections_of(run)}
+        return {
+            name: value for name, value in fields.items() if value or name not in ("subset", "settings", "sections")
+        }
+
+    def _sections_of(self, run: Run) -> dict[str, Any]:
+        """Those of a run's sections that its job has to know because they are not the study's."""
+        key = tuple(run.settings.values())
+        if key not in self._told_sections:
+            own, shared = self._learning(run.within(self.config)), self._learning(self.config)
+            self._told_sections[key] = {name: part for name, part in own.items() if part != shared[name]}
+        return self._told_sections[key]
+
+    def _learning(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """What a job is told of the sections that say who learns what, and how."""
+        training = {"budget": config["training"]["budget"], **training_parameters(config["training"])}
+        if config["training"]["stop_memorised"]:
+            onset = {key: config["onset"][key] for key in ("loss_gap_absolute", "loss_gap_relative")}
             training["stop_memorised"] = {
-                "share": self.config["training"]["stop_memorised"],
-                "copy_threshold": self.config["metrics"]["f_mem_threshold"],
+                "share": config["training"]["stop_memorised"],
+                "copy_threshold": config["metrics"]["f_mem_threshold"],
                 **onset,
             }
-        evaluation = evaluation_parameters(self.config)
-        sections = {"network": network_settings(self.config["network"]), **self._section("formulation")}
-        runs_ = [vars(run) for run in self.packs[job]]
-        changing = {"dataset": self.dataset(), "training": training, "evaluation": evaluation}
-        return canonical({"runs": runs_, **sections, **changing})
+        formulation, network = config["formulation"], network_settings(config["network"])
+        return {"network": network, "formulation": formulation, "training": training}
 
     def baselines(self) -> str:
-        """Settings of ``baselines``."""
+        """Settings of ``baselines``: for each formulation of the grid, and each of its training sets."""
         evaluation = {key: self.config["evaluation"][key] for key in ("images", "noise_levels")}
-        sizes = sorted({run.train_size for run in self.runs})
-        details = {"train_sizes": sizes, "surrogates": self.surrogates, **evaluation}
-        return canonical({**details, **self._section("formulation", "confidence")})
+        sets = sorted({(run.train_size, run.subset) for run in self.runs})
+        details = {"training_sets": sets, "surrogates": self.surrogates, **evaluation}
+        return canonical({**details, "formulations": self._formulations(), **self._section("confidence")})
+
+    def _formulations(self) -> list[dict[str, Any]]:
+        """The formulations of the runs, each with its axes' values, as tables hold them."""
+        axes = [axis for axis in self._other_axes if axis.name.startswith("formulation.")]
+        found: dict[tuple[Any, ...], dict[str, Any]] = {}
+        for run in self.runs:
+            values = {axis.column: run.settings[axis.name] for axis in axes}
+            found[tuple(values.values())] = {**run.within(self._section("formulation")), "values": values}
+        return list(found.values())
 
     @functools.cached_property
     def requests(self) -> Requests:
@@ -234,13 +284,17 @@ class Sweep(Study):
 
     def networks(self) -> list[str]:
         """The files of the user's own networks, which training jobs run."""
-        file = network_file(self.config["network"])
-        return [str(file)] if file else []
+        files = [network_file(run.within(self.config)["network"]) for run in self._distinct_networks()]
+        return sorted({str(file) for file in files if file})
 
     def measure_networks(self) -> None:
-        if not is_built_in(self.config["network"]):
-            for run in {run.base_channels: run for run in self.runs}.values():
+        for run in self._distinct_networks():
+            if not is_built_in(run.within(self.config)["network"]):
                 self.requests.cost(run)
+
+    def _distinct_networks(self) -> Iterable[Run]:
+        """A run for each size and setting of a network."""
+        return {(run.base_channels, *run.settings.values()): run for run in self.runs}.values()
 
     def gpus(self, present: int) -> int:
         """GPUs that a job of ``train`` asks for, on a machine where so many are present."""

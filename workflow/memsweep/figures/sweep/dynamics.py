@@ -64,9 +64,9 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
 
     Args:
         sources: the tables of `SOURCES`.
-        settings: ``axes`` of the grid; ``axis``, the column of the swept one; ``palette``; ``time``, ``normalised_step`` or
-            ``step``; ``panels``, names of `PANELS`; ``distance``, the feature space;
-            ``thresholds`` of the onset.
+        settings: ``axes`` of the grid; ``axis``, the column of the swept one; ``palette``;
+            ``time``, ``normalised_step`` or ``step``; ``panels``, names of `PANELS`;
+            ``distance``, the feature space; ``thresholds`` of the onset.
     """
     axes, panels = read_axes(settings), settings["panels"]
     axis = next(axis for axis in axes if axis.column == settings["axis"])

@@ -166,7 +166,7 @@ def _in_words(swept: SweptAxis, base: Any, fits: Mapping[Any, Mapping[Hashable, 
 
 def _ratio(fit: Mapping[Hashable, Any]) -> str:
     ratio, low, high = (wording.ratio_label(float(fit[key])) for key in ("ratio", "ci_low", "ci_high"))
-    return f"×{ratio} [{low}, {high}]" if np.isfinite(fit["ratio"]) else "not estimable"
+    return f"{wording.TIMES}{ratio} [{low}, {high}]" if np.isfinite(fit["ratio"]) else "not estimable"
 
 
 def _published(ax: Axes, swept: SweptAxis, definition: str, settings: Mapping[str, Any]) -> list[float]:

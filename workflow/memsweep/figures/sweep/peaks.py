@@ -78,7 +78,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
 
 
 def _panels(figure: Figure, count: int) -> tuple[list[Axes], list[Axes]]:
-    """So many pairs of panels, one below the other, in rows of pairs; all upper ones share a scale, and all lower ones."""
+    """So many pairs of panels, one below the other; all upper ones share a scale, and all lower ones."""
     columns = min(count, _IN_A_ROW)
     grid = figure.subplots(2 * -(-count // columns), columns, squeeze=False)
     tops, bottoms = (grid[first::2].ravel().tolist() for first in (0, 1))

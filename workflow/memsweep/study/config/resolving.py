@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ def resolve(config: Mapping[str, Any], files: list[Path] | None = None) -> Confi
         resolved, errors = fill(given, schema(kind))
         problems += (sentence(error, given) for error in errors)
     if not problems and "kind" in resolved.get("network", {}):
-        _complete_network(resolved["network"], studies)
+        _complete_networks(resolved, studies)
     if not problems:
         problems += broken(RULES[kind], Asked(given, resolved))
     if problems:
@@ -57,14 +57,33 @@ def resolve(config: Mapping[str, Any], files: list[Path] | None = None) -> Confi
     return resolved
 
 
-def _complete_network(network: dict[str, Any], studies: Mapping[Path, Mapping[str, Any]]) -> None:
-    """Say where the user's own network lies, which is counted from the file that names it; read its keys."""
-    sections = {file: study.get("network") for file, study in studies.items()}
-    named = (
-        file for file, part in sections.items() if isinstance(part, Mapping) and part.get("kind") == network["kind"]
-    )
-    network["kind"] = placed(network["kind"], next(named, None))
+def _complete_networks(config: Config, studies: Mapping[Path, Mapping[str, Any]]) -> None:
+    """Say where networks of the user's own lie, which is counted from the file that names them; read their keys."""
+    network = config["network"]
+    network["kind"] = placed(network["kind"], _naming(studies, network["kind"]))
     network["own"] = as_meant(network["own"])
+    for part in _parts_with_axes(config):
+        if "network.kind" in part:
+            part["network.kind"] = [placed(kind, _naming(studies, kind)) for kind in part["network.kind"]]
+        part.update({axis: as_meant(values) for axis, values in part.items() if axis.startswith("network.own.")})
+
+
+def _parts_with_axes(config: Config) -> Iterator[dict[str, Any]]:
+    """The mappings from axis to values in the config of a sweep: products of its grid, and choices among its runs."""
+    yield from config["grid"]["products"]
+    for choice in (config, *config["substudies"].values()):
+        yield from (choice[key] for key in ("only", "exclude") if key in choice)
+
+
+def _naming(studies: Mapping[Path, Mapping[str, Any]], kind: str) -> Path | None:
+    """The file of the study that names a kind of network anywhere."""
+
+    def names(part: Any) -> bool:
+        if isinstance(part, Mapping):
+            return any(names(value) for value in part.values())
+        return any(names(value) for value in part) if isinstance(part, list) else bool(part == kind)
+
+    return next((file for file, study in studies.items() if names(study)), None)
 
 
 # Problems that are told at once; of more, nobody reads the rest

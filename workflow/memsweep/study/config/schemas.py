@@ -9,6 +9,9 @@ from typing import Any
 
 import yaml
 
+from ..axes import OWN_KEYS, swept_keys
+from ..identity import TRAINING_KEYS
+
 # What can be studied, by the config's ``kind``: each has its schema.
 KINDS = ("sweep", "mixed_cumulant", "feature_learning")
 
@@ -31,7 +34,36 @@ def schema(kind: str = "sweep") -> dict[str, Any]:
         return [filled_in(value) for value in part] if isinstance(part, list) else part
 
     result: dict[str, Any] = filled_in(rules)
-    return result
+    return _with_axes(result) if kind == "sweep" else result
+
+
+def _with_axes(sweep: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a sweep whose grid, and choices among its runs, know each key that can be an axis."""
+
+    def lists(keys: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: {"type": "array", "minItems": 1, "items": rules} for name, rules in keys.items()}
+
+    properties = sweep["properties"]
+    others = lists(dict(swept_keys(properties)))
+    alike = "|".join(key for key in properties["training"]["properties"] if key not in TRAINING_KEYS)
+    patterns = {
+        OWN_KEYS: {"type": "array", "minItems": 1},
+        rf"^training\.({alike})(\.|$)": {
+            "not": {},
+            "description": "no axis, but one value for all runs, in the section training",
+        },
+        r"^(dataset|evaluation|metrics|onset|figures|requests)\.": {
+            "not": {},
+            "description": "no axis, but a key of network, formulation or training: all runs of a study have one "
+            "dataset, and are evaluated alike",
+        },
+    }
+    choice = properties["only"]
+    parts = (properties["substudies"]["additionalProperties"]["properties"][name] for name in ("only", "exclude"))
+    for part in (properties["grid"]["properties"]["products"]["items"], choice, properties["exclude"], *parts):
+        part["properties"] |= others
+        part["patternProperties"] = patterns
+    return sweep
 
 
 def _read(path: Path) -> dict[str, Any]:

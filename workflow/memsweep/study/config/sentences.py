@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import re
 import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
@@ -87,7 +88,8 @@ def sentence(error: ValidationError, given: Mapping[str, Any]) -> str:
     path, keyword, rule = list(error.path), str(error.validator), cast(Any, error.validator_value)
     instance, known = cast(Any, error.instance), list(cast(Any, error.schema).get("properties", {}))
     if keyword == "additionalProperties":
-        return "; ".join(_unknown_key([*path, name], known) for name in instance if name not in known)
+        unknown = (name for name in instance if name not in known and not _matches(name, error.schema))
+        return "; ".join(_unknown_key([*path, name], known) for name in unknown)
     if keyword == "required":
         return f"{key_of(path)}: missing {', '.join(repr(name) for name in rule if name not in instance)}"
     if keyword == "enum":
@@ -103,7 +105,15 @@ def sentence(error: ValidationError, given: Mapping[str, Any]) -> str:
     return f"{found(given, path, shown(instance))}; accepted is {accepted}"
 
 
+def _matches(name: Any, schema: Any) -> bool:
+    """Whether a key is one of those that a schema describes by a pattern."""
+    return any(re.search(pattern, str(name)) for pattern in schema.get("patternProperties", ()))
+
+
 def _unknown_key(path: list[Any], known: list[str]) -> str:
     close = difflib.get_close_matches(str(path[-1]), known, n=1)
     hint = f" (did you mean '{close[0]}'?)" if close else ""
-    return f"{key_of([*path[:-1], str(path[-1])])}: unknown key{hint}; accepted keys are {', '.join(known)}"
+    short = [name for name in known if "." not in name]
+    dotted = ", and keys of network, formulation and training" if len(short) < len(known) else ""
+    accepted = f"{', '.join(short)}{dotted}"
+    return f"{key_of([*path[:-1], str(path[-1])])}: unknown key{hint}; accepted keys are {accepted}"

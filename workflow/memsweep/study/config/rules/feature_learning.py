@@ -54,7 +54,9 @@ def planted_batches_fit_into_their_sets(asked: Asked) -> Iterator[str]:
 def the_planted_network_fits_framed_images(asked: Asked) -> Iterator[str]:
     """A U-Net can halve images with their frame from level to level."""
     height, width = (side + 2 * FRAME for side in (asked.facts.height, asked.facts.width))
-    yield from network_problems(asked, "planted.network", height, width, "framed images")
+    network = asked.config["planted"]["network"]
+    levels = network["channel_multipliers"], network["attention_levels"]
+    yield from network_problems(asked.found, "planted.network", *levels, (height, width), "framed images")
 
 
 def objects_are_of_two_kinds(asked: Asked) -> Iterator[str]:
