@@ -15,7 +15,6 @@ from matplotlib.text import Text
 from memsweep.analysis.peaks import peaks as peaks_table
 from memsweep.base.errors import UserError
 from memsweep.figures import selection, style, wording
-from memsweep.figures.power_law import location
 from memsweep.figures.sweep import (
     dynamics,
     memorisation_time,
@@ -26,7 +25,6 @@ from memsweep.figures.sweep import (
     simplicity_bias,
     two_clocks,
 )
-from memsweep.figures.swept_axis import places_of
 from memsweep.study.axes import AXES, SWEPT_AXES
 from memsweep.study.onsets import DEFINITIONS, DEPARTURES
 from memsweep.tables.parquet import write_table

@@ -9,6 +9,7 @@ import yaml
 from helpers.configs import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
+from memsweep.study.axes import AXES
 from memsweep.study.config import resolve
 from memsweep.study.config.rules.choices import _leaves_a_run
 from memsweep.study.grid import chosen, expand, packs, products, runs
@@ -18,7 +19,6 @@ from memsweep.study.identity import (
     training_parameters,
     trajectory_parameters,
 )
-from memsweep.study.axes import AXES
 from memsweep.study.sweep import Sweep
 
 BASE = {"train_size": 32, "base_channels": 16, "batch_size": 16, "learning_rate": 0.003, "seed": 0}
@@ -62,7 +62,9 @@ def test_packs_partition_the_runs_by_the_axes_not_packed(written: list[dict[str,
 
 def test_a_job_path_is_a_hive_partition() -> None:
     config = resolve(default_study())
-    assert "train_size=128/base_channels=16/batch_size=16" in packs(runs(config), [axis for axis in AXES if axis not in config["pack"]])
+    assert "train_size=128/base_channels=16/batch_size=16" in packs(
+        runs(config), [axis for axis in AXES if axis not in config["pack"]]
+    )
 
 
 def ids(**changes: Any) -> list[str]:

@@ -157,10 +157,9 @@ def _ratio(fit: Exponent) -> dict[str, float]:
 def _base_and_others(column: pd.Series[Any], base: Any) -> tuple[Any, list[Any]]:
     """The value that the others are compared with, and the others in their order."""
     values = column.unique().tolist()
-    if base not in values:
-        counts: Mapping[Any, int] = column.value_counts().to_dict()
-        base = max(values, key=lambda value: counts[value])
-    return base, [value for value in values if value != base]
+    counts: Mapping[Any, int] = column.value_counts().to_dict()
+    chosen = next((value for value in values if value == base), max(values, key=lambda value: counts[value]))
+    return chosen, [value for value in values if value != chosen]
 
 
 def exponent(

@@ -29,7 +29,7 @@ Colour = tuple[float, float, float]
 WIDTH = 7.0
 """Width of a figure over both columns of a paper, in inches."""
 
-LINE = 105
+LINE = 118
 """Letters of a line of text over that width."""
 
 INK = "0.2"

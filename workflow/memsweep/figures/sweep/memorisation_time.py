@@ -27,7 +27,7 @@ _EXPECTED = {"train_size": (1.0, r"$\tau \propto N$"), "batch_size": (-1.0, r"$\
 """Exponents at which the curves of all runs fall together in the normalised step."""
 
 _HALF = 0.28  # of the distance between values, on either side of one, is a fitted level
-_MOST_RATIOS = 3  # whose numbers stand above a panel
+_LETTERS = 62  # of a line of text over a panel
 
 
 def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
@@ -78,7 +78,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             swept.show(ax)
         for ax in panels[::2]:
             ax.set_ylabel("onset of memorisation (steps)")
-        _legend(figure, onsets, swept, bool(marked))
+        _legend(figure, onsets, swept, ratios, bool(marked))
     return figure
 
 
@@ -145,7 +145,7 @@ def _ratios(ax: Axes, rows: pd.DataFrame, swept: SweptAxis, ratios: pd.DataFrame
         for value in known:
             fit = fits[value]
             _level(ax, swept.places[value], at_base, (fit["ratio"], fit["ci_low"], fit["ci_high"]))
-    _say(ax, _in_words(swept, base, fits))
+    _say(ax, _in_words(swept, fits))
 
 
 def _level(ax: Axes, place: float, at_base: float, ratio: tuple[float, float, float]) -> None:
@@ -157,15 +157,17 @@ def _level(ax: Axes, place: float, at_base: float, ratio: tuple[float, float, fl
         ax.fill_between(across, *style.ends({"ci_low": low, "ci_high": high}), color=style.INK, alpha=0.1, linewidth=0)
 
 
-def _in_words(swept: SweptAxis, base: Any, fits: Mapping[Any, Mapping[Hashable, Any]]) -> str:
-    """The ratios with their intervals, where they have room."""
-    if len(fits) > _MOST_RATIOS:
-        return f"levels: fitted ratios to {swept.labels[base]}"
-    return ";  ".join(f"{swept.labels[value]}: {_ratio(fit)}" for value, fit in fits.items())
+def _in_words(swept: SweptAxis, fits: Mapping[Any, Mapping[Hashable, Any]]) -> str:
+    """The ratios, with their intervals where there is room for all of them."""
+    labels = {label: fits[value] for value, label in swept.labels.items() if value in fits}
+    whole = ";  ".join(f"{label}: {_ratio(fit)}" for label, fit in labels.items())
+    if wording.letters(whole) <= _LETTERS:
+        return whole
+    return ";  ".join(f"{label}: {wording.TIMES}{wording.ratio_label(fit['ratio'])}" for label, fit in labels.items())
 
 
 def _ratio(fit: Mapping[Hashable, Any]) -> str:
-    ratio, low, high = (wording.ratio_label(float(fit[key])) for key in ("ratio", "ci_low", "ci_high"))
+    ratio, low, high = (wording.ratio_label(fit[key]) for key in ("ratio", "ci_low", "ci_high"))
     return f"{wording.TIMES}{ratio} [{low}, {high}]" if np.isfinite(fit["ratio"]) else "not estimable"
 
 
@@ -180,7 +182,8 @@ def _published(ax: Axes, swept: SweptAxis, definition: str, settings: Mapping[st
 
 
 def _say(ax: Axes, words: str) -> None:
-    ax.text(0, 1.025, words, transform=ax.transAxes, ha="left", va="bottom", size=7, color="0.25")
+    above = ax.text(0, 1.025, words, transform=ax.transAxes, ha="left", va="bottom", size=7, color="0.25")
+    above.set_in_layout(False)  # many values in words do not make panels narrow
 
 
 def _steps(ax: Axes, steps: Sequence[float]) -> None:
@@ -190,8 +193,9 @@ def _steps(ax: Axes, steps: Sequence[float]) -> None:
     style.logarithmic(ax, "y")
 
 
-def _legend(figure: Figure, onsets: pd.DataFrame, swept: SweptAxis, marked: bool) -> None:
-    fitted = "fitted power law" if swept.logarithmic else "fitted, and its interval over the base value's"
+def _legend(figure: Figure, onsets: pd.DataFrame, swept: SweptAxis, ratios: pd.DataFrame, marked: bool) -> None:
+    base = {text(value): label for value, label in swept.labels.items()}.get("".join(ratios["base"].head(1)), "base")
+    fitted = "fitted power law" if swept.logarithmic else f"fitted, and the interval of its ratio to that at {base}"
     shapes = [
         Line2D([], [], color=style.INK, marker="o", markersize=3.5, linewidth=1, label="onset and its interval"),
         *style.censored_handles(onsets),

@@ -53,7 +53,8 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         panels[0].invert_xaxis()
         lowest = min(paths["novelty"].min(), 0.8) if len(paths) else 0.0
         panels[0].set_ylim(1 - 1.06 * (1 - lowest), 1 + 0.04 * (1 - lowest))
-        for ax in panels[-columns:]:
+        for ax in panels[len(swept) - columns : len(swept)]:
+            ax.tick_params(axis="x", which="both", labelbottom=True)
             ax.set_xlabel(f"sliced Wasserstein distance to test ({settings['distance']} space)\nfidelity: better →")
         for ax in panels[::columns]:
             ax.set_ylabel("novelty $1 - f_\\mathrm{mem}$: better →")

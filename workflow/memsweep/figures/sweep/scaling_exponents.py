@@ -21,6 +21,7 @@ from ..forest import MARKERS, interval
 SOURCES = ("scaling",)
 
 _EXPECTED = {"train_size": (1.0, r"$\propto\, N$"), "batch_size": (-1.0, r"$\propto\, 1/B$")}
+_FARTHEST = 8.0  # exponents beyond it, as of an axis with hardly any range, are in numbers only
 _WIDEST = 3.0  # exponents beyond which an interval is cut, so that one vague fit hides no other
 
 
@@ -62,13 +63,12 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
 
 
 def _limits(scaling: pd.DataFrame) -> tuple[float, float]:
-    """Range of exponents to show: all of them, and their intervals within reason."""
+    """Range of exponents to show: those within reason, and their intervals within less."""
     numbers = scaling[["exponent", "ci_low", "ci_high"]].to_numpy(dtype=float).ravel()
     numbers = np.clip(numbers[np.isfinite(numbers)], -_WIDEST, _WIDEST)
     exponents = scaling["exponent"].to_numpy(dtype=float)
-    low, high = (
-        pick([*numbers, *exponents[np.isfinite(exponents)], limit]) for pick, limit in ((np.min, -1.0), (np.max, 1.0))
-    )
+    exponents = np.clip(exponents[np.isfinite(exponents)], -_FARTHEST, _FARTHEST)
+    low, high = (pick([*numbers, *exponents, limit]) for pick, limit in ((np.min, -1.0), (np.max, 1.0)))
     margin = 0.06 * (high - low)
     return float(low - margin), float(high + margin)
 
