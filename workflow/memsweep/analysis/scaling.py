@@ -156,9 +156,10 @@ def _ratio(fit: Exponent) -> dict[str, float]:
 
 def _base_and_others(column: pd.Series[Any], base: Any) -> tuple[Any, list[Any]]:
     """The value that the others are compared with, and the others in their order."""
-    values = column.unique().tolist()
-    counts: Mapping[Any, int] = column.value_counts().to_dict()
-    chosen = next((value for value in values if value == base), max(values, key=lambda value: counts[value]))
+    runs_at: Mapping[Any, int] = column.value_counts().to_dict()
+    values = column.dropna().unique().tolist()
+    most = max(values, key=lambda value: runs_at[value], default=None)
+    chosen = next((value for value in values if value == base), most)
     return chosen, [value for value in values if value != chosen]
 
 

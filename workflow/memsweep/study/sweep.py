@@ -339,13 +339,15 @@ class Sweep(Study):
     def told(self) -> dict[str, Any]:
         """The config's ``figures``, and what else figures show of the study."""
         onset, name = self.config["onset"], self.config["formulation"]["name"]
+        axes = {axis.name for axis in self.grid_axes}
+        shared = {key: value for key, value in self.config["training"].items() if f"training.{key}" not in axes}
         return {
             **self.config["figures"],
             "thresholds": {key: onset[key] for key in THRESHOLDS},
             "f_mem_threshold": self.config["metrics"]["f_mem_threshold"],
             "confidence": self.config["confidence"],
-            # Published numbers are found by it, and none is of runs that are trained in another way
-            "formulation": None if learns_otherwise(self.config["training"]) else name,
+            # Published numbers are found by it, and none is of runs that are all trained in another way
+            "formulation": None if learns_otherwise(shared) else name,
             "surrogates": self.surrogates,
             "axes": self._described_axes,
             "run_id": self.sheet_run()[1].run_id,
