@@ -13,6 +13,7 @@ from memsweep.analysis.baselines import denoiser, empirical, item_losses, mixtur
 from memsweep.data.images import read_images
 from memsweep.data.surrogates import Gaussian, fit_gaussian, write_surrogates
 from memsweep.diffusion.formulation import Formulation, build_formulation
+from memsweep.study.training_sets import TrainingSet
 from memsweep.tables.parquet import read_table
 from memsweep.training.evaluation import Evaluator, NoisyImages
 from scipy import integrate, stats
@@ -209,7 +210,7 @@ def test_times_at_both_ends_give_numbers(name: str) -> None:
 
 SURROGATES = ["gaussian", "gaussian_mixture"]
 SETTINGS: dict[str, Any] = {
-    "train_sizes": [8, 16],
+    "training_sets": [[8, 0], [16, 0]],
     "surrogates": SURROGATES,
     "images": 64,
     "noise_levels": 4,
@@ -221,7 +222,7 @@ SETTINGS: dict[str, Any] = {
 def test_the_table_has_every_estimator_on_the_items_of_the_runs(name: str, digits: Path, tmp_path: Path) -> None:
     surrogates, output = tmp_path / "surrogates.parquet", tmp_path / "baselines.parquet"
     write_surrogates(SURROGATES, digits, surrogates)
-    write_baselines({**SETTINGS, "formulation": FORMULATIONS[name]}, digits, surrogates, output)
+    write_baselines({**SETTINGS, "formulations": [FORMULATIONS[name]]}, digits, surrogates, output)
     table = read_table(output, "baselines")
     whole = table[table["noise_level"].isna()]
     assert len(table) == 5 * len(whole)
@@ -245,7 +246,7 @@ def test_the_table_has_every_estimator_on_the_items_of_the_runs(name: str, digit
     data = read_images(digits, surrogates)
     formulation = build_formulation(FORMULATIONS[name], data.classes)
     evaluation = {"images": 64, "samples": 2, "surrogates": SURROGATES}
-    items = Evaluator(data, 16, evaluation, formulation, "cpu").items
+    items = Evaluator(data, TrainingSet(16), evaluation, formulation, "cpu").items
     found = mean_loss(formulation, wiener(fit_gaussian(data.train.images)), items["gaussian_mixture"])
     assert losses["gaussian", 0, "gaussian_mixture"] == pytest.approx(found)
 
@@ -255,7 +256,7 @@ def test_an_unconditional_model_is_compared_with_unconditional_optima(digits: Pa
     losses = {}
     for dropout in (0, 1):
         formulation = {**FORMULATIONS["rectified_flow"], "label_dropout": dropout}
-        settings = {**SETTINGS, "surrogates": ["gaussian_mixture"], "formulation": formulation}
+        settings = {**SETTINGS, "surrogates": ["gaussian_mixture"], "formulations": [formulation]}
         write_baselines(settings, digits, tmp_path / "surrogates.parquet", tmp_path / "baselines.parquet")
         table = read_table(tmp_path / "baselines.parquet", "baselines")
         table = table[table["noise_level"].isna() & (table["split"] == "train") & (table["train_size"] == 16)]

@@ -17,6 +17,7 @@ from memsweep.data.surrogates import fit_gaussian, surrogate, write_surrogates
 from memsweep.diffusion.formulation import build_formulation
 from memsweep.jobs.packs import train_pack
 from memsweep.jobs.workshop import Way
+from memsweep.study.training_sets import TrainingSet
 from memsweep.tables.parquet import read_table
 from memsweep.training.evaluation import Evaluator
 from scipy import stats
@@ -208,7 +209,7 @@ def test_surrogates_share_labels_times_and_noise_with_the_test_images(digits: Pa
     data = read_images(digits, tmp_path / "surrogates.parquet")
     formulation = build_formulation(FORMULATIONS["ddpm"], data.classes)
     # Sixteen images of ten classes have them all, so that all held-out images are evaluated; some twice
-    items = Evaluator(data, 16, {**EVALUATION, "images": 700}, formulation, "cpu").items
+    items = Evaluator(data, TrainingSet(16), {**EVALUATION, "images": 700}, formulation, "cpu").items
     for name in ("gaussian", "gaussian_mixture"):
         for field in ("index", "label", "time", "noise"):
             torch.testing.assert_close(getattr(items[name], field), getattr(items["test"], field), rtol=0, atol=0)

@@ -13,8 +13,10 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from memsweep.analysis.peaks import peaks as peaks_table
+from memsweep.analysis.scaling import ratios, scaling
 from memsweep.base.errors import UserError
 from memsweep.figures import selection, style, wording
+from memsweep.figures.fits import height
 from memsweep.figures.sweep import (
     dynamics,
     memorisation_time,
@@ -26,7 +28,8 @@ from memsweep.figures.sweep import (
     simplicity_bias,
     two_clocks,
 )
-from memsweep.study.axes import AXES, Axis, cell, swept_keys
+from memsweep.figures.swept_axis import SweptAxis
+from memsweep.study.axes import AXES, Axis, cell, swept_keys, text
 from memsweep.study.config.schemas import schema
 from memsweep.study.onsets import DEFINITIONS, DEPARTURES
 from memsweep.tables.contracts import SCHEMAS
@@ -173,17 +176,17 @@ def _excess(run_id: str, steps: Any, trajectories: list[dict[str, Any]]) -> list
 
 def _baselines() -> pd.DataFrame:
     rows = [
-        {"estimator": name, "train_size": None, "split": split, "noise_level": level, "loss": loss}
+        {"estimator": name, "train_size": None, "subset": None, "split": split, "noise_level": level, "loss": loss}
         for name, loss in zip(SURROGATES, (0.4, 0.25), strict=True)
         for split in ("test", *SURROGATES)
         for level in (None, 0.25, 0.75)
     ]
     rows += [
-        {"estimator": "empirical", "train_size": size, "split": split, "noise_level": None, "loss": loss}
+        {"estimator": "empirical", "train_size": size, "subset": 0, "split": split, "noise_level": None, "loss": loss}
         for size in SIZES
         for split, loss in (("train", 0.02 * size**0.3), ("test", 1e5))
     ]
-    table = pd.DataFrame(rows).astype({"train_size": "Int64", "noise_level": float})
+    table = pd.DataFrame(rows).astype({"train_size": "Int64", "subset": "Int64", "noise_level": float})
     return table.assign(ci_low=0.9 * table["loss"], ci_high=1.1 * table["loss"])
 
 
@@ -775,8 +778,7 @@ ANY = {"axes": [axis.described() for axis in ANY_AXES]}
 
 def any_study() -> Tables:
     """N and each of `VALUES` swept around one base point, at two seeds of two subsets."""
-    base = {axis.column: cell(axis.name, {"network.attention_levels": [1]}.get(axis.name, axis.base)) for axis in ANY_AXES}
-    base["train_size"] = 64
+    base = {axis.column: axis.base for axis in ANY_AXES} | {"train_size": 64}
     swept = [*(("train_size", size) for size in SIZES)]
     swept += [(axis.column, cell(axis.name, value)) for axis in OTHER[1:] for value in VALUES[axis.name]]
     points = {
@@ -849,7 +851,7 @@ def test_values_without_a_logarithm_stand_at_equal_distances(
         label: sorted(steps) for label, steps in values.items()
     }
     assert "propto" not in words(figure)
-    row = any_tables["ratios"].query("axis == @column and definition == 'f_mem'").iloc[-1]
+    row = any_tables["ratios"][any_tables["ratios"]["axis"] == column].iloc[0]
     assert f"\N{MULTIPLICATION SIGN}{wording.ratio_label(row['ratio'])} [" in words(figure)
 
 
@@ -860,10 +862,13 @@ def value_text(value: Any) -> str:
 
 def test_levels_are_the_fitted_ratios_apart(any_tables: Tables, tmp_path: Path) -> None:
     figure = drawn("memorisation_time", any_tables, tmp_path, **ANY, axis="network_kind")
+    known = any_tables["ratios"][any_tables["ratios"]["axis"] == "network_kind"]
     for ax, definition in zip(figure.axes, DEFINITIONS, strict=True):
         levels = [line for line in ax.lines if line.get_marker() == "None" and np.ptp(np.ravel(line.get_ydata())) == 0]
-        heights = {round(float(np.mean(np.ravel(line.get_xdata())))): float(np.ravel(line.get_ydata())[0]) for line in levels}
-        fits = any_tables["ratios"].query("axis == 'network_kind' and definition == @definition").set_index("value")
+        heights = {
+            round(float(np.mean(np.ravel(line.get_xdata())))): float(np.ravel(line.get_ydata())[0]) for line in levels
+        }
+        fits = known[known["definition"] == definition].set_index("value")
         for place, value in ((1, "dit"), (2, "mlp")):
             assert heights[place] / heights[0] == pytest.approx(fits.loc[value, "ratio"])
 
@@ -975,11 +980,13 @@ def test_one_axis_of_names_is_enough_for_simplicity_bias(any_tables: Tables, tmp
 
 def test_ratios_stand_at_their_value_with_their_interval(any_tables: Tables, tmp_path: Path) -> None:
     figure = drawn("onset_ratios", any_tables, tmp_path, **ANY)
-    titles = [ax.get_title() for ax in figure.axes]
+    titles = [ax.get_title(loc="left") for ax in figure.axes]
     assert titles == ["weight decay, over 0", "network, over unet", "flips, over false", "attention levels, over [1]"]
     for ax, axis in zip(figure.axes, OTHER[1:], strict=True):
-        known = any_tables["ratios"].query("axis == @axis.column")
-        marks = sorted(float(np.ravel(line.get_xdata())[0]) for line in ax.lines if line.get_marker() not in ("None", ""))
+        known = any_tables["ratios"][any_tables["ratios"]["axis"] == axis.column]
+        marks = sorted(
+            float(np.ravel(line.get_xdata())[0]) for line in ax.lines if line.get_marker() not in ("None", "")
+        )
         assert marks == pytest.approx(sorted(known["ratio"]))
         bars = [tuple(np.ravel(line.get_xdata())) for line in ax.lines if len(np.ravel(line.get_xdata())) == 2]
         for row in known.to_dict("records"):

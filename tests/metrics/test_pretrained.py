@@ -34,6 +34,7 @@ from memsweep.metrics.pretrained import SOURCES, file_hash, find_weights, open_n
 from memsweep.metrics.similarity import cosine_similarity
 from memsweep.study.config import resolve, schema
 from memsweep.study.sweep import OWN_SPACES
+from memsweep.study.training_sets import TrainingSet
 from memsweep.tables.parquet import read_arrow, read_table, write_table
 from PIL import Image
 from safetensors.torch import save_file
@@ -451,7 +452,7 @@ def test_copies_are_found_by_their_direction_and_controls_are_other_images() -> 
     source = np.random.default_rng(0)
     split = {"train": source.normal(size=(30, 200)).astype(np.float32), "test": source.normal(size=(5, 200))}
     split["test"] = split["test"].astype(np.float32)
-    meter = SimilarityMeter({"sscd_threshold": 0.6, "confidence": 0.95}, split, 20)
+    meter = SimilarityMeter({"sscd_threshold": 0.6, "confidence": 0.95}, split, TrainingSet(20))
     samples = np.concatenate([3 * split["train"][:10], split["train"][20:30], split["test"]])
     values = {row["reference"]: (row["value"], row["generated"]) for row in meter.measure(samples)}
     assert values == {"train": (10 / 25, 25), "control": (15 / 25, 25), "test": (5 / 25, 25)}

@@ -92,7 +92,7 @@ def trajectory(
     begun = _flat(trainer.network)
     trainer.advance(STEPS)
     denoiser = InferenceNetwork(trainer.average, options.dtype).load(trainer.average)
-    found = Evaluator(data, RUN.train_size, EVALUATION, learnt)(denoiser)
+    found = Evaluator(data, RUN.training_set, EVALUATION, learnt)(denoiser)
     pixels = found.samples.astype(np.float64)
     return {
         "parameters": count_parameters(trainer.network),

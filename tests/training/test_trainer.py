@@ -13,6 +13,7 @@ from memsweep.data.images import ImageSet, Split, read_images
 from memsweep.data.randomness import BatchOrder, Draws, stratified_times
 from memsweep.diffusion.formulation import Formulation, build_formulation
 from memsweep.study.run import Run
+from memsweep.study.training_sets import TrainingSet
 from memsweep.training.evaluation import Evaluator
 from memsweep.training.trainer import WINDOW, Trainer, TrainingOptions
 
@@ -130,7 +131,7 @@ def test_dropped_labels_leave_batches_noise_and_times_as_they_are(noise_images: 
 def test_training_lowers_the_loss_on_the_training_images(digits: Any, formulation: str) -> None:
     data = read_images(digits)
     trained = trainer(data, formulation)
-    evaluator = Evaluator(data, RUN.train_size, {"images": 40, "samples": 2}, trained.formulation)
+    evaluator = Evaluator(data, RUN.training_set, {"images": 40, "samples": 2}, trained.formulation)
     before = evaluator(trained.average).losses["train"].mean()
     after = evaluator(advance(trained, 100).average).losses["train"].mean()
     assert after < 0.8 * before
@@ -139,7 +140,7 @@ def test_training_lowers_the_loss_on_the_training_images(digits: Any, formulatio
 def test_evaluations_are_paired(noise_images: ImageSet) -> None:
     settings = {"images": 30, "samples": 7}
     network, formulation = trainer(noise_images).average, of_name("rectified_flow", noise_images)
-    small, large = (Evaluator(noise_images, size, settings, formulation) for size in (5, 20))
+    small, large = (Evaluator(noise_images, TrainingSet(size), settings, formulation) for size in (5, 20))
     first, again = small(network), small(network)
     np.testing.assert_array_equal(first.losses["test"], again.losses["test"])
     np.testing.assert_array_equal(first.samples, again.samples)
@@ -155,27 +156,27 @@ def test_only_labels_that_were_trained_are_evaluated(noise_images: ImageSet) -> 
     labels[:5] = [0, 2, 2, 0, 0]
     data = replace(noise_images, train=Split(noise_images.train.images, labels))
     settings = {"images": 30, "samples": 7}
-    evaluator = Evaluator(data, 5, settings, of_name("rectified_flow", data))
+    evaluator = Evaluator(data, TrainingSet(5), settings, of_name("rectified_flow", data))
     rows = np.flatnonzero(data.test.labels != 1)
     assert 0 < len(rows) < len(data.test)
     np.testing.assert_array_equal(evaluator.items["test"].index, np.resize(rows, 30))
     np.testing.assert_array_equal(evaluator.items["test"].label, data.test.labels[np.resize(rows, 30)])
     assert set(evaluator.labels.tolist()) == {0, 2}
-    whole = Evaluator(data, 5, settings, of_name("unconditional_ddpm", data)).items["test"]
+    whole = Evaluator(data, TrainingSet(5), settings, of_name("unconditional_ddpm", data)).items["test"]
     assert set(whole.index.tolist()) == set(range(len(data.test)))
     # Noise and times are those of every other training set
     assert torch.equal(whole.noise, evaluator.items["test"].noise)
     assert torch.equal(whole.time, evaluator.items["test"].time)
     none = replace(data, test=Split(data.test.images, np.ones_like(data.test.labels)))
     with pytest.raises(UserError, match="5 images with the labels 0, 2, of which the split test has none"):
-        Evaluator(none, 5, settings, of_name("rectified_flow", none))
+        Evaluator(none, TrainingSet(5), settings, of_name("rectified_flow", none))
 
 
 @formulations
 def test_an_evaluated_loss_is_that_of_its_item(noise_images: ImageSet, formulation: str) -> None:
     trained = advance(trainer(noise_images, formulation), 2)
     network, process = trained.average, trained.formulation.process
-    evaluator = Evaluator(noise_images, 10, {"images": 15, "samples": 2}, trained.formulation)
+    evaluator = Evaluator(noise_images, TrainingSet(10), {"images": 15, "samples": 2}, trained.formulation)
     losses = evaluator(network).losses["test"]
     items = evaluator.items["test"]
     for i in (0, 7, 14):

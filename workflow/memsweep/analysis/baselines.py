@@ -22,7 +22,7 @@ level it is sound.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,10 +32,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ..data.images import ImageSet, Split, read_images, to_network
+from ..data.images import ImageSet, read_images, to_network
 from ..data.surrogates import Gaussian, fit_class, fit_gaussian
 from ..diffusion.denoiser import Denoiser
 from ..diffusion.formulation import Formulation, Process, build_formulation
+from ..study.training_sets import TrainingSet
+from ..tables.contracts.sweep import axis_columns
 from ..tables.parquet import write_table
 from ..training.evaluation import NoisyImages, items_of
 from .collect import by_noise_level, mean_losses
@@ -129,10 +131,9 @@ def empirical(images: Tensor, labels: Tensor) -> Posterior:
 
 @dataclass(frozen=True)
 class _Baseline:
-    """The denoiser of one distribution; ``train_size`` is the N that this is of, None where it is of all images."""
+    """The denoiser that is best under one distribution."""
 
     estimator: str
-    train_size: int | None
     posterior: Posterior
 
 
@@ -140,33 +141,51 @@ def write_baselines(settings: Mapping[str, Any], images: Path, surrogates: Path,
     """Write the table ``baselines`` of a study.
 
     Args:
-        settings: ``train_sizes``; the config's ``formulation`` and ``confidence``, and of its
-            ``evaluation`` ``images``, ``surrogates`` and ``noise_levels``.
+        settings: ``training_sets``, each a size and a subset; ``formulations``, each the config's section with
+            ``values`` of the axes that lead to it, by column; ``confidence``; of ``evaluation`` ``images``,
+            ``surrogates`` and ``noise_levels``; ``axes``, of the formulation, as in the settings of ``train``.
         images: the prepared image table.
         surrogates: the table of surrogates.
         output: receives the table.
 
     Raises:
-        UserError: as `images.read_images`, `ImageSet.check_sizes` and `surrogate.fit_class`.
+        UserError: as `images.read_images`, `ImageSet.check_training_sets` and `surrogate.fit_class`.
     """
     data = read_images(images, surrogates)
-    data.check_sizes(settings["train_sizes"])
+    sets = [TrainingSet(*each) for each in settings["training_sets"]]
+    data.check_training_sets(sets)
+    of_surrogates = [_Baseline(name, _of_surrogate(data, name)) for name in settings["surrogates"]]
+    parts = []
+    for section in settings["formulations"]:
+        values = section.get("values", {})
+        formulation = build_formulation({key: section[key] for key in section if key != "values"}, data.classes)
+        parts += [part.assign(**values) for part in _of_formulation(data, formulation, sets, of_surrogates, settings)]
+    table = pd.concat(parts, ignore_index=True).astype({"train_size": "Int64", "subset": "Int64"})
+    write_table(output, "baselines", table, {"data_hash": data.data_hash}, extra=axis_columns(settings.get("axes", ())))
+
+
+def _of_formulation(
+    data: ImageSet,
+    formulation: Formulation,
+    sets: Sequence[TrainingSet],
+    of_surrogates: Sequence[_Baseline],
+    settings: Mapping[str, Any],
+) -> Iterator[pd.DataFrame]:
+    """The rows of one formulation: on the splits that all runs share, and of each training set."""
     splits = {"test": data.test, **data.surrogates}
-    formulation = build_formulation(settings["formulation"], data.classes)
     items = items_of(data.train, splits, settings["images"], formulation)
     del items["train"]
-    surrogate_denoisers = [_Baseline(name, None, _of_surrogate(data, name)) for name in settings["surrogates"]]
-    rows = [_losses(formulation, baseline, items, settings) for baseline in surrogate_denoisers]
-    for size in settings["train_sizes"]:
-        train = Split(data.train.images[:size], data.train.labels[:size])
+    for baseline in of_surrogates:
+        yield _losses(formulation, baseline, items, settings).assign(train_size=None, subset=None)
+    for each in sets:
+        train = data.training_set(each)
         own = items_of(train, splits, settings["images"], formulation)
         points = to_network(train.images).double().flatten(1)
-        memory = _Baseline("empirical", size, empirical(points, torch.from_numpy(train.labels)))
-        rows.append(_losses(formulation, memory, own, settings))
-        for baseline in surrogate_denoisers:
-            rows.append(_losses(formulation, baseline, {"train": own["train"]}, settings).assign(train_size=size))
-    table = pd.concat(rows, ignore_index=True).astype({"train_size": "Int64"})
-    write_table(output, "baselines", table, {"data_hash": data.data_hash})
+        memory = _Baseline("empirical", empirical(points, torch.from_numpy(train.labels)))
+        of = {"train_size": each.size, "subset": each.subset}
+        yield _losses(formulation, memory, own, settings).assign(**of)
+        for baseline in of_surrogates:
+            yield _losses(formulation, baseline, {"train": own["train"]}, settings).assign(**of)
 
 
 def _of_surrogate(data: ImageSet, name: str) -> Posterior:
@@ -190,7 +209,7 @@ def _losses(
         mean_losses(losses, ["split"], confidence).assign(noise_level=np.nan),
         mean_losses(bins, ["split", "noise_level"], confidence),
     ]
-    return pd.concat(means).assign(estimator=baseline.estimator, train_size=baseline.train_size)
+    return pd.concat(means).assign(estimator=baseline.estimator)
 
 
 def item_losses(formulation: Formulation, network: Denoiser, items: NoisyImages) -> pd.DataFrame:

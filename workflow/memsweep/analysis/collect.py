@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 from scipy.stats import norm
 
 from ..base.errors import UserError
-from ..tables.parquet import check_runs, read_arrow, read_parts, read_table, table_writer
+from ..study.axes import encoded
+from ..tables.parquet import check_runs, extra_columns, read_arrow, read_parts, read_table, table_writer
 from ..tables.together import provenance
 
 # What tells the mean losses of trajectories apart.
@@ -64,7 +65,7 @@ def of_job(runs: pd.DataFrame, job: str) -> pd.DataFrame:
     for part in job.split("/"):
         axis, _, value = part.partition("=")
         if axis in runs:
-            runs = runs[runs[axis].astype(float) == float(value)]
+            runs = runs[runs[axis].map(encoded) == value]
     return runs
 
 
@@ -86,9 +87,10 @@ def gather(
     """
     known = {run_id for runs in runs_of.values() for run_id in runs["run_id"]}
     paths = {job: folder / job / f"{name}.parquet" for job in runs_of}
+    extra = extra_columns(next(iter(paths.values())), name)
     seen: set[str] = set()
-    with table_writer(output / f"{name}.parquet", name, metadata) as table:
-        for part in read_parts(list(paths.values()), name):
+    with table_writer(output / f"{name}.parquet", name, metadata, extra) as table:
+        for part in read_parts(list(paths.values()), name, extra):
             seen |= set(pc.unique(part["run_id"]).to_pylist())
             table.add(part)
         if seen == known:

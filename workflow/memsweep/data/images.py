@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import torch
 
 from ..base.errors import UserError
+from ..study.training_sets import TrainingSet
 from ..tables.parquet import image_shape, metadata_of, read_arrow
 
 
@@ -42,7 +43,7 @@ class ImageSet:
     """A prepared dataset.
 
     Attributes:
-        train, test: the two splits. A run is trained on the first N rows of ``train``.
+        train, test: the two splits. A run is trained on N rows of ``train`` that follow one another.
         data_hash: content hash of both splits.
         classes: number of labels.
         surrogates: splits that stand in for ``test``, by name; those that were read.
@@ -61,16 +62,20 @@ class ImageSet:
         """(height, width, channels)."""
         return self.train.shape
 
-    def check_sizes(self, sizes: Iterable[int]) -> None:
+    def training_set(self, chosen: TrainingSet) -> Split:
+        """The images that runs with this training set are trained on."""
+        return Split(self.train.images[chosen.rows], self.train.labels[chosen.rows])
+
+    def check_training_sets(self, sets: Iterable[TrainingSet]) -> None:
         """Check that there are so many training images.
 
         Raises:
-            UserError: a training set is larger, as one is that was asked for before its data shrank.
+            UserError: a training set goes beyond them, as one that was asked for before its data shrank.
         """
-        for size in sizes:
-            if size > len(self.train):
+        for chosen in sets:
+            if chosen.stop > len(self.train):
                 raise UserError(
-                    f"train_size: found {size}; accepted is at most {len(self.train)}, the training images that were "
+                    f"train_size: found {chosen}; accepted is at most {len(self.train)}, the training images that were "
                     f"prepared of the dataset"
                 )
 
@@ -112,7 +117,7 @@ class DeviceImages:
 
     @classmethod
     def load(cls, data: ImageSet, count: int, device: torch.device | str) -> DeviceImages:
-        """The first ``count`` training images."""
+        """The first ``count`` training images of the fixed order, in which training sets follow one another."""
         images = torch.from_numpy(data.train.images[:count]).permute(0, 3, 1, 2).contiguous()
         return cls(images.to(device), torch.from_numpy(data.train.labels[:count]).to(device))
 

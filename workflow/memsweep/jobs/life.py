@@ -121,7 +121,8 @@ class Life:
             return None
         if share_of_copies is None:
             raise ValueError("training.stop_memorised: whoever trains such runs says which samples are copies")
-        watch = Watch(member.rule, self._workshop.data.train.images[: member.run.train_size], share_of_copies)
+        images = self._workshop.data.train.images[member.run.training_set.rows]
+        watch = Watch(member.rule, images, share_of_copies)
         for step in member.steps:
             if member.checkpoint.has_evaluation(step) and watch.memorised(member.checkpoint.load_evaluation(step)):
                 member.checkpoint.mark_stopped(step, member.rule.record())

@@ -20,12 +20,14 @@ class Member:
     """A run of the pack with its checkpoint and the steps at which it is evaluated.
 
     Attributes:
+        settings: those of the job, as they are for this run.
         steps: all of these.
         sampled: those at which images are generated.
         rule: when the run may end before its budget, if it may.
     """
 
     run: Run
+    settings: Mapping[str, Any]
     checkpoint: Checkpoint
     steps: Sequence[int]
     sampled: set[int]
@@ -33,16 +35,19 @@ class Member:
 
     @classmethod
     def open(cls, run: Run, checkpoints: Path, provenance: dict[str, str], settings: Mapping[str, Any]) -> Member:
-        """The run with what is on disk of it; errors as of `Checkpoint`."""
+        """The run with what is on disk of it, and the job's settings; errors as of `Checkpoint`."""
+        settings = run.within(settings)
         budget, evaluation = settings["training"]["budget"], settings["evaluation"]
         schedule = budget, evaluation, run.train_size, run.batch_size
         checkpoint = Checkpoint(checkpoints / run.run_id, provenance)
         rule = StoppingRule.of(settings["training"])
-        return cls(run, checkpoint, evaluation_steps(*schedule), sampled_steps(*schedule), rule)
+        return cls(run, settings, checkpoint, evaluation_steps(*schedule), sampled_steps(*schedule), rule)
 
     @property
     def label(self) -> str:
-        return f"{self.run.run_id} (learning_rate={self.run.learning_rate:g} seed={self.run.seed})"
+        values = {"learning_rate": f"{self.run.learning_rate:g}", "seed": self.run.seed, **self.run.settings}
+        subset = {"subset": self.run.subset} if self.run.subset else {}
+        return f"{self.run.run_id} ({' '.join(f'{axis}={value}' for axis, value in {**values, **subset}.items())})"
 
     @property
     def stopped_at(self) -> int | None:

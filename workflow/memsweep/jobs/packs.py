@@ -19,12 +19,15 @@ from ..base.devices import claimed_device, set_up_gpu
 from ..base.interruption import stop_requests
 from ..base.records import record_pack
 from ..data.images import ImageSet, encode, read_images
-from ..diffusion.formulation import Formulation, build_formulation
+from ..diffusion.formulation import build_formulation
 from ..models.network import count_parameters
 from ..models.own import check
+from ..study.kind import canonical
 from ..study.networks import is_built_in, located, options
 from ..study.run import Run
+from ..study.training_sets import TrainingSet
 from ..tables.contracts import SCHEMAS
+from ..tables.contracts.sweep import axis_columns
 from ..tables.parquet import image_metadata, write_table
 from ..training.evaluation import Evaluator, NoisyImages
 from ..training.trainer import TrainingOptions, build_network
@@ -49,7 +52,8 @@ def train_pack(
 
     Args:
         settings: ``runs`` (fields of `study.run.Run`), and the config's ``dataset``, ``network``,
-            ``formulation``, ``training`` and ``evaluation``.
+            ``formulation``, ``training`` and ``evaluation``; where the runs have more axes, ``axes``: of each
+            its ``name``, and ``column``, ``type`` and ``meaning`` in the table ``runs``.
         images: the prepared image table.
         checkpoints: folder with one checkpoint per run id.
         output: folder that receives ``runs``, ``losses`` and ``samples``, as Parquet, and what they come from.
@@ -70,39 +74,52 @@ def train_pack(
     # Before any run starts
     data.check_settings(images, settings["dataset"])
     data.drawn(settings["evaluation"].get("surrogates", ()))
-    data.check_sizes(fields["train_size"] for fields in settings["runs"])
-    provenance = {"data_hash": data.data_hash, "code_version": TRAINING_VERSION, **_network_source(settings)}
-    recorded, settings = settings, {**settings, "network": located(settings["network"], way.networks)}
-    members = [Member.open(Run(**fields), checkpoints, provenance, settings) for fields in settings["runs"]]
+    runs = [Run(**fields) for fields in settings["runs"]]
+    data.check_training_sets(run.training_set for run in runs)
+    provenance = {"data_hash": data.data_hash, "code_version": TRAINING_VERSION}
+    members = []
+    for run in runs:
+        source = _network_source(run.within(settings)["network"])
+        members.append(Member.open(_at_hand(run, settings, way), checkpoints, {**provenance, **source}, settings))
     waiting = [member for member in members if not member.complete]
     if waiting:
-        _check_network(waiting, settings, data)
+        _check_networks(waiting, data)
         _train(waiting, len(members), settings, data, read, way, share_of_copies)
     write_tables(members, data, settings, output)
-    record_pack(recorded, provenance, output)
+    record_pack(settings, provenance, output)
     _say_sizes(members, output)
 
 
-def _network_source(settings: Mapping[str, Any]) -> dict[str, str]:
+def _at_hand(run: Run, settings: Mapping[str, Any], way: Way) -> Run:
+    """The run whose network of the user's own says where it lies here; errors as of `networks.located`."""
+    network = run.within(settings)["network"]
+    if is_built_in(network):
+        return run
+    return dataclasses.replace(run, sections={**run.sections, "network": located(network, way.networks)})
+
+
+def _network_source(network: Mapping[str, Any]) -> dict[str, str]:
     """What is recorded of a network of the user's own: its name and what it is known by."""
-    network = settings["network"]
     return {} if is_built_in(network) else {"network": f"{network['kind']} {network['source']}"}
 
 
-def _check_network(waiting: Sequence[Member], settings: Mapping[str, Any], data: ImageSet) -> None:
-    """Hold a network of the user's own, in each of its sizes, against what it has to be.
+def _check_networks(waiting: Sequence[Member], data: ImageSet) -> None:
+    """Hold networks of the user's own, in each of their sizes, against what they have to be.
 
     Raises:
         UserError: as of `models.own.check`.
     """
-    if is_built_in(settings["network"]):
-        return
-    formulation = build_formulation(settings["formulation"], data.classes)
     height, width, channels = data.shape
-    dtypes = tuple(dict.fromkeys([torch.float32, TrainingOptions.of(settings["training"]).dtype]))
-    for size in {member.run.base_channels for member in waiting}:
-        network = (channels, height, width), formulation.labels, size, settings["network"]
-        check(*network, dtypes, labelled=not formulation.unconditional)
+    seen = set()
+    for member in waiting:
+        settings, size = member.settings, member.run.base_channels
+        formulation = build_formulation(settings["formulation"], data.classes)
+        dtype = TrainingOptions.of(settings["training"]).dtype
+        key = canonical([settings["network"], size, formulation.labels, formulation.unconditional, str(dtype)])
+        if not is_built_in(settings["network"]) and key not in seen:
+            seen.add(key)
+            network = (channels, height, width), formulation.labels, size, settings["network"]
+            check(*network, tuple(dict.fromkeys([torch.float32, dtype])), labelled=not formulation.unconditional)
 
 
 def _say_sizes(members: Sequence[Member], output: Path) -> None:
@@ -132,8 +149,9 @@ def _train(
         claimed_device(way.device, progress.message, stop) as device,
     ):
         if device.type == "cuda":
-            set_up_gpu(way.deterministic, TrainingOptions.of(settings["training"]).precision)
-            if options(settings["network"]).get("dropout"):
+            # One for all runs of a pack
+            set_up_gpu(way.deterministic, TrainingOptions.of(waiting[0].settings["training"]).precision)
+            if any(options(member.settings["network"]).get("dropout") for member in waiting):
                 progress.message("with dropout, steps are launched kernel by kernel: packs gain little")
         workshop = Workshop(settings, data, way, device, share_of_copies)
         limit = places(waiting, workshop, progress.message)
@@ -168,15 +186,14 @@ def train_alone(
 
 def write_tables(members: Sequence[Member], data: ImageSet, settings: Mapping[str, Any], output: Path) -> None:
     """Write the pack's ``runs``, ``losses`` and ``samples`` from the members' checkpoints."""
-    formulation = build_formulation(settings["formulation"], data.classes)
     losses, samples = [], []
-
-    @functools.cache
-    def evaluator_of(train_size: int) -> Evaluator:
-        return Evaluator(data, train_size, settings["evaluation"], formulation)
-
+    evaluators: dict[tuple[TrainingSet, str], Evaluator] = {}
     for member in members:
-        evaluator = evaluator_of(member.run.train_size)
+        key = member.run.training_set, canonical(member.settings["formulation"])
+        if key not in evaluators:
+            formulation = build_formulation(member.settings["formulation"], data.classes)
+            evaluators[key] = Evaluator(data, member.run.training_set, settings["evaluation"], formulation)
+        evaluator = evaluators[key]
         for step in member.evaluated_steps:
             evaluation = member.checkpoint.load_evaluation(step)
             position = {"run_id": member.run.run_id, "step": step}
@@ -186,8 +203,9 @@ def write_tables(members: Sequence[Member], data: ImageSet, settings: Mapping[st
             ]
             if step in member.sampled:
                 samples.append(pd.DataFrame({**position, **_sample_columns(evaluator, evaluation.samples)}))
-    runs = pd.DataFrame([_run_row(member, data, settings, formulation) for member in members])
-    write_table(output / "runs.parquet", "runs", runs)
+    axes = settings.get("axes", ())
+    runs = pd.DataFrame([_run_row(member, data, axes) for member in members])
+    write_table(output / "runs.parquet", "runs", runs, extra=axis_columns(axes))
     write_table(output / "losses.parquet", "losses", _stacked(losses, "losses"))
     write_table(output / "samples.parquet", "samples", _stacked(samples, "samples"), image_metadata(data.shape))
 
@@ -202,11 +220,14 @@ def _sample_columns(evaluator: Evaluator, images: np.ndarray) -> dict[str, Any]:
     return {"index": np.arange(len(images)), "label": labels, "image": encode(images)}
 
 
-def _run_row(member: Member, data: ImageSet, settings: Mapping[str, Any], formulation: Formulation) -> dict[str, Any]:
+def _run_row(member: Member, data: ImageSet, axes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    settings, run = member.settings, member.run
+    formulation = build_formulation(settings["formulation"], data.classes)
     with torch.device("meta"):
-        parameters = count_parameters(build_network(data, member.run, settings["network"], formulation))
+        parameters = count_parameters(build_network(data, run, settings["network"], formulation))
     return {
-        **dataclasses.asdict(member.run),
+        **{name: value for name, value in vars(run).items() if name not in ("settings", "sections")},
+        **{axis["column"]: run.settings[axis["name"]] for axis in axes},
         "dataset": settings["dataset"]["name"],
         "parameters": parameters,
         "status": member.status,

@@ -15,8 +15,10 @@ from ..base.devices import Streams
 from ..data.images import DeviceImages, ImageSet
 from ..diffusion.formulation import Formulation, build_formulation
 from ..study.cost import evaluation_memory, gpu_memory, kept_by_optimiser, training_memory
+from ..study.kind import canonical
 from ..study.network_cost import FLOAT, NetworkCost, network_cost
 from ..study.run import Run
+from ..study.training_sets import TrainingSet
 from ..training.evaluation import Evaluation, Evaluator, InferenceNetwork, images_a_pass
 from ..training.trainer import Trainer, TrainingOptions
 from .stopping import ShareOfCopies
@@ -51,7 +53,11 @@ class Way:
 
 @dataclass
 class Workshop:
-    """What the runs of a job share: data and settings, and what of them lies on the device."""
+    """What the runs of a job share: data and settings, and what of them lies on the device.
+
+    Attributes:
+        settings: of the job; of a run they are `Run.within` these.
+    """
 
     settings: Mapping[str, Any]
     data: ImageSet
@@ -59,8 +65,8 @@ class Workshop:
     device: torch.device
     share_of_copies: ShareOfCopies | None = None  # for runs that may end once they have memorised
     _images: DeviceImages | None = None
-    _evaluators: dict[int, Evaluator] = field(default_factory=dict)
-    _networks: dict[int, InferenceNetwork] = field(default_factory=dict)
+    _evaluators: dict[tuple[TrainingSet, str], Evaluator] = field(default_factory=dict)
+    _networks: dict[str, InferenceNetwork] = field(default_factory=dict)
     evaluating: float = 0.0  # seconds that evaluations of these runs have taken so far
     longest_evaluation: float | None = None  # of them, in seconds
 
@@ -71,31 +77,22 @@ class Workshop:
         on_gpu = self.device.type == "cuda"
         self._evaluation_stream = torch.cuda.Stream(self.device, priority=-1) if on_gpu else None
 
-    @property
-    def formulation(self) -> Formulation:
-        return build_formulation(self.settings["formulation"], self.data.classes)
-
-    @property
-    def options(self) -> TrainingOptions:
-        return TrainingOptions.of(self.settings["training"])
-
     def trainer(self, run: Run) -> Trainer:
         """The run at its step 0."""
         if self._images is None:
-            largest = max(fields["train_size"] for fields in self.settings["runs"])
-            self._images = DeviceImages.load(self.data, largest, self.device)
-        network, recompute = self.settings["network"], self.way.recompute
+            sets = (TrainingSet(told["train_size"], told.get("subset", 0)) for told in self.settings["runs"])
+            self._images = DeviceImages.load(self.data, max(each.stop for each in sets), self.device)
+        settings = run.within(self.settings)
         return Trainer(
-            self.data, run, network, self.formulation, self.options, self.device, self._images, recompute=recompute
+            self.data,
+            run,
+            settings["network"],
+            self._formulation(run),
+            TrainingOptions.of(settings["training"]),
+            self.device,
+            self._images,
+            recompute=self.way.recompute,
         )
-
-    def evaluator(self, train_size: int) -> Evaluator:
-        """Of the runs with this training set."""
-        if train_size not in self._evaluators:
-            self._evaluators[train_size] = Evaluator(
-                self.data, train_size, self.settings["evaluation"], self.formulation, self.device
-            )
-        return self._evaluators[train_size]
 
     def evaluate(self, trainer: Trainer, sampled: bool) -> Evaluation:
         """Evaluate the averaged weights of a run whose steps are all done; with images where ``sampled``."""
@@ -103,7 +100,7 @@ class Workshop:
         try:
             with torch.cuda.stream(self._evaluation_stream):
                 denoiser = self._inference(trainer).load(trainer.average)
-                return self.evaluator(trainer.run.train_size)(denoiser, sampled)
+                return self._evaluator(trainer.run)(denoiser, sampled)
         finally:
             if self._evaluation_stream:  # what failed may have left work behind that reads the run's weights
                 self._evaluation_stream.synchronize()
@@ -111,27 +108,48 @@ class Workshop:
             self.evaluating += took
             self.longest_evaluation = max(took, self.longest_evaluation or 0.0)
 
+    def _formulation(self, run: Run) -> Formulation:
+        return build_formulation(run.within(self.settings)["formulation"], self.data.classes)
+
+    def _evaluator(self, run: Run) -> Evaluator:
+        """Of the runs with this one's training set and formulation."""
+        key = run.training_set, canonical(run.within(self.settings)["formulation"])
+        if key not in self._evaluators:
+            self._evaluators[key] = Evaluator(
+                self.data, run.training_set, self.settings["evaluation"], self._formulation(run), self.device
+            )
+        return self._evaluators[key]
+
     def _inference(self, trainer: Trainer) -> InferenceNetwork:
         """The network that evaluates runs of this one's architecture."""
-        size = trainer.run.base_channels
-        if size not in self._networks:
-            self._networks[size] = InferenceNetwork(trainer.average, self.options.dtype)
-        return self._networks[size]
+        run, dtype = trainer.run, trainer.options.dtype
+        network = run.within(self.settings)["network"]
+        key = canonical([run.base_channels, network, trainer.formulation.labels, str(dtype)])
+        if key not in self._networks:
+            self._networks[key] = InferenceNetwork(trainer.average, dtype)
+        return self._networks[key]
 
     def memory(self, run: Run) -> int:
         """Bytes that training the run takes, about: its state, and the activations of a batch."""
-        images, kept = -(-run.batch_size // self.options.accumulate), kept_by_optimiser(self.settings["training"])
+        training = run.within(self.settings)["training"]
+        options, kept = TrainingOptions.of(training), kept_by_optimiser(training)
+        images = -(-run.batch_size // options.accumulate)
         if self.device.type == "cpu":
             return int(training_memory(self._cost(run), images, kept))
-        return int(gpu_memory(self._cost(run), images, self.options.precision, kept))
+        return int(gpu_memory(self._cost(run), images, options.precision, kept))
 
     def evaluation_memory(self, runs: Iterable[Run]) -> int:
         """Bytes of a GPU that evaluating these runs takes, once for all of an architecture."""
         if self.device.type == "cpu":
             return 0  # where each run's process evaluates when it does not train
         images = images_a_pass(max(self.settings["evaluation"][key] for key in ("images", "samples")))
-        costs = {run.base_channels: self._cost(run) for run in runs}
-        return int(sum(evaluation_memory(cost, images, self.options.precision) for cost in costs.values()))
+        costs = {}
+        for run in runs:
+            settings = run.within(self.settings)
+            precision = TrainingOptions.of(settings["training"]).precision
+            key = canonical([run.base_channels, settings["network"], precision])
+            costs[key] = evaluation_memory(self._cost(run), images, precision)
+        return int(sum(costs.values()))
 
     def evaluating_alone(self, run: Run) -> int:
         """Bytes that evaluating the run takes beside its training: what it is evaluated on, and a pass, about."""
@@ -143,5 +161,5 @@ class Workshop:
 
     def _cost(self, run: Run) -> NetworkCost:
         height, width, channels = self.data.shape
-        shape, labels = (channels, height, width), self.formulation.labels
-        return network_cost(shape, labels, run.base_channels, self.settings["network"])
+        shape, labels = (channels, height, width), self._formulation(run).labels
+        return network_cost(shape, labels, run.base_channels, run.within(self.settings)["network"])

@@ -13,6 +13,7 @@ import torch
 
 from ..base.errors import UserError
 from ..data.images import ImageSet, decode, read_images
+from ..study.training_sets import TrainingSet
 from ..tables.parquet import check_runs, image_shape, metadata_of, read_arrow, read_table, write_table
 from .features import Space, features_of, opened
 from .fidelity import DISTANCES, Distance
@@ -48,27 +49,31 @@ def measure_pack(
     references = {
         name: features_of(space, features / f"{name}.parquet", data.data_hash) for name, space in spaces.items()
     }
-    train_sizes = [int(size) for size in runs["train_size"].unique()]
+    sets = {
+        run_id: TrainingSet(int(size), int(subset))
+        for run_id, size, subset in zip(runs["run_id"], runs["train_size"], runs["subset"], strict=True)
+    }
+    distinct = list(dict.fromkeys(sets.values()))
     novelty = NoveltyMeter(settings, data)
     fidelity = FidelityMeter(settings, references)
-    similar_to = train_sizes if "sscd" in spaces else []
-    similarity = {size: SimilarityMeter(settings, references["sscd"], size) for size in similar_to}
-    held_out = {size: [row] for size, row in novelty.held_out(train_sizes).items()}
-    for size, meter in similarity.items():
-        held_out[size].append(meter.held_out())
-    size_of_sample = steps["run_id"].map(runs.set_index("run_id")["train_size"])
-    neighbours = pd.concat([novelty.neighbours(steps[size_of_sample == size], generated, size) for size in train_sizes])
+    similar_to = distinct if "sscd" in spaces else []
+    similarity = {chosen: SimilarityMeter(settings, references["sscd"], chosen) for chosen in similar_to}
+    held_out = {chosen: [row] for chosen, row in novelty.held_out(distinct).items()}
+    for chosen, meter in similarity.items():
+        held_out[chosen].append(meter.held_out())
+    set_of_sample = steps["run_id"].map(sets)
+    neighbours = pd.concat([novelty.neighbours(steps[set_of_sample == each], generated, each) for each in distinct])
     pairs = neighbours.groupby(["run_id", "step"])
 
     rows: list[Row] = []
     with opened(spaces) as maps:
-        for run_id, train_size in zip(runs["run_id"], runs["train_size"], strict=True):
-            rows += [{"run_id": run_id, "step": None, **row} for row in held_out[train_size]]
+        for run_id, chosen in sets.items():
+            rows += [{"run_id": run_id, "step": None, **row} for row in held_out[chosen]]
             for step, group in steps[steps["run_id"] == run_id].groupby("step"):
                 placed = {name: to_features(generated[group.index]) for name, to_features in maps.items()}
-                metrics = [*novelty.measure(pairs.get_group((run_id, step))), *fidelity.measure(placed, train_size)]
-                if train_size in similarity:
-                    metrics += similarity[train_size].measure(placed["sscd"])
+                metrics = [*novelty.measure(pairs.get_group((run_id, step))), *fidelity.measure(placed, chosen)]
+                if chosen in similarity:
+                    metrics += similarity[chosen].measure(placed["sscd"])
                 rows += [{"run_id": run_id, "step": step, **row} for row in metrics]
     table = pd.DataFrame(rows).astype({"step": "Int64"})
     write_table(output / "metrics.parquet", "metrics", table)
@@ -96,8 +101,8 @@ def _read_pack(train: Path, data_hash: str) -> tuple[pd.DataFrame, pd.DataFrame,
 class NoveltyMeter:
     """Finds copies among the samples of runs, and in their controls.
 
-    The control set of N training images is as large and disjoint from them: the images that
-    follow them in the fixed order, the held-out ones last. Where fewer are left, it is smaller.
+    The control set of a training set is as large and disjoint from it: the images that follow it in
+    the fixed order (`TrainingSet.control`). Where fewer are left, it is smaller.
     """
 
     def __init__(self, settings: Mapping[str, Any], data: ImageSet) -> None:
@@ -105,22 +110,26 @@ class NoveltyMeter:
         self.confidence = settings["confidence"]
         self.images = _flat(np.concatenate([data.train.images, data.test.images]))
         self.held_out_images = _flat(data.test.images)
+        self.counts = len(data.train), len(data.test)
 
-    def neighbours(self, samples: pd.DataFrame, images: np.ndarray, train_size: int) -> pd.DataFrame:
+    def neighbours(self, samples: pd.DataFrame, images: np.ndarray, training_set: TrainingSet) -> pd.DataFrame:
         """The table ``neighbours`` of the samples of all runs with one training set, in one pass over the images.
 
         Args:
             samples: columns ``run_id``, ``step`` and ``index``; their index counts rows of ``images``.
             images: generated images, (n, H, W, C) uint8.
-            train_size: N.
+            training_set: that of the runs.
         """
-        ranges = {"train": (0, train_size), "control": (train_size, min(2 * train_size, len(self.images)))}
+        own = np.arange(training_set.first, training_set.stop)
+        control = np.array(training_set.control(*self.counts), dtype=np.int64)
+        rows = np.concatenate([own, control])
+        ranges = {"train": (0, len(own)), "control": (len(own), len(rows))}
         ranges = {reference: (start, stop) for reference, (start, stop) in ranges.items() if stop - start >= 2}
-        found = nearest_in_ranges(_flat(images[samples.index]), self.images, list(ranges.values()))
+        found = nearest_in_ranges(_flat(images[samples.index]), self.images[rows], list(ranges.values()))
         return pd.concat(
             samples.assign(
                 reference=reference,
-                nearest=neighbours.index[:, 0],
+                nearest=rows[neighbours.index[:, 0]],
                 distance=neighbours.distance[:, 0] / 255,
                 second_distance=neighbours.distance[:, 1] / 255,
             )
@@ -132,12 +141,13 @@ class NoveltyMeter:
         for reference, pairs in neighbours.groupby("reference", sort=False):
             yield self._row("f_mem", str(reference), copied(pairs, self.threshold))
 
-    def held_out(self, train_sizes: Sequence[int]) -> dict[int, Row]:
-        """The rule's false-positive rate by training-set size: held-out images in place of samples."""
-        found = nearest_in_ranges(self.held_out_images, self.images, [(0, size) for size in train_sizes])
+    def held_out(self, training_sets: Sequence[TrainingSet]) -> dict[TrainingSet, Row]:
+        """The rule's false-positive rate by training set: held-out images in place of samples."""
+        ranges = [(each.first, each.stop) for each in training_sets]
+        found = nearest_in_ranges(self.held_out_images, self.images, ranges)
         return {
-            size: self._row("f_mem_held_out", "train", self._copies(neighbours))
-            for size, neighbours in zip(train_sizes, found, strict=True)
+            each: self._row("f_mem_held_out", "train", self._copies(neighbours))
+            for each, neighbours in zip(training_sets, found, strict=True)
         }
 
     def _copies(self, found: Neighbours) -> np.ndarray:
@@ -154,15 +164,17 @@ class SimilarityMeter:
     a control set, chosen as in `NoveltyMeter`, it says how much of the score is no copying.
     """
 
-    def __init__(self, settings: Mapping[str, Any], features: Mapping[str, np.ndarray], train_size: int) -> None:
+    def __init__(
+        self, settings: Mapping[str, Any], features: Mapping[str, np.ndarray], training_set: TrainingSet
+    ) -> None:
         self.threshold = settings["sscd_threshold"]
         self.confidence = settings["confidence"]
         self.held_out_images = features["test"]
-        following = np.concatenate([features["train"][train_size : 2 * train_size], features["test"]])
+        control = training_set.control(len(features["train"]), len(features["test"]))
         self.references = {
-            "train": features["train"][:train_size],
+            "train": features["train"][training_set.rows],
             "test": features["test"],
-            "control": following[:train_size],
+            "control": np.concatenate([features["train"], features["test"]])[control],
         }
 
     def measure(self, samples: np.ndarray) -> list[Row]:
@@ -197,13 +209,13 @@ class FidelityMeter:
     def __init__(self, settings: Mapping[str, Any], references: Mapping[str, Mapping[str, np.ndarray]]) -> None:
         self.settings = settings
         self.references = references
-        self.prepared: dict[tuple[str, str, int], dict[str, Callable[[np.ndarray], Distance]]] = {}
+        self.prepared: dict[tuple[str, TrainingSet | None], dict[str, Callable[[np.ndarray], Distance]]] = {}
 
-    def measure(self, samples: Mapping[str, np.ndarray], train_size: int) -> Iterator[Row]:
+    def measure(self, samples: Mapping[str, np.ndarray], training_set: TrainingSet) -> Iterator[Row]:
         """Distances of samples, given as features (n, d) by space, in each space and against each split."""
         for space, generated in samples.items():
-            for reference in ("train", "test"):
-                for metric, distance_from in self._distances(space, reference, train_size).items():
+            for reference, chosen in (("train", training_set), ("test", None)):
+                for metric, distance_from in self._distances(space, chosen).items():
                     distance = distance_from(generated)
                     yield {
                         "metric": metric,
@@ -215,14 +227,14 @@ class FidelityMeter:
                         "generated": len(generated),
                     }
 
-    def _distances(self, space: str, reference: str, train_size: int) -> dict[str, Callable[[np.ndarray], Distance]]:
-        """The distances asked for, prepared once a reference: the held-out images, or a training set."""
-        images = self.references[space][reference]
-        images = images[:train_size] if reference == "train" else images
-        key = (space, reference, len(images))
-        if key not in self.prepared:
-            self.prepared[key] = {name: DISTANCES[name](images, self.settings) for name in self.settings["distances"]}
-        return self.prepared[key]
+    def _distances(self, space: str, chosen: TrainingSet | None) -> dict[str, Callable[[np.ndarray], Distance]]:
+        """The distances asked for, prepared once a reference: a training set, or without one the held-out images."""
+        if (space, chosen) not in self.prepared:
+            features = self.references[space]
+            images = features["train"][chosen.rows] if chosen else features["test"]
+            prepared = {name: DISTANCES[name](images, self.settings) for name in self.settings["distances"]}
+            self.prepared[space, chosen] = prepared
+        return self.prepared[space, chosen]
 
 
 def _flat(images: np.ndarray) -> np.ndarray:

@@ -19,7 +19,6 @@ from .networks import split_path
 
 # Of every grid, in the order of its runs
 AXES = ("train_size", "base_channels", "batch_size", "learning_rate", "seed")
-SWEPT_AXES = AXES[:-1]
 # Which training set of a size
 SUBSET = "subset"
 # Along them nothing is looked for: runs that differ only there are repetitions
@@ -122,7 +121,8 @@ def substituted(sections: Mapping[str, Any], values: Mapping[str, Any]) -> dict[
         for step in inner:
             part[step] = dict(part[step])
             part = part[step]
-        part[key] = list(value) if isinstance(value, tuple) else value
+        if value is not None:
+            part[key] = list(value) if isinstance(value, tuple) else value
     return changed
 
 
@@ -133,11 +133,11 @@ def cell(name: str, value: Any) -> Any:
     """
     if name == "network.kind":
         return split_path(value)[1]
-    return value if isinstance(value, bool | int | float | str) else json.dumps(value)
+    return value if value is None or isinstance(value, bool | int | float | str) else json.dumps(value)
 
 
 def text(value: Any) -> str:
-    """A table's value in a path, where its special characters have to be encoded."""
+    """A table's value in words, as paths and tables of ratios have it."""
     return json.dumps(value) if isinstance(value, bool) else str(value)
 
 

@@ -59,10 +59,14 @@ def products(config: Mapping[str, Any]) -> list[dict[str, list[Any]]]:
 
 
 def base_value(config: Mapping[str, Any], axis: str) -> Any:
-    """The value of an axis where a product does not say otherwise; None where each product has to."""
+    """The value of an axis where a product does not say otherwise.
+
+    None where each product has to, or where an argument of a network of the user's own is not given.
+    """
     if is_short(axis):
         return config["grid"]["base"].get(axis, 0 if axis == SUBSET else None)
-    return functools.reduce(lambda part, key: part[key], axis.split("."), config)
+    *places, key = axis.split(".")
+    return functools.reduce(lambda part, place: part[place], places, config).get(key)
 
 
 def spelled(axis: str, value: Any) -> Any:

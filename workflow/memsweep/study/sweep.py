@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +193,7 @@ class Sweep(Study):
     def train(self, job: str) -> str:
         """Settings of ``train`` for one pack: what decides its numbers."""
         pack = self.packs[job]
-        axes = [{key: getattr(axis, key) for key in ("name", "column", "type", "meaning")} for axis in self._other_axes]
+        axes = _as_columns(self._other_axes)
         return canonical(
             {
                 "runs": [self._as_told(run) for run in pack],
@@ -236,16 +236,17 @@ class Sweep(Study):
         """Settings of ``baselines``: for each formulation of the grid, and each of its training sets."""
         evaluation = {key: self.config["evaluation"][key] for key in ("images", "noise_levels")}
         sets = sorted({(run.train_size, run.subset) for run in self.runs})
-        details = {"training_sets": sets, "surrogates": self.surrogates, **evaluation}
-        return canonical({**details, "formulations": self._formulations(), **self._section("confidence")})
-
-    def _formulations(self) -> list[dict[str, Any]]:
-        """The formulations of the runs, each with its axes' values, as tables hold them."""
         axes = [axis for axis in self._other_axes if axis.name.startswith("formulation.")]
+        details = {"training_sets": sets, "surrogates": self.surrogates, "axes": _as_columns(axes), **evaluation}
+        return canonical({**details, "formulations": self._formulations(axes), **self._section("confidence")})
+
+    def _formulations(self, axes: Sequence[Axis]) -> list[dict[str, Any]]:
+        """The formulations of the runs, each with its values on these axes, as tables hold them."""
         found: dict[tuple[Any, ...], dict[str, Any]] = {}
         for run in self.runs:
             values = {axis.column: run.settings[axis.name] for axis in axes}
-            found[tuple(values.values())] = {**run.within(self._section("formulation")), "values": values}
+            section = run.within(self._section("formulation"))["formulation"]
+            found[tuple(values.values())] = {**section, "values": values}
         return list(found.values())
 
     @functools.cached_property
@@ -352,3 +353,8 @@ class Sweep(Study):
             "axes": self._described_axes,
             "run_id": self.sheet_run()[1].run_id,
         }
+
+
+def _as_columns(axes: Sequence[Axis]) -> list[dict[str, str]]:
+    """Axes as those who write tables know them."""
+    return [{key: getattr(axis, key) for key in ("name", "column", "type", "meaning")} for axis in axes]

@@ -81,9 +81,11 @@ class TableWriter:
 
 
 @contextmanager
-def table_writer(path: Path, name: str, metadata: Mapping[str, str] | None = None) -> Iterator[TableWriter]:
+def table_writer(
+    path: Path, name: str, metadata: Mapping[str, str] | None = None, extra: Iterable[pa.Field] = ()
+) -> Iterator[TableWriter]:
     """A table to be written part by part, whole or not at all; arguments as in `write_table`."""
-    schema = SCHEMAS[name].with_metadata({"table": name, **(metadata or {}), KEY: UNSEALED})
+    schema = pa.schema([*SCHEMAS[name], *extra]).with_metadata({"table": name, **(metadata or {}), KEY: UNSEALED})
     if "image" in schema.names:
         size = math.prod(image_shape(metadata or {}))
         position = schema.get_field_index("image")
@@ -96,7 +98,11 @@ def table_writer(path: Path, name: str, metadata: Mapping[str, str] | None = Non
 
 
 def write_table(
-    path: Path, name: str, data: pd.DataFrame | pa.Table, metadata: Mapping[str, str] | None = None
+    path: Path,
+    name: str,
+    data: pd.DataFrame | pa.Table,
+    metadata: Mapping[str, str] | None = None,
+    extra: Iterable[pa.Field] = (),
 ) -> None:
     """Write a table under its contract, whole or not at all.
 
@@ -106,12 +112,13 @@ def write_table(
         data: the columns of that schema, in any order.
         metadata: further entries of the schema metadata; a table of images needs
             ``shape``, such as ``8,8,1``, which also fixes the size of column ``image``.
+        extra: columns beside those of the contract, which ``data`` has too: the axes of a study.
 
     Raises:
         KeyError: a column is missing.
         pyarrow.ArrowInvalid: a column cannot be held by its type.
     """
-    with table_writer(path, name, metadata) as writer:
+    with table_writer(path, name, metadata, extra) as writer:
         writer.add(data)
 
 
@@ -193,20 +200,32 @@ FILES_AT_ONCE = 500
 READ_AHEAD = 4
 
 
-def read_parts(paths: Sequence[Path], name: str) -> Iterator[pa.Table]:
+def extra_columns(path: Path, name: str) -> list[pa.Field]:
+    """The columns that a table has beside those of its contract: the axes of its study; errors as in `read_arrow`."""
+    with _failures_said(path):
+        return [field for field in pq.read_schema(path) if field.name not in SCHEMAS[name].names]
+
+
+def read_parts(paths: Sequence[Path], name: str, extra: Iterable[pa.Field] = ()) -> Iterator[pa.Table]:
     """Read many files of one table, one after another in the order given, a few at a time in memory.
+
+    Args:
+        paths: of the files.
+        name: key of `SCHEMAS`.
+        extra: columns that they all have beside those of the contract.
 
     Raises:
         UserError: as in `read_arrow`, naming the first file that is not what it should be.
     """
+    schema = pa.schema([*SCHEMAS[name], *extra])
     for start in range(0, len(paths), FILES_AT_ONCE):
-        yield from _read_dataset(paths[start : start + FILES_AT_ONCE], name)
+        yield from _read_dataset(paths[start : start + FILES_AT_ONCE], name, schema)
 
 
-def _read_dataset(paths: Sequence[Path], name: str) -> Iterator[pa.Table]:
+def _read_dataset(paths: Sequence[Path], name: str, schema: pa.Schema) -> Iterator[pa.Table]:
     for path in paths:
         check_table(path, name)
-    dataset = ds.dataset([str(path) for path in paths], schema=SCHEMAS[name], format="parquet")
+    dataset = ds.dataset([str(path) for path in paths], schema=schema, format="parquet")
     for batch in dataset.to_batches(batch_readahead=READ_AHEAD, fragment_readahead=READ_AHEAD):
         yield pa.Table.from_batches([batch])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from ..data.randomness import generator, stratified_times
 from ..diffusion.denoiser import Denoiser
 from ..diffusion.formulation import Formulation
 from ..models.network import Network
+from ..study.training_sets import TrainingSet
 from .cuda_graphs import GraphedDenoiser
 
 # Images a forward pass of an evaluation: large enough to be fast, small enough for any memory.
@@ -120,7 +121,7 @@ class Evaluator:
     def __init__(
         self,
         data: ImageSet,
-        train_size: int,
+        training_set: TrainingSet,
         settings: Mapping[str, Any],
         formulation: Formulation,
         device: torch.device | str = "cpu",
@@ -130,9 +131,11 @@ class Evaluator:
         Raises:
             UserError: as `images.ImageSet.drawn`, of the settings' ``surrogates``, and as `items_of`.
         """
-        train = Split(data.train.images[:train_size], data.train.labels[:train_size])
+        train = data.training_set(training_set)
         splits = {"test": data.test, **data.drawn(settings.get("surrogates", ()))}
         items = items_of(train, splits, settings["images"], formulation)
+        # Of the training set, too, an image's place is that in its split
+        items["train"] = replace(items["train"], index=items["train"].index + training_set.first)
         self.items = {name: part.to(device) for name, part in items.items()}
         height, width, channels = data.shape
         self.formulation = formulation

@@ -125,7 +125,7 @@ class Trainer:
             formulation: what is learnt.
             options: how it is learnt.
             device: where.
-            images: the training images there, at least the run's, to share them with other runs.
+            images: the training images there, the run's in their places, to share them with other runs.
             recompute: keep activations of no block, and compute them again in the backward pass.
         """
         self.run = run
@@ -144,7 +144,7 @@ class Trainer:
         self._weights: list[Tensor] = list(self.network.parameters())
         self._working_weights: list[Tensor] = list(self._working.parameters())
         self._averages: list[Tensor] = list(self.average.parameters())
-        self._images = images or DeviceImages.load(data, run.train_size, self.device)
+        self._images = images or DeviceImages.load(data, run.training_set.stop, self.device)
         self._order = BatchOrder(run.seed, run.train_size, run.batch_size)
         self._noise, self._times, self._drops, self._flips = (
             Draws(run.seed, purpose, device=self.device) for purpose in ("noise", "time", "labels", "flips")
@@ -208,7 +208,7 @@ class Trainer:
         """Put the order of the images of the coming steps, and the seeds of their draws, on the device."""
         first = self.step - self.step % WINDOW
         steps = torch.arange(first, first + WINDOW)
-        order = torch.stack([self._order(step) for step in steps.tolist()])
+        order = self.run.training_set.first + torch.stack([self._order(step) for step in steps.tolist()])
         draws = (self._noise, self._times, self._drops, self._flips)
         seeds = torch.stack([each.seeds(steps) for each in draws], dim=1)
         for place, laid in ((self._window, order), (self._seeds, seeds)):

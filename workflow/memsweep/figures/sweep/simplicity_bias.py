@@ -62,7 +62,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             top, bottom = panels[:, column]
             here = runs[runs[axis.column] == value]
             _losses(top, losses[losses[axis.column] == value], axis, colours)
-            _baselines(top, baselines, int(here["train_size"].iloc[0]), floor, colours)
+            _baselines(top, _of_these(baselines, here), floor, colours)
             _excess(bottom, excess[excess[axis.column] == value], axis, colours)
             _departures(bottom, onsets[onsets[axis.column] == value], settings, colours)
             style.lettered(top, "abcd"[column], f"{wording.axis_name(axis)} = {swept.labels[value]}")
@@ -109,16 +109,20 @@ def _losses(ax: Axes, losses: pd.DataFrame, axis: Axis, colours: Mapping[str, st
             _curve(ax, rows, axis, colours[split])
 
 
-def _baselines(
-    ax: Axes, baselines: pd.DataFrame, train_size: int, floor: float, colours: Mapping[str, style.Colour | str]
-) -> None:
+def _of_these(baselines: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """The baselines of what these runs are trained on and of what they learn; null stands for any."""
+    for column in baselines.columns.intersection(runs.columns):
+        baselines = baselines[baselines[column].isna() | baselines[column].isin(runs[column])]
+    return baselines
+
+
+def _baselines(ax: Axes, baselines: pd.DataFrame, floor: float, colours: Mapping[str, style.Colour | str]) -> None:
     """The losses of the best denoisers as dashed lines, their intervals at the right edge.
 
     One below the floor, as where each class has one image and nothing is left to guess, is an arrow at the foot.
     """
     for place, (estimator, split) in enumerate(_OPTIMA.items()):
         rows = baselines[(baselines["estimator"] == estimator) & (baselines["split"] == split)]
-        rows = rows[rows["train_size"].isna() | (rows["train_size"] == train_size)]
         for row in rows.to_dict("records"):
             colour, edge = colours[estimator], 0.97 - 0.03 * place
             if row["loss"] < floor:

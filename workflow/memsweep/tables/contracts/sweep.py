@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 import pyarrow as pa
 
 from ...study.onsets import ONSETS
@@ -21,6 +24,18 @@ RUNS_BEHIND = (
     column("left_censored_runs", pa.int64(), "of these, runs with the onset at or before the first evaluation"),
 )
 
+_TYPES = {"integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_()}
+
+
+def axis_columns(axes: Iterable[Mapping[str, Any]]) -> list[pa.Field]:
+    """The columns of further axes, which the tables of a study have beside those of their contract.
+
+    Args:
+        axes: of each ``column``, ``type``, in JSON Schema's words, and ``meaning``; a list is held as text.
+    """
+    return [column(axis["column"], _TYPES.get(axis["type"], pa.string()), axis["meaning"]) for axis in axes]
+
+
 SWEEP: dict[str, pa.Schema] = {
     "images": pa.schema(
         [
@@ -29,7 +44,11 @@ SWEEP: dict[str, pa.Schema] = {
                 pa.int64(),
                 "position of the image in the original dataset, in its own split where that has two",
             ),
-            column("split", pa.string(), "train or test; a run is trained on the first train_size rows of train"),
+            column(
+                "split",
+                pa.string(),
+                "train or test; a run is trained on train_size rows of train, from number subset * train_size on",
+            ),
             LABEL,
             column("image", pa.binary(), "pixels, uint8; shape and channel order in the schema metadata"),
         ]
@@ -42,6 +61,7 @@ SWEEP: dict[str, pa.Schema] = {
             column("batch_size", pa.int64(), "images per step B", "images"),
             column("learning_rate", pa.float64(), "step size of the optimiser"),
             column("seed", pa.int64(), "seed of the initialisation and of the training noise"),
+            column("subset", pa.int64(), "which of the training sets of this size, which share no image"),
             column("dataset", pa.string(), "name of the dataset"),
             column("parameters", pa.int64(), "trainable parameters P of the network", "parameters"),
             column("max_steps", pa.int64(), "step at which the run ends", "steps"),
@@ -124,11 +144,12 @@ SWEEP: dict[str, pa.Schema] = {
                 "estimator",
                 pa.string(),
                 "the distribution under which it is the best denoiser: gaussian (the Wiener filter) or "
-                "gaussian_mixture, of all training images, or empirical, the first train_size training images",
+                "gaussian_mixture, of all training images, or empirical, those of one training set",
             ),
             column(
                 "train_size", pa.int64(), "training images N that the loss depends on; null where on none", "images"
             ),
+            column("subset", pa.int64(), "which of the training sets of this size; null where it depends on none"),
             SPLIT,
             column("noise_level", pa.float64(), "middle of the bin of times; null where over all times"),
             column("loss", pa.float64(), "mean squared error per pixel, on the noisy images of the evaluations"),

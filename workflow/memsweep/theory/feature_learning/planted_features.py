@@ -20,6 +20,7 @@ from ...data.images import ImageSet, Split, read_images
 from ...diffusion.formulation import Formulation, build_formulation
 from ...models.unet import UNet
 from ...study.run import Run
+from ...study.training_sets import TrainingSet
 from ...tables.parquet import write_table
 from ...training.trainer import build_network
 from .planted import Planted, plant
@@ -43,7 +44,7 @@ def train_planted(settings: Mapping[str, Any], images: Path, output: Path) -> No
     """
     torch.set_num_threads(1)
     data = read_images(images)
-    data.check_sizes([settings["train_size"]])
+    data.check_training_sets([TrainingSet(settings["train_size"])])
     held_out = plant(data.test, data.classes, 0.5, 0, "held out")
     rows = []
     for seed in range(settings["seeds"]):
