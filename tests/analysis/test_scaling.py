@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lifelines.exceptions import ConvergenceError
 from memsweep.analysis.analyse import analyse
-from memsweep.analysis.scaling import TERMS, scaling
+from memsweep.analysis.scaling import effect, ratios
 from memsweep.analysis.scaling import exponent as fit_exponent
+from memsweep.analysis.scaling import scaling as scaling_along
 from memsweep.base.errors import UserError
+from memsweep.study.axes import Axis
 from memsweep.study.onsets import DEFINITIONS
 from memsweep.tables.parquet import read_table, write_table
 from scipy import optimize, stats
@@ -269,6 +271,19 @@ def test_a_fit_that_fails_is_not_estimable_and_says_so(monkeypatch):
 # --- the table ---
 
 
+def named(name, base=None, kind="integer"):
+    return Axis.of(name, {"type": kind}, base)
+
+
+AXES = [named(name) for name in ("train_size", "base_channels", "batch_size", "learning_rate", "seed")]
+TERMS = ("train_size", "parameters", "batch_size", "learning_rate")
+
+
+def scaling(onsets, runs, confidence):
+    """Along the axes that every grid has."""
+    return scaling_along(onsets, runs, AXES, confidence)
+
+
 def grid(points):
     """Table of runs from (train_size, base_channels, batch_size, learning_rate, seed)."""
     axes = ["train_size", "base_channels", "batch_size", "learning_rate", "seed"]
@@ -316,7 +331,7 @@ def test_the_exponents_of_a_power_law(points, behind):
     table = table[table["definition"] == "f_mem"].set_index("term")
     assert list(table.index) == list(TERMS)
     assert table["runs"].tolist() == behind
-    for term, truth in zip(TERMS, [1.1, -0.9, -0.5, -0.3], strict=True):
+    for term, truth in zip(TERMS, [1.1, -0.3, -0.9, -0.5], strict=True):
         row = table.loc[term]
         assert row["ci_low"] <= truth <= row["ci_high"]
         assert row["ci_high"] - row["ci_low"] < 0.5
@@ -358,6 +373,176 @@ def test_a_run_is_in_the_table_of_runs_once():
         scaling(onsets_of(runs, 100.0), pd.concat([runs, runs.iloc[:1]]), 0.95)
 
 
+# --- axes of any kind ---
+
+DECAY = named("training.weight_decay", 0, "number")
+NETWORK = named("network.kind", "unet", "string")
+BLOCKS = named("network.blocks", 3)
+FLIP = named("training.flip", False, "boolean")
+SUBSET = named("subset", 0)
+
+
+def along(runs, axes, onset, censored=False, definition="f_mem"):
+    """Both tables, of one definition."""
+    onsets = onsets_of(runs, onset, censored, [definition])
+    tables = (table(onsets, runs, [*AXES, *axes], 0.95) for table in (scaling_along, ratios))
+    return [table[table["definition"] == definition] for table in tables]
+
+
+def crossed(points, **columns):
+    """A grid in which each point is repeated at every combination of values of further columns."""
+    combinations = list(product(*columns.values()))
+    runs = grid([point for point in points for _ in combinations])
+    values = [list(values) for values in zip(*[each for _ in points for each in combinations], strict=True)]
+    return runs.assign(**dict(zip(columns, values, strict=True)))
+
+
+def test_no_axis_is_pooled():
+    """Onsets differ tenfold between networks and between weight decays, and their numbers of runs between sizes."""
+    runs = crossed(
+        list(product([16, 32, 64], [4], [8], [1e-3], [0, 1])),
+        network_kind=["unet", "dit"],
+        training_weight_decay=[0.0, 0.1],
+    )
+    kept = ~((runs["network_kind"] == "dit") & (runs["train_size"] == 64) & (runs["seed"] == 1))
+    runs = runs[kept].reset_index(drop=True)
+    runs["parameters"] *= np.where(runs["network_kind"] == "dit", 7, 1)
+    noise = 10 ** (0.02 * np.random.default_rng(20).normal(size=len(runs)))
+    factor = np.where(runs["network_kind"] == "dit", 0.1, 1) * np.where(runs["training_weight_decay"] > 0, 10, 1)
+    onset = runs["train_size"] ** 1.1 * factor * noise
+    fits, compared = along(runs, [NETWORK, DECAY], onset)
+    fit = fits.set_index("term").loc["train_size"]
+    group = runs.groupby(["network_kind", "training_weight_decay"]).ngroup()
+    expected = exponent(runs["train_size"], onset, np.zeros(len(runs), bool), group, 0.95)
+    assert fit[["exponent", "ci_low", "ci_high"]].tolist() == as_list(expected)
+    assert (fit["runs"], fit["exponent"]) == (22, pytest.approx(1.1, abs=0.05))
+    # A forgotten axis would leave a scatter of factors of ten
+    pooled = exponent(runs["train_size"], onset, np.zeros(len(runs), bool), np.zeros(len(runs)), 0.95)
+    assert pooled.ci_high - pooled.ci_low > 10 * (fit["ci_high"] - fit["ci_low"])
+    compared = compared.set_index("axis")
+    assert compared.loc["network_kind", "groups"] == 3 * 2
+    assert compared.loc["network_kind", "ratio"] == pytest.approx(0.1, rel=0.1)
+    assert compared.loc["training_weight_decay", "ratio"] == pytest.approx(10, rel=0.1)
+
+
+def test_seeds_and_subsets_repeat_and_nothing_else():
+    runs = crossed(list(product([16, 32, 64], [4], [8], [1e-3], [0, 1])), subset=[0, 1])
+    onset = power_law(runs, np.random.default_rng(21)).to_numpy()
+    fits, compared = along(runs, [SUBSET], onset)
+    assert fits["term"].tolist() == list(TERMS)
+    expected = exponent(runs["train_size"], onset, np.zeros(12, bool), np.zeros(12), 0.95)
+    assert fits.iloc[0][["exponent", "ci_low", "ci_high"]].tolist() == as_list(expected)
+    assert compared.empty
+
+
+def test_runs_that_differ_in_blocks_only_are_one_group_though_their_sizes_differ():
+    runs = crossed(list(product([16], [4, 8], [8], [1e-3], [0, 1])), network_blocks=[1, 3])
+    runs["parameters"] *= runs["network_blocks"]
+    onset = 100 * runs["network_blocks"] ** -0.4 * runs["base_channels"] ** -0.6
+    onset *= 10 ** (0.01 * np.random.default_rng(22).normal(size=8))
+    fits, compared = along(runs, [BLOCKS], onset)
+    fits = fits.set_index("term")
+    assert fits["runs"].to_dict() == {
+        "train_size": 0, "parameters": 8, "batch_size": 0, "learning_rate": 0, "network_blocks": 8
+    }  # fmt: skip
+    assert fits.loc["network_blocks", "exponent"] == pytest.approx(-0.4, abs=0.05)
+    assert fits.loc["parameters", "exponent"] == pytest.approx(-0.3, abs=0.05)  # P grows with the square of channels
+    (row,) = compared.to_dict("records")
+    assert (row["axis"], row["value"], row["base"], row["runs"], row["groups"]) == ("network_blocks", "1", "3", 8, 2)
+    assert row["ratio"] == pytest.approx(3**0.4, rel=0.1)
+
+
+def test_only_positive_numbers_have_an_exponent():
+    points = list(product([16], [4], [8], [1e-3], [0, 1, 2]))
+    runs = crossed(points, training_weight_decay=[0.0, 0.01], training_flip=[False, True], network_kind=["unet", "mlp"])
+    onset = 10 ** (2 + 0.1 * np.random.default_rng(23).normal(size=len(runs)))
+    fits, compared = along(runs, [DECAY, FLIP, NETWORK], onset)
+    assert fits["term"].tolist() == list(TERMS)
+    assert list(zip(compared["axis"], compared["value"], compared["base"], strict=True)) == [
+        ("training_weight_decay", "0.01", "0.0"),
+        ("training_flip", "true", "false"),
+        ("network_kind", "mlp", "unet"),
+    ]
+    assert (compared["runs"] == 24).all()
+    assert np.isfinite(compared[["ratio", "ci_low", "ci_high"]]).all(axis=None)
+
+
+@pytest.mark.parametrize("base", [None, "dit"])
+def test_without_the_base_value_the_most_frequent_one_stands_for_it(base):
+    runs = grid(list(product([16], [4], [8], [1e-3], range(6)))).assign(
+        network_kind=["mlp", *["unet"] * 3, *["own"] * 2]
+    )
+    _, compared = along(runs, [named("network.kind", base, "string")], np.linspace(100, 200, 6))
+    assert list(zip(compared["value"], compared["base"], strict=True)) == [("mlp", "unet"), ("own", "unet")]
+
+
+def test_a_ratio_is_least_squares_with_a_dummy_for_each_group():
+    runs = crossed(list(product([16, 32, 64], [4], [8], [1e-3], [0, 1])), training_flip=[False, True])
+    rng = np.random.default_rng(24)
+    onset = runs["train_size"] * np.where(runs["training_flip"], 1.7, 1) * 10 ** (0.1 * rng.normal(size=12))
+    _, compared = along(runs, [FLIP], onset)
+    design = np.column_stack([runs["training_flip"], pd.get_dummies(runs["train_size"])]).astype(float)
+    fit = sm.OLS(np.log10(onset), design).fit()
+    (row,) = compared.to_dict("records")
+    expected = 10 ** np.array([fit.params.iloc[0], *fit.conf_int(0.05).iloc[0]])
+    assert [row["ratio"], row["ci_low"], row["ci_high"]] == pytest.approx(expected.tolist(), rel=1e-5)
+    assert (row["runs"], row["groups"], row["censored_runs"], row["left_censored_runs"]) == (12, 3, 0, 0)
+
+
+def test_a_ratio_rests_on_runs_at_either_value_alone():
+    """What happens at a third value changes nothing."""
+    runs = crossed(list(product([16], [4], [8], [1e-3], [0, 1, 2])), network_kind=["unet", "dit", "mlp"])
+    onset = 10 ** (2 + 0.1 * np.random.default_rng(25).normal(size=9))
+    _, before = along(runs, [NETWORK], onset)
+    _, after = along(runs, [NETWORK], np.where(runs["network_kind"] == "mlp", 1e3 * onset**2, onset))
+    assert before.iloc[0].tolist() == after.iloc[0].tolist()
+    assert before.iloc[1]["ratio"] != after.iloc[1]["ratio"]
+
+
+def test_ratios_of_censored_runs_are_counted_and_larger_than_they_look():
+    runs = crossed(list(product([16, 32], [4], [8], [1e-3], [0, 1, 2])), training_flip=[False, True])
+    onset = 100 * np.where(runs["training_flip"], 2.0, 1) * 10 ** (0.1 * np.random.default_rng(26).normal(size=12))
+    step, censored = ended(onset, np.sort(onset)[9])
+    _, compared = along(runs, [FLIP], step, censored)
+    _, taken = along(runs, [FLIP], step)
+    row, naive = compared.iloc[0], taken.iloc[0]
+    assert (row["censored_runs"], naive["censored_runs"]) == (2, 0)
+    assert row["ratio"] > naive["ratio"]
+
+
+@pytest.mark.parametrize("missing", ["training_flip", "train_size"])
+def test_a_ratio_that_the_runs_cannot_tell_is_a_row_without_one(missing):
+    """Two runs only, or values that never differ by themselves."""
+    runs = crossed(list(product([16], [4], [8], [1e-3], [0])), training_flip=[False, True])
+    if missing == "train_size":
+        runs = grid(list(product([16, 32], [4], [8], [1e-3], [0, 1, 2])))
+        runs = runs.assign(training_flip=runs["train_size"] == 32)
+    _, compared = along(runs, [FLIP], np.linspace(100, 130, len(runs)))
+    (row,) = compared.to_dict("records")
+    assert np.isnan([row["ratio"], row["ci_low"], row["ci_high"]]).all()
+    assert (row["runs"], row["groups"]) == ((2, 1) if missing == "training_flip" else (0, 0))
+
+
+def test_missing_values_of_another_axis_are_a_group_too():
+    runs = crossed(list(product([16, 32, 64], [4], [8], [1e-3], [0, 1])), network_kind=[None, "unet"])
+    onset = power_law(runs, np.random.default_rng(27))
+    fits, _ = along(runs, [named("network.kind", None, "string")], onset)
+    assert fits.set_index("term").loc["train_size", "runs"] == 12
+
+
+def test_simulation_intervals_of_ratios_cover():
+    """Two runs a value in each of three groups, some of which end before their onset."""
+    rng, studies, truth = np.random.default_rng(28), 80, math.log10(1.6)
+    group, value = np.repeat([0, 1, 2], 4), np.tile([0, 0, 1, 1], 3)
+    covers = 0
+    for _ in range(studies):
+        onset = 10 ** (group + truth * value + 0.15 * rng.normal(size=12))
+        step, censored = ended(onset, 10**2.1)
+        fit = effect(value, step, censored, np.zeros(12, bool), group, 0.95)
+        covers += fit.ci_low <= truth <= fit.ci_high
+    assert stats.binomtest(covers, studies, 0.95).pvalue > 0.001
+
+
 # --- the stage ---
 
 SETTINGS = {
@@ -368,6 +553,7 @@ SETTINGS = {
     "f_mem_threshold": 1 / 3,
     "departure": 0.1,
     "surrogates": [],
+    "axes": [axis.described() for axis in AXES],
     "confidence": 0.95,
 }
 STEPS = np.array([10, 20, 40, 80, 160, 320])
@@ -411,13 +597,13 @@ def write_study(folder, runs, diverged=()):
 
 
 def outputs_in(folder):
-    return [folder / f"{table}.parquet" for table in ("onsets", "scaling", "peaks", "excess")]
+    return [folder / f"{table}.parquet" for table in ("onsets", "scaling", "peaks", "excess", "ratios")]
 
 
 def test_analyse_writes_its_tables(tmp_path):
     runs = grid(product([16, 32, 64, 256], [4], [8], [1e-3], [0, 1]))
     losses, neighbours = write_study(tmp_path, runs)
-    outputs = onsets_path, scaling_path, peaks_path, _ = outputs_in(tmp_path)
+    outputs = onsets_path, scaling_path, peaks_path, *_ = outputs_in(tmp_path)
     analyse(SETTINGS, tmp_path, losses, neighbours, tmp_path)
 
     onsets = read_table(onsets_path, "onsets")

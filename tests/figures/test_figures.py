@@ -13,25 +13,53 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from memsweep.analysis.peaks import peaks as peaks_table
+from memsweep.analysis.scaling import ratios, scaling
 from memsweep.base.errors import UserError
 from memsweep.figures import selection, style, wording
-from memsweep.figures.power_law import location
+from memsweep.figures.fits import height
 from memsweep.figures.sweep import (
     dynamics,
     memorisation_time,
     novelty_fidelity,
+    onset_ratios,
     peaks,
     sample_sheet,
     scaling_exponents,
     simplicity_bias,
     two_clocks,
 )
-from memsweep.figures.swept_axis import places_of
-from memsweep.study.axes import AXES, SWEPT_AXES
+from memsweep.figures.swept_axis import SweptAxis
+from memsweep.study.axes import AXES, Axis, cell, swept_keys, text
+from memsweep.study.config.schemas import schema
 from memsweep.study.onsets import DEFINITIONS, DEPARTURES
+from memsweep.tables.contracts import SCHEMAS
+from memsweep.tables.contracts.sweep import axis_columns
 from memsweep.tables.parquet import write_table
 
 Tables = dict[str, pd.DataFrame]
+
+_RULES: dict[str, Any] = {
+    **schema()["properties"]["grid"]["properties"]["base"]["properties"],
+    **dict(swept_keys(schema()["properties"])),
+}
+
+
+def axis_of(name: str, base: Any) -> Axis:
+    """An axis as a study knows it."""
+    return Axis.of(name, _RULES[name], base)
+
+
+BASE = {"train_size": 256, "base_channels": 16, "batch_size": 64, "learning_rate": 1e-3, "seed": 0}
+GRID = [axis_of(name, base) for name, base in BASE.items()]
+SIZE, CHANNEL, BATCH, RATE, SEED = GRID
+SWEPT = [SIZE, CHANNEL, BATCH, RATE]
+OTHER = [
+    axis_of("subset", 0),
+    axis_of("training.weight_decay", 0.0),
+    axis_of("network.kind", "unet"),
+    axis_of("training.flip", False),
+    axis_of("network.attention_levels", [1]),
+]
 
 SETTINGS: dict[str, Any] = {
     "palette": "viridis",
@@ -39,6 +67,7 @@ SETTINGS: dict[str, Any] = {
     "panels": ["loss", "f_mem", "sliced_wasserstein", "loss_gap"],
     "distance": "classifier",
     "confidence": 0.95,
+    "axes": [axis.described() for axis in GRID],
     "axis": "train_size",
     "onset": "f_mem",
     "formulation": "rectified_flow",
@@ -87,6 +116,7 @@ def study() -> Tables:
             {
                 "run_id": run_id,
                 **run,
+                "subset": 0,
                 "dataset": "digits",
                 "parameters": PARAMETERS[channels],
                 "max_steps": steps[-1],
@@ -114,6 +144,7 @@ def study() -> Tables:
         for term, exponent in (("train_size", 1.0), ("batch_size", -1.0), ("learning_rate", -0.6), ("parameters", -0.4))
     ]
     tables = {**{name: pd.DataFrame(rows[name]) for name in rows}, "scaling": pd.DataFrame(scaling)}
+    tables["ratios"] = pd.DataFrame(columns=SCHEMAS["ratios"].names)
     of_memorisation = tables["onsets"][tables["onsets"]["definition"].isin(DEFINITIONS)]
     tables["peaks"] = peaks_table(of_memorisation, tables["metrics"], 0.95)
     return {**tables, "baselines": _baselines()}
@@ -145,17 +176,17 @@ def _excess(run_id: str, steps: Any, trajectories: list[dict[str, Any]]) -> list
 
 def _baselines() -> pd.DataFrame:
     rows = [
-        {"estimator": name, "train_size": None, "split": split, "noise_level": level, "loss": loss}
+        {"estimator": name, "train_size": None, "subset": None, "split": split, "noise_level": level, "loss": loss}
         for name, loss in zip(SURROGATES, (0.4, 0.25), strict=True)
         for split in ("test", *SURROGATES)
         for level in (None, 0.25, 0.75)
     ]
     rows += [
-        {"estimator": "empirical", "train_size": size, "split": split, "noise_level": None, "loss": loss}
+        {"estimator": "empirical", "train_size": size, "subset": 0, "split": split, "noise_level": None, "loss": loss}
         for size in SIZES
         for split, loss in (("train", 0.02 * size**0.3), ("test", 1e5))
     ]
-    table = pd.DataFrame(rows).astype({"train_size": "Int64", "noise_level": float})
+    table = pd.DataFrame(rows).astype({"train_size": "Int64", "subset": "Int64", "noise_level": float})
     return table.assign(ci_low=0.9 * table["loss"], ci_high=1.1 * table["loss"])
 
 
@@ -217,8 +248,10 @@ def _onsets(run_id: str, steps: Any, onset: float, random: Any) -> list[dict[str
 def write(tables: Mapping[str, pd.DataFrame], folder: Path) -> dict[str, Path]:
     """Write these tables and say where."""
     sources = {name: folder / f"{name}.parquet" for name in tables}
+    others = [axis.described() for axis in OTHER[1:] if axis.column in tables["runs"]]
     for name, path in sources.items():
-        write_table(path, name, tables[name].astype({"step": "Int64"}) if name == "metrics" else tables[name])
+        table = tables[name].astype({"step": "Int64"}) if name == "metrics" else tables[name]
+        write_table(path, name, table, extra=axis_columns(others) if name == "runs" else ())
     return sources
 
 
@@ -274,6 +307,7 @@ FIGURES: dict[str, ModuleType] = {
     "dynamics": dynamics,
     "memorisation_time": memorisation_time,
     "scaling_exponents": scaling_exponents,
+    "onset_ratios": onset_ratios,
     "simplicity_bias": simplicity_bias,
     "two_clocks": two_clocks,
     "peaks": peaks,
@@ -335,7 +369,7 @@ def test_tables_without_rows_leave_empty_panels(name: str, tables: Tables, tmp_p
 # --- dynamics -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("axis", SWEPT_AXES)
+@pytest.mark.parametrize("axis", [axis.column for axis in SWEPT])
 def test_dynamics_has_a_line_for_each_value_and_split(axis: str, tables: Tables, tmp_path: Path) -> None:
     figure = drawn("dynamics", tables, tmp_path, axis=axis, time="step")
     values = len({"train_size": SIZES, "base_channels": CHANNELS, "batch_size": BATCHES, "learning_rate": RATES}[axis])
@@ -441,25 +475,25 @@ def test_an_exponent_that_is_not_estimable(tables: Tables, tmp_path: Path) -> No
 def test_the_line_passes_through_onsets_on_a_power_law() -> None:
     sizes = np.array([64.0, 128, 256, 512])
     rows = pd.DataFrame({"train_size": sizes, "step": 3 * sizes**1.2, "censored": False, "left_censored": False})
-    assert location(rows, "train_size", 1.2, 100.0) == pytest.approx(3 * 100**1.2)
+    assert height(rows, (sizes / 100) ** 1.2) == pytest.approx(3 * 100**1.2)
 
 
 def test_a_censored_run_below_the_line_raises_it_only_a_little_and_one_above_more() -> None:
     random = np.random.default_rng(0)
     sides = {"censored": False, "left_censored": False}
-    seen = pd.DataFrame({"train_size": 100, "step": np.exp(random.normal(5, 0.2, 40)), **sides})
+    seen = pd.DataFrame({"step": np.exp(random.normal(5, 0.2, 40)), **sides})
 
-    def height(*more: pd.DataFrame) -> float:
+    def level(*more: pd.DataFrame) -> float:
         rows = pd.concat([seen, *more])
-        return location(rows, "train_size", 1.0, 100.0)
+        return height(rows, np.ones(len(rows)))
 
-    def height_with(end: float, side: str = "censored") -> float:
-        return height(pd.DataFrame({"train_size": 100, "step": [end] * 10, **sides, side: True}))
+    def level_with(end: float, side: str = "censored") -> float:
+        return level(pd.DataFrame({"step": [end] * 10, **sides, side: True}))
 
-    assert height_with(1.0) == pytest.approx(height(), rel=1e-3)
-    assert height() < height_with(150.0) < height_with(200.0)
-    assert height_with(1e5, "left_censored") == pytest.approx(height(), rel=1e-3)
-    assert height() > height_with(150.0, "left_censored") > height_with(100.0, "left_censored")
+    assert level_with(1.0) == pytest.approx(level(), rel=1e-3)
+    assert level() < level_with(150.0) < level_with(200.0)
+    assert level_with(1e5, "left_censored") == pytest.approx(level(), rel=1e-3)
+    assert level() > level_with(150.0, "left_censored") > level_with(100.0, "left_censored")
 
 
 # --- simplicity bias and two clocks -------------------------------------------------------
@@ -550,13 +584,13 @@ def test_peaks_has_two_rows_and_a_column_for_each_swept_axis(tables: Tables, tmp
     assert len(figure.axes) == 2 * 4
     tables["runs"] = tables["runs"][tables["runs"]["learning_rate"] == 1e-3]
     figure = drawn("peaks", tables, tmp_path)
-    assert [ax.get_xlabel() for ax in figure.axes[3:]] == [wording.AXIS_LABELS[axis] for axis in SWEPT_AXES[:3]]
+    assert [ax.get_xlabel() for ax in figure.axes[3:]] == [wording.axis_label(axis) for axis in SWEPT[:3]]
 
 
 def test_censored_peaks_are_hollow_and_runs_without_a_rate_crossed(tables: Tables, tmp_path: Path) -> None:
     shown = tables["peaks"][tables["peaks"]["definition"] == "f_mem"].set_index("run_id")
     figure = drawn("peaks", tables, tmp_path)
-    runs = [run_id for axis in SWEPT_AXES for run_id in selection.along(tables["runs"], axis)["run_id"]]
+    runs = [run_id for axis in SWEPT for run_id in selection.along(tables["runs"], GRID, axis)["run_id"]]
     fidelity = shown[(shown["quantity"] == "peak_fidelity") & (shown["space"] == "classifier")].loc[runs]
     rates = shown[shown["quantity"] == "memorisation_rate"].loc[runs]
     assert len(lines(figure, "v")) == fidelity["censored"].sum() > 0
@@ -565,12 +599,12 @@ def test_censored_peaks_are_hollow_and_runs_without_a_rate_crossed(tables: Table
     drawn_values = sorted(
         float(np.asarray(line.get_ydata())[0]) for line in figure.axes[0].lines if line.get_marker() in "ov"
     )
-    along = selection.along(tables["runs"], "train_size")["run_id"]
+    along = selection.along(tables["runs"], GRID, SIZE)["run_id"]
     assert drawn_values == pytest.approx(sorted(fidelity.loc[along, "value"].groupby(level=0).first()))
 
 
 def test_seeds_stand_side_by_side_around_their_value(tables: Tables) -> None:
-    places = places_of(selection.along(tables["runs"], "train_size"), "train_size")
+    places = SweptAxis.among(tables["runs"], GRID, SIZE).placed()
     grouped = np.log(places["place"]).groupby(places["train_size"])
     assert grouped.nunique().tolist() == [2] * len(SIZES)
     assert np.exp(grouped.mean()).tolist() == pytest.approx(list(SIZES))
@@ -579,7 +613,7 @@ def test_seeds_stand_side_by_side_around_their_value(tables: Tables) -> None:
 def paper_study() -> Tables:
     """The synthetic study moved to the sweep of N of Marion & Wu 2026; everything else is its own."""
     tables = study()
-    along = selection.along(tables["runs"], "train_size")
+    along = selection.along(tables["runs"], GRID, SIZE)
     runs = along.assign(
         train_size=along["train_size"] * 32,  # 2048 to 16384
         base_channels=128,
@@ -729,6 +763,254 @@ def test_steps_are_spread_on_a_logarithmic_axis() -> None:
     assert sample_sheet.spread([5, 7], 1) == [7]
 
 
+# --- axes of any kind ---------------------------------------------------------------------------
+
+VALUES: dict[str, list[Any]] = {
+    "training.weight_decay": [0.1, 0.0, 0.01],
+    "network.kind": ["unet", "dit", "mlp"],
+    "training.flip": [False, True],
+    "network.attention_levels": [[], [1], [1, 2]],
+}
+FACTORS = {0.1: 2.0, 0.01: 1.4, "dit": 0.5, "mlp": 3.0, True: 2.5}
+ANY_AXES = [*GRID, *OTHER]
+ANY = {"axes": [axis.described() for axis in ANY_AXES]}
+
+
+def any_study() -> Tables:
+    """N and each of `VALUES` swept around one base point, at two seeds of two subsets."""
+    base = {axis.column: axis.base for axis in ANY_AXES} | {"train_size": 64}
+    swept = [*(("train_size", size) for size in SIZES)]
+    swept += [(axis.column, cell(axis.name, value)) for axis in OTHER[1:] for value in VALUES[axis.name]]
+    points = {
+        tuple({**base, column: value, "seed": seed, "subset": subset}.items()): value
+        for column, value in swept
+        for seed in (0, 1)
+        for subset in (0, 1)
+    }
+    random = np.random.default_rng(3)
+    names = ("runs", "trajectories", "metrics", "onsets", "excess")
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
+    for number, (point, value) in enumerate(points.items()):
+        run, run_id, steps = dict(point), f"{number:012x}", np.round(np.geomspace(8, 900, STEPS)).astype(int)
+        onset = 60 * run["train_size"] / 64 * FACTORS.get(value, 1.0) * np.exp(0.1 * random.normal())
+        parameters = {"unet": 193_706, "dit": 400_000, "mlp": 90_000}[run["network_kind"]]
+        about = {"dataset": "digits", "parameters": parameters, "max_steps": steps[-1], "status": "finished"}
+        rows["runs"].append({"run_id": run_id, **run, **about, "data_hash": "0" * 16, "code_version": "0" * 16})
+        rows["trajectories"] += _losses(run_id, steps, onset, random)
+        rows["metrics"] += _metrics(run_id, steps, onset, run["train_size"], random)
+        rows["onsets"] += _onsets(run_id, steps, onset, random)
+        rows["excess"] += _excess(run_id, steps, rows["trajectories"])
+    tables = {name: pd.DataFrame(rows[name]) for name in names}
+    for table in (scaling, ratios):
+        tables[table.__name__] = table(tables["onsets"], tables["runs"], ANY_AXES, 0.95)
+    of_memorisation = tables["onsets"][tables["onsets"]["definition"].isin(DEFINITIONS)]
+    return {**tables, "peaks": peaks_table(of_memorisation, tables["metrics"], 0.95), "baselines": _baselines()}
+
+
+@pytest.fixture(scope="module")
+def any_tables() -> Tables:
+    return any_study()
+
+
+def ticks(ax: Any) -> list[str]:
+    return [label.get_text() for label in ax.get_xticklabels()]
+
+
+def labelled(figure: Figure) -> dict[str, Any]:
+    return {ax.get_xlabel(): ax for ax in figure.axes if ax.get_xlabel()}
+
+
+@pytest.mark.parametrize(
+    ("column", "shown"),
+    [
+        ("training_weight_decay", ["0", "0.01", "0.1"]),
+        ("network_kind", ["unet", "dit", "mlp"]),
+        ("training_flip", ["false", "true"]),
+        ("network_attention_levels", ["[1]", "[]", "[1, 2]"]),
+    ],
+)
+def test_values_without_a_logarithm_stand_at_equal_distances(
+    column: str, shown: list[str], any_tables: Tables, tmp_path: Path
+) -> None:
+    """Numbers in their order, others as the runs have them, each under its value; with ratios and no power law."""
+    figure = drawn("memorisation_time", any_tables, tmp_path, **ANY, axis=column)
+    ax = figure.axes[-1]
+    assert ax.get_xscale() == "linear"
+    assert ticks(ax) == shown
+    assert ax.get_xticks().tolist() == list(range(len(shown)))
+    onsets = any_tables["onsets"].merge(any_tables["runs"], on="run_id").query("definition == 'f_mem'")
+    axis = next(axis for axis in ANY_AXES if axis.column == column)
+    onsets = onsets[onsets["run_id"].isin(selection.along(any_tables["runs"], ANY_AXES, axis)["run_id"])]
+    by_place: dict[int, list[float]] = {}
+    for line in ax.lines:
+        if line.get_marker() in ("o", "^"):
+            x, y = (float(np.ravel(data)[0]) for data in line.get_data())
+            by_place.setdefault(round(x), []).append(y)
+    values = {text(value): rows["step"].tolist() for value, rows in onsets.groupby(onsets[column].map(value_text))}
+    assert {shown[place]: sorted(steps) for place, steps in by_place.items()} == {
+        label: sorted(steps) for label, steps in values.items()
+    }
+    assert "propto" not in words(figure)
+    row = any_tables["ratios"][any_tables["ratios"]["axis"] == column].iloc[0]
+    assert f"\N{MULTIPLICATION SIGN}{wording.ratio_label(row['ratio'])} [" in words(figure)
+
+
+def value_text(value: Any) -> str:
+    """A value as it stands below a panel."""
+    return wording.number_label(value) if isinstance(value, float) else text(value)
+
+
+def test_levels_are_the_fitted_ratios_apart(any_tables: Tables, tmp_path: Path) -> None:
+    figure = drawn("memorisation_time", any_tables, tmp_path, **ANY, axis="network_kind")
+    known = any_tables["ratios"][any_tables["ratios"]["axis"] == "network_kind"]
+    for ax, definition in zip(figure.axes, DEFINITIONS, strict=True):
+        levels = [line for line in ax.lines if line.get_marker() == "None" and np.ptp(np.ravel(line.get_ydata())) == 0]
+        heights = {
+            round(float(np.mean(np.ravel(line.get_xdata())))): float(np.ravel(line.get_ydata())[0]) for line in levels
+        }
+        fits = known[known["definition"] == definition].set_index("value")
+        for place, value in ((1, "dit"), (2, "mlp")):
+            assert heights[place] / heights[0] == pytest.approx(fits.loc[value, "ratio"])
+
+
+def test_names_have_colours_apart_and_numbers_a_scale(any_tables: Tables) -> None:
+    along = {axis.column: SweptAxis.among(any_tables["runs"], ANY_AXES, axis) for axis in ANY_AXES if not axis.repeats}
+    sizes = along["training_weight_decay"].colours("viridis")
+    assert list(sizes) == [0.0, 0.01, 0.1]
+    assert list(sizes.values()) == list(style.colours([0, 0.01, 0.1], "viridis").values())
+    kinds = along["network_kind"].colours("viridis")
+    assert len(set(kinds.values())) == 3
+    assert not set(kinds.values()) & set(style.colours(range(3), "viridis").values())
+    assert len(set(style.distinct_colours([str(number) for number in range(12)]).values())) == 12
+
+
+def test_a_number_that_is_named_like_another_axis_has_its_power_law(any_tables: Tables, tmp_path: Path) -> None:
+    figure = drawn("memorisation_time", any_tables, tmp_path, **ANY)
+    assert figure.axes[-1].get_xscale() == "log"
+    assert words(figure).count(r"\tau \propto N^k") == len(DEFINITIONS)
+
+
+@pytest.mark.parametrize(
+    ("values", "logarithmic"),
+    [
+        ([16, 32, 64], True),
+        ([0.0, 0.1], False),
+        ([0.9, 0.99, 0.999, 0.9999], False),  # 1 % of the range between the last two
+        ([0.99, 0.999], False),
+        ([2], True),
+    ],
+)
+def test_a_logarithm_that_tells_nothing_is_not_taken(values: list[float], logarithmic: bool) -> None:
+    axis = Axis.of("training.some", {"type": "number"}, None)
+    runs = pd.DataFrame({"run_id": [str(value) for value in values], "training_some": values, "seed": 0})
+    assert SweptAxis.among(runs.assign(train_size=1), [SIZE, axis, SEED], axis).logarithmic == logarithmic
+
+
+def test_every_figure_says_what_other_axes_are_held_at(any_tables: Tables, tmp_path: Path) -> None:
+    fixed = wording.held_fixed(any_tables["runs"].head(4), ANY_AXES, SIZE)
+    assert fixed == (
+        r"$P$ = 194k,  $B$ = 64,  $\eta$ = $10^{-3}$,  weight decay = 0,  network = unet,  flips = false,  "
+        "attention levels = [1],  up to 2 seeds per value,  up to 2 subsets per value"
+    )
+    lines = wording.held_fixed(any_tables["runs"].head(4), ANY_AXES, SIZE, 60).split("\n")
+    assert len(lines) == 3
+    assert max(map(wording.letters, lines)) <= 61
+    assert " ".join(" ".join(lines).split()) == " ".join(fixed.split())
+    for name in ("memorisation_time", "dynamics", "two_clocks", "novelty_fidelity"):
+        assert "weight decay = 0" in words(drawn(name, any_tables, tmp_path, **ANY))
+
+
+def test_parameters_are_not_fixed_where_the_network_changes(any_tables: Tables) -> None:
+    kinds = SweptAxis.among(any_tables["runs"], ANY_AXES, OTHER[2])
+    assert kinds.held_fixed().startswith("$N$ = 64,  base channels = 16,")
+
+
+def test_runs_along_an_axis_are_equal_on_all_others_but_repetitions(any_tables: Tables) -> None:
+    runs = any_tables["runs"]
+    assert [axis.column for axis in selection.swept(runs, ANY_AXES)] == [
+        "train_size",
+        "training_weight_decay",
+        "network_kind",
+        "training_flip",
+        "network_attention_levels",
+    ]
+    for axis in selection.swept(runs, ANY_AXES):
+        along = selection.along(runs, ANY_AXES, axis)
+        assert len(along) == 4 * along[axis.column].nunique()
+        for other in ANY_AXES:
+            assert along[other.column].nunique() == (2 if other.repeats else 1) or other == axis
+
+
+def test_bands_hold_all_subsets_of_a_value(any_tables: Tables) -> None:
+    runs = selection.along(any_tables["runs"], ANY_AXES, OTHER[2])
+    rows = selection.timed(any_tables["trajectories"].query("split == 'test'"), runs, "step").rename(
+        columns={"loss": "value"}
+    )
+    bands = selection.over_repetitions(rows, OTHER[2])
+    assert len(bands) == 3 * STEPS
+    first = rows[(rows["network_kind"] == "dit") & (rows["step"] == rows["step"].min())]
+    assert len(first) == 4
+    band = bands[(bands["network_kind"] == "dit") & (bands["step"] == rows["step"].min())].iloc[0]
+    assert band[["low", "high"]].tolist() == [first["ci_low"].min(), first["ci_high"].max()]
+
+
+def test_all_panels_of_many_axes_have_a_letter_and_a_label(any_tables: Tables, tmp_path: Path) -> None:
+    names = ["training images $N$", "weight decay", "network", "flips", "attention levels"]
+    figure = drawn("peaks", any_tables, tmp_path, **ANY)
+    assert len(figure.axes) == 2 * 5
+    assert list(labelled(figure)) == names
+    assert list(labelled(drawn("two_clocks", any_tables, tmp_path, **ANY))) == names
+    titles = [ax.get_title(loc="left") for ax in figure.axes]
+    assert len({title.split()[0] for title in titles}) == 10
+    assert sum("peak fidelity" in title for title in titles) == 2  # at the head of each row
+    heights = [tuple(ax.get_ylim()) for ax in figure.axes if "fidelity" in ax.get_title(loc="left")]
+    assert len(set(heights)) == 1
+
+
+def test_one_axis_of_names_is_enough_for_simplicity_bias(any_tables: Tables, tmp_path: Path) -> None:
+    tables = {**any_tables, "runs": any_tables["runs"][any_tables["runs"]["train_size"] == 64]}
+    tables["runs"] = tables["runs"][tables["runs"]["training_weight_decay"] == 0]
+    figure = drawn("simplicity_bias", tables, tmp_path, **ANY)
+    assert [ax.get_title(loc="left").split("  ")[1] for ax in figure.axes[:3]] == [
+        "network = unet",
+        "network = dit",
+        "network = mlp",
+    ]
+
+
+def test_ratios_stand_at_their_value_with_their_interval(any_tables: Tables, tmp_path: Path) -> None:
+    figure = drawn("onset_ratios", any_tables, tmp_path, **ANY)
+    titles = [ax.get_title(loc="left") for ax in figure.axes]
+    assert titles == ["weight decay, over 0", "network, over unet", "flips, over false", "attention levels, over [1]"]
+    for ax, axis in zip(figure.axes, OTHER[1:], strict=True):
+        known = any_tables["ratios"][any_tables["ratios"]["axis"] == axis.column]
+        marks = sorted(
+            float(np.ravel(line.get_xdata())[0]) for line in ax.lines if line.get_marker() not in ("None", "")
+        )
+        assert marks == pytest.approx(sorted(known["ratio"]))
+        bars = [tuple(np.ravel(line.get_xdata())) for line in ax.lines if len(np.ravel(line.get_xdata())) == 2]
+        for row in known.to_dict("records"):
+            assert (row["ci_low"], row["ci_high"]) in bars
+    assert [label.get_text() for label in figure.axes[1].get_yticklabels()] == ["dit", "mlp"]
+
+
+def test_a_ratio_that_cannot_be_told_is_said_to_be(any_tables: Tables, tmp_path: Path) -> None:
+    tables = {**any_tables, "ratios": any_tables["ratios"].copy()}
+    tables["ratios"].loc[tables["ratios"]["axis"] == "training_flip", ["ratio", "ci_low", "ci_high"]] = np.nan
+    assert words(drawn("onset_ratios", tables, tmp_path, **ANY)).count("not estimable") == 1
+    figure = drawn("memorisation_time", tables, tmp_path, **ANY, axis="training_flip")
+    assert words(figure).count("ratios not estimable") == len(DEFINITIONS)
+
+
+def test_one_vague_ratio_does_not_hide_the_others(any_tables: Tables, tmp_path: Path) -> None:
+    tables = {**any_tables, "ratios": any_tables["ratios"].copy()}
+    tables["ratios"].loc[0, ["ci_low", "ci_high"]] = [1e-300, np.inf]
+    figure = drawn("onset_ratios", tables, tmp_path, **ANY)
+    low, high = figure.axes[0].get_xlim()
+    assert 0.05 < low < high < 20
+    assert {"<", ">"} <= {str(line.get_marker()) for line in figure.axes[0].lines}
+
+
 # --- style --------------------------------------------------------------------------------------
 
 
@@ -749,9 +1031,9 @@ def test_along_takes_the_longest_sweep_then_the_most_runs_then_the_first() -> No
         ("i", 64, 8, 64, 1e-3, 2),
         ("j", 64, 8, 64, 1e-3, 3),
     )
-    assert selection.along(runs, "train_size")["run_id"].tolist() == ["d", "e", "f"]
-    assert selection.along(runs, "learning_rate")["run_id"].tolist() == ["g", "h", "i", "j"]
-    assert selection.along(runs[runs["run_id"].isin(["b", "c", "d", "e"])], "train_size")["run_id"].tolist() == [
+    assert selection.along(runs, GRID, SIZE)["run_id"].tolist() == ["d", "e", "f"]
+    assert selection.along(runs, GRID, RATE)["run_id"].tolist() == ["g", "h", "i", "j"]
+    assert selection.along(runs[runs["run_id"].isin(["b", "c", "d", "e"])], GRID, SIZE)["run_id"].tolist() == [
         "b",
         "c",
     ]
@@ -776,7 +1058,7 @@ def test_bands_run_from_the_lowest_to_the_highest_end_of_the_intervals() -> None
             "ci_high": [2.0, 3.5, np.nan],
         }
     )
-    bands = selection.over_seeds(rows, "train_size")
+    bands = selection.over_repetitions(rows, SIZE)
     assert bands[["step", "mean", "low", "high"]].to_numpy().tolist() == [[1, 2.0, 0.5, 3.5], [2, 5.0, 4.0, 5.0]]
 
 

@@ -1,4 +1,5 @@
-# Onsets of memorisation, how they scale along each axis, and peak fidelity and rate on either side of them.
+# Onsets of memorisation, how they scale along each axis or differ between its values, and peak fidelity and rate on
+# either side of them.
 
 
 rule analyse:
@@ -10,6 +11,7 @@ rule analyse:
     output:
         onsets=f"{SHOWN}/tables/onsets.parquet",
         scaling=f"{SHOWN}/tables/scaling.parquet",
+        ratios=f"{SHOWN}/tables/ratios.parquet",
         peaks=f"{SHOWN}/tables/peaks.parquet",
         excess=f"{SHOWN}/tables/excess.parquet",
     log:

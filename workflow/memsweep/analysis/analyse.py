@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow.compute as pc
 
 from ..base.errors import UserError
+from ..study.axes import read_axes
 from ..study.onsets import DEFINITIONS, LOSS_DEFINITIONS, ONSETS
 from ..tables.contracts import SCHEMAS
 from ..tables.parquet import check_runs, read_arrow, read_table, write_table
@@ -19,7 +20,7 @@ from .collect import of_job
 from .departure import SURROGATES, departure, excess, paired_curves
 from .onset import NEVER_EVALUATED, Onset, copy_onset, loss_onsets
 from .peaks import peaks
-from .scaling import scaling
+from .scaling import ratios, scaling
 
 
 def analyse(
@@ -29,7 +30,7 @@ def analyse(
     neighbours: Mapping[str, Path],
     output: Path,
 ) -> None:
-    """Write ``onsets``, ``scaling``, ``peaks`` and ``excess`` of a study.
+    """Write ``onsets``, ``scaling``, ``ratios``, ``peaks`` and ``excess`` of a study.
 
     One pack is held in memory at a time. Rows of ``onsets`` follow the table ``runs``, and
     within a run `study.onsets.DEFINITIONS`, then the departures from the surrogates that there are;
@@ -37,7 +38,7 @@ def analyse(
 
     Args:
         settings: the config's ``onset`` (thresholds and ``bootstrap``), ``surrogates``,
-            ``f_mem_threshold`` and ``confidence``.
+            ``f_mem_threshold``, ``axes`` of the grid and ``confidence``.
         tables: folder of the study's ``runs.parquet`` and ``metrics.parquet``.
         losses: the packs' tables of losses, by job path.
         neighbours: the packs' tables of neighbours, likewise.
@@ -68,7 +69,9 @@ def analyse(
     metrics = read_table(metrics_file, "metrics")
     check_together([runs_file, metrics_file])
     write_table(output / "onsets.parquet", "onsets", onsets, of)
-    write_table(output / "scaling.parquet", "scaling", scaling(onsets, runs, settings["confidence"]), of)
+    compared = onsets, runs, read_axes(settings), settings["confidence"]
+    write_table(output / "scaling.parquet", "scaling", scaling(*compared), of)
+    write_table(output / "ratios.parquet", "ratios", ratios(*compared), of)
     memorisation = onsets[onsets["definition"].isin(DEFINITIONS)]
     write_table(output / "peaks.parquet", "peaks", peaks(memorisation, metrics, settings["confidence"]), of)
     write_table(output / "excess.parquet", "excess", _in_order_of(runs, curves), of)

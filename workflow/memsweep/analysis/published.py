@@ -18,6 +18,8 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from ..study.axes import column_of
+
 SOURCE = "Marion & Wu 2026, arXiv 2605.06077"
 LABEL = "Marion & Wu 2026, digitised"
 TOLERANCE = 0.1  # relative error of reading a number off a figure
@@ -25,6 +27,29 @@ TOLERANCE = 0.1  # relative error of reading a number off a figure
 DATASET = "cifar10"
 FORMULATION = "rectified_flow"
 SPACE = "inception"  # in which the paper takes its distances
+
+# What other axes of a grid have to be for runs to be the paper's: Adam at a constant rate, uniform times and a U-Net.
+# Where an option is off, or is one of another network's, the paper says nothing of it, and it changes nothing.
+SETTINGS: Mapping[str, Any] = {
+    "network.kind": "unet",
+    "network.channel_multipliers": "[1, 2, 4]",
+    "network.blocks": 3,
+    "network.attention_levels": "[1, 2]",
+    "network.head_channels": 64,
+    "network.embedding": 512,
+    "network.dropout": 0,
+    "formulation.name": FORMULATION,
+    "formulation.label_dropout": 0,
+    "formulation.guidance": 0,
+    "training.optimizer": "adam",
+    "training.weight_decay": 0,
+    "training.momentum": 0,
+    "training.warmup_steps": 0,
+    "training.schedule": "constant",
+    "training.flip": False,
+    "training.time_sampling": "uniform",
+}
+_SETTINGS = {column_of(name): value for name, value in SETTINGS.items()}
 
 SAME_PARAMETERS = 1e-3  # relative difference of P within which two networks count as the same
 SAME = 1e-6  # of other numbers: rounding
@@ -42,10 +67,19 @@ class Point:
     learning_rate: float
 
     def is_at(self, run: Mapping[Any, Any]) -> bool:
-        """Whether a row of the table ``runs`` is at this point, on the paper's dataset."""
-        return run["dataset"] == DATASET and all(
-            abs(run[axis] / value - 1) <= (SAME_PARAMETERS if axis == "parameters" else SAME)
-            for axis, value in vars(self).items()
+        """Whether a row of the table ``runs`` is at this point, on the paper's dataset and trained as the paper trains.
+
+        Axes that the grid does not have are none of the row's; of them the config speaks. Any training set of the
+        size is as good as another.
+        """
+        trained_alike = all(run[column] == value for column, value in _SETTINGS.items() if column in run)
+        return (
+            trained_alike
+            and run["dataset"] == DATASET
+            and all(
+                abs(run[axis] / value - 1) <= (SAME_PARAMETERS if axis == "parameters" else SAME)
+                for axis, value in vars(self).items()
+            )
         )
 
 
@@ -197,7 +231,8 @@ def onsets(
         sweep: the axis along which they vary, as `Number.sweep`.
         definition: of the onset.
         threshold: of that definition; none where it has none.
-        formulation: name of the formulation that the runs are trained with.
+        formulation: name of the formulation that the runs are trained with, unless that is an axis;
+            None where all of them are trained otherwise than the paper's.
 
     Returns:
         What can be drawn: none without a number, and none for other data, another formulation
@@ -243,7 +278,7 @@ def scores(runs: pd.DataFrame, sweep: str, formulation: str | None) -> list[tupl
 
 def _at(runs: pd.DataFrame, sweep: str, formulation: str | None) -> list[Number]:
     """The paper's numbers of one sweep at the points of these runs."""
-    if formulation != FORMULATION:
+    if formulation is None or (formulation != FORMULATION and "formulation_name" not in runs):
         return []
     rows = runs.to_dict("records")
     return [

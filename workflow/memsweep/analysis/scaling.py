@@ -1,17 +1,21 @@
-"""How the onset scales: its exponent in each axis of the grid, runs that ended too early included.
+"""How the onset depends on each axis of the grid, runs that ended too early included.
 
 The model of one axis, with the other axes held fixed, is an accelerated failure time model
 with normal errors in log10(onset),
 
-    log10(onset) = intercept of the group + exponent · log10(axis) + σ · ε,    ε ~ N(0, 1).
+    log10(onset) = intercept of the group + k · x + σ · ε,    ε ~ N(0, 1).
 
-A group holds the runs that are equal on every other axis (seeds aside), so that a sweep of
-one factor and a full factorial are estimated alike, each within its groups. A run that ended
-before its onset enters the likelihood with the probability of an onset later than its last
+Where the axis is a positive number, x is its logarithm, log10(axis), and k the exponent. Of any
+other axis two values are compared at a time: x is 1 at the one and 0 at the base value, and 10^k
+is the ratio of the onsets.
+
+A group holds the runs that are equal on every other axis (seeds and subsets aside), so that a
+sweep of one factor and a full factorial are estimated alike, each within its groups. A run that
+ended before its onset enters the likelihood with the probability of an onset later than its last
 step, one whose first evaluation was at or after its onset with that of an earlier one. A group
-without any onset says nothing about the exponent where all of it is censored on one side, its
-likelihood having its supremum, 1, at an infinite intercept whatever the exponent is; it is left
-out where there are both sides, too.
+without any onset says nothing about k where all of it is censored on one side, its likelihood
+having its supremum, 1, at an infinite intercept whatever k is; it is left out where there are
+both sides, too.
 
 The likelihood is maximised by `lifelines.LogNormalAFTFitter`. Given raw columns it fails to
 converge on some small data sets, so it is given what the least squares line through the
@@ -29,7 +33,9 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,9 +44,9 @@ from lifelines.exceptions import ConvergenceError
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from ..study.axes import Axis, is_short, other_columns, text
 from ..study.onsets import DEFINITIONS
-
-TERMS = ("train_size", "batch_size", "learning_rate", "parameters")
+from ..tables.contracts import SCHEMAS
 
 Array = NDArray[np.float64]
 
@@ -63,34 +69,98 @@ class Exponent:
 NOT_ESTIMABLE = Exponent(math.nan, math.nan, math.nan)
 
 
-def scaling(onsets: pd.DataFrame, runs: pd.DataFrame, confidence: float) -> pd.DataFrame:
-    """The exponent of the onset in every axis, under every definition.
+def scaling(onsets: pd.DataFrame, runs: pd.DataFrame, axes: Sequence[Axis], confidence: float) -> pd.DataFrame:
+    """The exponent of the onset in every axis of positive numbers, under every definition.
 
     Args:
         onsets: table ``onsets``.
         runs: table ``runs``, with every run of ``onsets``.
+        axes: all of the grid.
         confidence: level of the intervals, between 0 and 1.
 
     Returns:
         Table ``scaling``, one row for each of `DEFINITIONS` (and what else ``onsets`` holds, which
-        are departures from surrogates) and each of `TERMS`. ``runs`` counts the
-        runs in groups where the axis varies, 0 for an axis that is not swept; what makes an
-        exponent NaN stands at `exponent`.
+        are departures from surrogates) and each axis of positive numbers, repetitions aside.
+        ``runs`` counts the runs in groups where the axis varies, 0 for an axis that is not swept;
+        what makes an exponent NaN stands at `effect`.
     """
-    table = onsets.merge(runs[["run_id", *TERMS]], on="run_id", validate="many_to_one")
+    terms = [axis for axis in axes if axis.numeric and not axis.repeats and (runs[axis.coordinate] > 0).all()]
     rows = []
-    for definition in dict.fromkeys([*DEFINITIONS, *onsets["definition"]]):
-        under = table[table["definition"] == definition]
-        for term in TERMS:
-            fixed = under.groupby([other for other in TERMS if other != term])
-            varies = fixed[term].transform("nunique") > 1
-            used, group = under[varies], fixed.ngroup()[varies]
-            sides = used["censored"], used["left_censored"]
-            fit = exponent(used[term], used["step"], *sides, group, confidence)
-            counts = {"runs": len(used)}
-            counts |= {f"{side}_runs": int(used[side].sum()) for side in ("censored", "left_censored")}
-            rows.append({"definition": definition, "term": term, **vars(fit), **counts})
+    for definition, under in _by_definition(onsets, runs):
+        for axis in terms:
+            used, group = _groups(under, axes, axis)
+            fit = exponent(used[axis.coordinate], used["step"], *_sides(used), group, confidence)
+            rows.append({"definition": definition, "term": axis.coordinate, **vars(fit), **_counts(used)})
     return pd.DataFrame(rows)
+
+
+def ratios(onsets: pd.DataFrame, runs: pd.DataFrame, axes: Sequence[Axis], confidence: float) -> pd.DataFrame:
+    """The onset at each value of an axis over that at its base value, under every definition.
+
+    Args:
+        onsets, runs, axes, confidence: as in `scaling`.
+
+    Returns:
+        Table ``ratios``, one row for each definition, as in `scaling`, each axis that is a key of the
+        config's sections, and each of its values but the base; ``runs`` are those at either
+        value in ``groups`` that have both. Where no run has the base value that of most runs
+        stands for it, the first of several.
+    """
+    rows = []
+    for definition, under in _by_definition(onsets, runs):
+        for axis in axes:
+            if is_short(axis.name):
+                continue
+            base, others = _base_and_others(runs[axis.column], axis.base)
+            for value in others:
+                used, group = _groups(under[under[axis.column].isin([base, value])], axes, axis)
+                fit = effect(used[axis.column] == value, used["step"], *_sides(used), group, confidence)
+                compared = {"definition": definition, "axis": axis.column, "value": text(value), "base": text(base)}
+                rows.append({**compared, **_ratio(fit), **_counts(used), "groups": group.nunique()})
+    return pd.DataFrame(rows, columns=SCHEMAS["ratios"].names)
+
+
+def _by_definition(onsets: pd.DataFrame, runs: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Each definition, whether or not there are onsets under it, and its onsets with the columns of ``runs``."""
+    table = onsets.merge(runs, on="run_id", validate="many_to_one")
+    for definition in dict.fromkeys([*DEFINITIONS, *onsets["definition"]]):
+        yield definition, table[table["definition"] == definition]
+
+
+def _groups(onsets: pd.DataFrame, axes: Sequence[Axis], axis: Axis) -> tuple[pd.DataFrame, pd.Series[int]]:
+    """The onsets in groups where an axis varies and every other one is fixed, and the group that each is in.
+
+    A model size is held fixed by its channels: its parameters differ with every other axis of the network.
+    """
+    fixed = onsets.groupby(other_columns(axes, axis), dropna=False)
+    varies = fixed[axis.column].transform("nunique") > 1
+    return onsets[varies], fixed.ngroup()[varies]
+
+
+def _sides(onsets: pd.DataFrame) -> tuple[pd.Series[bool], pd.Series[bool]]:
+    return onsets["censored"], onsets["left_censored"]
+
+
+def _counts(onsets: pd.DataFrame) -> dict[str, int]:
+    """The runs behind an estimate, and those of them that are censored on either side."""
+    later, earlier = _sides(onsets)
+    return {"runs": len(onsets), "censored_runs": int(later.sum()), "left_censored_runs": int(earlier.sum())}
+
+
+def _ratio(fit: Exponent) -> dict[str, float]:
+    """A difference in log10(onset) as a ratio; an end beyond all numbers is infinite."""
+    with np.errstate(over="ignore"):
+        ratio, low, high = np.power(10.0, [fit.exponent, fit.ci_low, fit.ci_high]).tolist()
+    return {"ratio": ratio, "ci_low": low, "ci_high": high}
+
+
+def _base_and_others(column: pd.Series[Any], base: Any) -> tuple[Any, list[Any]]:
+    """The value that the others are compared with, and the others in their order."""
+    runs_at: Mapping[Any, int] = column.value_counts().to_dict()
+    values = column.dropna().unique().tolist()
+    most = max(values, key=lambda value: runs_at[value], default=None)
+    chosen = next((value for value in values if value == base), most)
+    return chosen, [value for value in values if value != chosen]
 
 
 def exponent(
@@ -103,13 +173,30 @@ def exponent(
 ) -> Exponent:
     """The exponent k in onset ∝ term ** k within groups, some onsets being censored.
 
-    It is not estimable where no group has onsets at two values of the term, where there are
-    not more onsets than coefficients (one a group with an onset, and the exponent), or, with
+    Args:
+        term: positive values of the axis, shape (runs,).
+        onset, censored, left_censored, group, confidence: as in `effect`.
+    """
+    return effect(np.log10(np.asarray(term, np.float64)), onset, censored, left_censored, group, confidence)
+
+
+def effect(
+    x: ArrayLike,
+    onset: ArrayLike,
+    censored: ArrayLike,
+    left_censored: ArrayLike,
+    group: ArrayLike,
+    confidence: float,
+) -> Exponent:
+    """The exponent k in onset ∝ 10 ** (k · x) within groups, some onsets being censored.
+
+    It is not estimable where no group has onsets at two values of x, where there are
+    not more onsets than coefficients (one a group with an onset, and k), or, with
     a warning, where the maximisation fails. Onsets exactly on a line that no censored run
     has outlived give an interval of no width.
 
     Args:
-        term: positive values of the axis, shape (runs,).
+        x: of each run, shape (runs,).
         onset: steps, shape (runs,); the last step where censored, the first one evaluated where
             left-censored, 0 where never evaluated.
         censored: whether the run ended before its onset, shape (runs,).
@@ -121,7 +208,7 @@ def exponent(
     speaks = (np.asarray(onset) > 0) & np.isin(group, group[side == 0])
     side, group = side[speaks], group[speaks]
     seen = side == 0
-    x = np.log10(np.asarray(term, np.float64)[speaks])
+    x = np.asarray(x, np.float64)[speaks]
     y = np.log10(np.asarray(onset, np.float64)[speaks])
 
     intercepts = (group[:, None] == np.unique(group)).astype(np.float64)
@@ -129,7 +216,7 @@ def exponent(
     freedom = observed - intercepts.shape[1] - 1
     if freedom < 1:
         return NOT_ESTIMABLE
-    # Distance of each run's term from the mean among its group's onsets.
+    # Distance of each run's x from the mean among its group's onsets.
     x -= intercepts @ (intercepts[seen].T @ x[seen] / intercepts[seen].sum(axis=0))
     if np.abs(x[seen]).max() < ROUNDING:
         return NOT_ESTIMABLE

@@ -286,7 +286,7 @@ STAGES: dict[str, Stage] = {
     "features": Stage(features, "features of every image in one space", ["images", "cache", "output"], _own_space),
     "measure": Stage(measure, "metrics of one pack", ["images", "train", "features", "output"], _own_space),
     "collect": Stage(collect, "the study's tables", ["train", "measured", "output"]),
-    "analyse": Stage(analyse, "onsets, scaling exponents and peaks", ["tables", "train", "measured", "output"]),
+    "analyse": Stage(analyse, "onsets, scaling exponents, ratios and peaks", ["tables", "train", "measured", "output"]),
     "unit_theory": Stage(unit_theory, "what theory says of the mixed cumulant model's units", ["output"]),
     "learn_unit": Stage(learn_unit, "the replicas of a single unit in one dimension", ["output"], _device),
     "unit_recovery": Stage(

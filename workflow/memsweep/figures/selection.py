@@ -1,30 +1,31 @@
-"""The rows that figures show: runs along one axis, their times, one metric, and its band over seeds."""
+"""The rows that figures show: runs along one axis, their times, one metric, and its band over repetitions."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ..study.axes import AXES, SWEPT_AXES
+from ..study.axes import Axis, other_columns
 
 
-def along(runs: pd.DataFrame, axis: str) -> pd.DataFrame:
-    """The runs that vary along one axis, every other axis except the seed held fixed.
+def along(runs: pd.DataFrame, axes: Sequence[Axis], axis: Axis) -> pd.DataFrame:
+    """The runs that vary along one axis, every other axis held fixed, seeds and subsets aside.
 
     Among the groups of runs that agree in the other axes this is the one with the most
     values of ``axis``; of several such, the one with the most runs; then the first.
     """
-    fixed = [other for other in AXES if other not in (axis, "seed")]
-    groups = [group for _, group in runs.groupby(fixed, sort=False)]
-    return max(groups, key=lambda group: (group[axis].nunique(), len(group)), default=runs)
+    groups = [group for _, group in runs.groupby(other_columns(axes, axis), sort=False, dropna=False)]
+    return max(groups, key=lambda group: (group[axis.column].nunique(), len(group)), default=runs)
 
 
-def swept(runs: pd.DataFrame) -> list[str]:
+def swept(runs: pd.DataFrame, axes: Sequence[Axis]) -> list[Axis]:
     """The axes along which runs vary, every other one held fixed; the first axis where there is none."""
-    return [axis for axis in SWEPT_AXES if along(runs, axis)[axis].nunique() > 1] or [SWEPT_AXES[0]]
+    return [axis for axis in axes if not axis.repeats and along(runs, axes, axis)[axis.column].nunique() > 1] or [
+        axes[0]
+    ]
 
 
 def normalised_step(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.Series[float]:
@@ -47,7 +48,7 @@ def normalised_step(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.Series[float]:
 
 
 def timed(rows: pd.DataFrame, runs: pd.DataFrame, time: str) -> pd.DataFrame:
-    """The rows of these runs, with the runs' axes and a column ``time``.
+    """The rows of these runs, with the columns of ``runs`` and a column ``time``.
 
     Args:
         rows: rows of a table with columns ``run_id`` and ``step``.
@@ -55,7 +56,7 @@ def timed(rows: pd.DataFrame, runs: pd.DataFrame, time: str) -> pd.DataFrame:
         time: ``normalised_step`` or ``step``.
     """
     kept = rows[rows["run_id"].isin(runs["run_id"]) & rows["step"].notna()]
-    joined = kept.merge(runs[["run_id", *AXES]], on="run_id", how="left")
+    joined = kept.merge(runs, on="run_id", how="left")
     joined["time"] = normalised_step(joined, runs) if time == "normalised_step" else joined["step"].astype(float)
     return joined.sort_values(["run_id", "step"], ignore_index=True)
 
@@ -72,16 +73,16 @@ def metric(metrics: pd.DataFrame, name: str, reference: str, space: str) -> pd.D
     return found
 
 
-def over_seeds(rows: pd.DataFrame, axis: str) -> pd.DataFrame:
-    """Mean and band of ``value`` over seeds, for each value of an axis and step.
+def over_repetitions(rows: pd.DataFrame, axis: Axis) -> pd.DataFrame:
+    """Mean and band of ``value`` over seeds and subsets, for each value of an axis and step.
 
     Returns:
-        Columns ``axis``, ``step``, ``time``, ``mean``, ``low`` and ``high``. The band runs
-        from the lowest to the highest end of the seeds' confidence intervals, so that it
-        means the same for one seed as for several, and never looks surer for having two.
+        The axis's column, ``step``, ``time``, ``mean``, ``low`` and ``high``. The band runs
+        from the lowest to the highest end of the runs' confidence intervals, so that it
+        means the same for one run as for several, and never looks surer for having two.
     """
     ends = rows.assign(low=rows["ci_low"].fillna(rows["value"]), high=rows["ci_high"].fillna(rows["value"]))
-    bands: pd.DataFrame = ends.groupby([axis, "step"], as_index=False).agg(
+    bands: pd.DataFrame = ends.groupby([axis.column, "step"], as_index=False).agg(
         time=("time", "first"), mean=("value", "mean"), low=("low", "min"), high=("high", "max")
     )
     return bands

@@ -29,6 +29,9 @@ Colour = tuple[float, float, float]
 WIDTH = 7.0
 """Width of a figure over both columns of a paper, in inches."""
 
+LINE = 118
+"""Letters of a line of text over that width."""
+
 INK = "0.2"
 """Colour of lines and text that stand for no swept value."""
 
@@ -139,12 +142,22 @@ def colours(values: Sequence[float], palette: str) -> dict[float, Colour]:
         raise UserError(
             f"figures.palette: found {palette!r}; accepted is a colour map of matplotlib or seaborn, such as viridis"
         ) from None
-    weights = np.array([0.2126, 0.7152, 0.0722])
-    visible = [shade for shade in shades if float(weights @ np.array(shade)) < _LIGHTEST] or shades
+    visible = [shade for shade in shades if _luminance(shade) < _LIGHTEST] or shades
     # One value takes the middle; several spread from end to end.
     ends = (0.0, 1.0) if len(ordered) > 1 else (0.5, 0.5)
     places = np.linspace(*ends, len(ordered)) * (len(visible) - 1)
     return {value: visible[round(float(place))] for value, place in zip(ordered, places, strict=True)}
+
+
+def distinct_colours(values: Sequence[Any]) -> dict[Any, Colour]:
+    """A colour for each value, none of them between others: for names, and what else has no order."""
+    told_apart = [shade for shade in sns.color_palette("colorblind") if _luminance(shade) < _LIGHTEST]
+    many = len(values) > len(told_apart)
+    return dict(zip(values, sns.husl_palette(len(values), l=0.55) if many else told_apart, strict=False))
+
+
+def _luminance(shade: Colour) -> float:
+    return float(np.array([0.2126, 0.7152, 0.0722]) @ np.array(shade))
 
 
 def logarithmic(ax: Axes, which: Literal["x", "y"]) -> None:

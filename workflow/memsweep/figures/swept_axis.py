@@ -1,43 +1,139 @@
-"""Panels that show one swept axis of the grid from left to right, a run at its value."""
+"""One swept axis of the grid as panels show it, whatever it is: its runs, its values, their colours and places."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from . import wording
+from ..study.axes import Axis
+from . import selection, style, wording
 
-_DODGE = 0.03  # of the width of a panel, between neighbouring seeds
+_DODGE = 0.03  # of the width of a panel, between neighbouring repetitions
+_CLUSTER = 0.6  # of the distance of neighbouring values, at most, between the first and the last repetition
 _MARGIN = 0.14  # of the range of an axis, left and right of it
+_NARROWEST = 1.2  # factor from the smallest to the largest value, below which a logarithm says nothing
+_CLOSEST = 0.02  # of the range of logarithms, between neighbours that are still told apart
+_LETTER = 4.2  # width of a letter of a tick's label, in points
 
 
-def coordinate(axis: str) -> str:
-    """The column of the runs table that is drawn for an axis: a model size is its parameters."""
-    return "parameters" if axis == "base_channels" else axis
+@dataclass(frozen=True)
+class SweptAxis:
+    """The runs along one axis of the grid, every other one held fixed.
 
+    Attributes:
+        axis: the swept one.
+        axes: all of the grid.
+        runs: rows of the table ``runs``, equal on every other axis, repetitions aside.
+    """
 
-def places_of(runs: pd.DataFrame, axis: str) -> pd.DataFrame:
-    """Where each run stands on the logarithmic axis, the seeds of a value side by side around it."""
-    values = runs[coordinate(axis)].astype(float)
-    width = (values.max() / values.min()) ** (1 + 2 * _MARGIN) if values.nunique() > 1 else 4.0
-    ranks = runs.groupby(axis)["seed"].rank(method="first")
-    places = values * width ** (_DODGE * (ranks - ranks.groupby(runs[axis]).transform("mean")))
-    return runs[["run_id", axis]].assign(place=places)
+    axis: Axis
+    axes: Sequence[Axis]
+    runs: pd.DataFrame
 
+    @classmethod
+    def among(cls, runs: pd.DataFrame, axes: Sequence[Axis], axis: Axis) -> SweptAxis:
+        """The runs along an axis, of all runs of a study."""
+        return cls(axis, axes, selection.along(runs, axes, axis))
 
-def show_values(ax: Axes, runs: pd.DataFrame, axis: str) -> None:
-    """A logarithmic axis with a tick at each value."""
-    places = runs.groupby(axis)[coordinate(axis)].first()
-    labels = wording.value_labels(axis, runs)
-    low, high = float(places.min()), float(places.max())
-    margin = (high / low) ** _MARGIN if high > low else 2.0
-    ax.set_xscale("log")
-    ax.set_xlim(low / margin, high * margin)
-    # Long labels close together are slanted.
-    slant: dict[str, Any] = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
-    crowded = len(labels) > 3 and axis in ("base_channels", "learning_rate")
-    ax.set_xticks([float(places[value]) for value in labels], list(labels.values()), **(slant if crowded else {}))
-    ax.set_xticks([], minor=True)
-    ax.set_xlabel(wording.AXIS_LABELS[axis])
+    @classmethod
+    def all_among(cls, runs: pd.DataFrame, axes: Sequence[Axis]) -> list[SweptAxis]:
+        """Every axis along which runs vary, or the first one."""
+        return [cls.among(runs, axes, axis) for axis in selection.swept(runs, axes)]
+
+    @property
+    def column(self) -> str:
+        """That of the axis in the table ``runs``."""
+        return self.axis.column
+
+    @functools.cached_property
+    def labels(self) -> dict[Any, str]:
+        """How each value is written, by value and in order."""
+        return wording.value_labels(self.axis, self.runs)
+
+    @functools.cached_property
+    def numbers(self) -> dict[Any, Any]:
+        """By value what stands for it where numbers count, such as a model size's parameters."""
+        return wording.numbers_of(self.axis, self.runs)
+
+    @functools.cached_property
+    def logarithmic(self) -> bool:
+        """Whether values stand at their logarithms; else they stand at equal distances."""
+        numbers = list(self.numbers.values())
+        if not self.axis.numeric or min(numbers, default=0) <= 0:
+            return False
+        if len(numbers) < 2:
+            return True
+        logs = np.log(np.sort(np.array(numbers, float)))
+        span = float(logs[-1] - logs[0])
+        return span >= np.log(_NARROWEST) and float(np.diff(logs).min()) >= _CLOSEST * span
+
+    @functools.cached_property
+    def places(self) -> dict[Any, float]:
+        """Where each value stands from left to right."""
+        if self.logarithmic:
+            return {value: float(number) for value, number in self.numbers.items()}
+        return {value: float(place) for place, value in enumerate(self.labels)}
+
+    def held_fixed(self, width: int = 1000) -> str:
+        """What the runs share, in lines of so many letters."""
+        return wording.held_fixed(self.runs, self.axes, self.axis, width)
+
+    def colours(self, palette: str) -> dict[Any, style.Colour]:
+        """A colour for each value: of a colour map in the order of numbers, distinct ones for all else."""
+        values = list(self.labels)
+        return style.colours(values, palette) if self.axis.numeric else style.distinct_colours(values)
+
+    def placed(self) -> pd.DataFrame:
+        """``run_id``, the axis's column, and the ``place`` of each run, repetitions side by side around their value."""
+        repetitions = [axis.column for axis in self.axes if axis.repeats]
+        ranks = self.runs.sort_values(repetitions, kind="stable").groupby(self.column).cumcount()
+        low, high = self._ends
+        beside = min(_DODGE * (high - low), _CLUSTER * self._closest / max(int(ranks.max()), 1))
+        offsets = beside * (ranks - ranks.groupby(self.runs[self.column]).transform("mean"))
+        places = self._scaled(self.runs[self.column].map(self.places)) + offsets
+        return self.runs[["run_id", self.column]].assign(place=self._unscaled(places))
+
+    def show(self, ax: Axes) -> None:
+        """Give a panel this axis from left to right, with a tick at each value."""
+        ax.set_xscale("log" if self.logarithmic else "linear")
+        ax.set_xlim(*self._unscaled(np.array(self._ends)))
+        slant: dict[str, Any] = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
+        labels = list(self.labels.values())
+        ax.set_xticks(list(self.places.values()), labels, **(slant if self._crowded(ax) else {}))
+        ax.set_xticks([], minor=True)
+        ax.set_xlabel(wording.axis_label(self.axis))
+
+    def _scaled(self, places: Any) -> Any:
+        """Places in units in which they are drawn."""
+        return np.log(places) if self.logarithmic else places
+
+    def _unscaled(self, places: Any) -> Any:
+        return np.exp(places) if self.logarithmic else places
+
+    @property
+    def _ends(self) -> tuple[float, float]:
+        """Left and right end of a panel, as scaled."""
+        places = self._scaled(np.array(list(self.places.values())))
+        low, high = float(places.min()), float(places.max())
+        margin = (_MARGIN * (high - low) or np.log(2)) if self.logarithmic else 0.5
+        return low - margin, high + margin
+
+    @property
+    def _closest(self) -> float:
+        """Between the two values that are closest to each other, as scaled."""
+        places = np.sort(self._scaled(np.array(list(self.places.values()))))
+        return float(np.diff(places, append=np.inf).min())
+
+    def _crowded(self, ax: Axes) -> bool:
+        """Whether labels beside each other would touch."""
+        places, (low, high) = self._scaled(np.array(list(self.places.values()))), self._ends
+        figure = ax.get_figure(root=True)
+        width = 72 * ax.get_position().width * (figure.get_figwidth() if figure else style.WIDTH)
+        halves = _LETTER * np.array([wording.letters(label) + 1 for label in self.labels.values()]) / 2
+        return bool((np.diff(places) / (high - low) * width < halves[1:] + halves[:-1]).any())

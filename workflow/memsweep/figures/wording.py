@@ -2,43 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from ..study.axes import Axis, text
 from ..study.onsets import ONSETS
 
-AXIS_LABELS = {
-    "train_size": "training images $N$",
-    "base_channels": "parameters $P$",
-    "parameters": "parameters $P$",
-    "batch_size": "batch size $B$",
-    "learning_rate": r"learning rate $\eta$",
-}
 TIME_LABELS = {"normalised_step": "normalised step $T$", "step": "step"}
 MINUS = "\N{MINUS SIGN}"
+TIMES = "\N{MULTIPLICATION SIGN}"
 
 
-def held_fixed(runs: pd.DataFrame, axis: str | None) -> str:
-    """The values that the runs along an axis share, and how many seeds there are: what a figure must say.
+def axis_label(axis: Axis) -> str:
+    """What an axis is called, with its letter where it has one."""
+    return f"{axis.title} ${axis.symbol}$" if axis.symbol else axis.title
+
+
+def axis_name(axis: Axis) -> str:
+    """The letter of an axis, or what it is called where it has none."""
+    return f"${axis.symbol}$" if axis.symbol else axis.title
+
+
+def held_fixed(runs: pd.DataFrame, axes: Sequence[Axis], axis: Axis | None, width: int = 1000) -> str:
+    """The values that the runs along an axis share, and how many repetitions there are: what a figure must say.
 
     Args:
-        runs: rows of the runs table, equal on every axis but ``axis`` and the seed.
+        runs: rows of the runs table, equal on every axis but ``axis`` and those of repetitions.
+        axes: all of the grid.
         axis: the swept axis, or None where nothing is swept.
+        width: of a line, in letters.
     """
     if runs.empty:
         return ""
-    run = runs.iloc[0]
-    values = {
-        "train_size": f"$N$ = {run['train_size']}",
-        "base_channels": f"$P$ = {count_label(run['parameters'])}",
-        "batch_size": f"$B$ = {run['batch_size']}",
-        "learning_rate": rf"$\eta$ = {number_label(run['learning_rate'])}",
-    }
-    seeds = sorted(runs["seed"].unique())
-    named = f"seed {seeds[0]}" if len(seeds) == 1 else f"up to {len(seeds)} seeds per value"
-    return ",  ".join([*(text for name, text in values.items() if name != axis), named])
+    shared = [_shared(runs, other) for other in axes if other != axis and not other.repeats]
+    repeated = [_repetitions(runs[other.column], other) for other in axes if other.repeats]
+    return _lines([*shared, *repeated], width)
+
+
+def _shared(runs: pd.DataFrame, axis: Axis) -> str:
+    """The value of an axis on which these runs are equal."""
+    if runs[axis.coordinate].nunique() > 1:  # a model size whose parameters differ with another axis of the network
+        return f"{axis.column.replace('_', ' ')} = {runs[axis.column].iloc[0]}"
+    (label,) = value_labels(axis, runs).values()
+    return f"{axis_name(axis)} = {label}"
+
+
+def _repetitions(values: pd.Series[int], axis: Axis) -> str:
+    """Which seed, or how many of them."""
+    count = values.nunique()
+    return f"{axis.title} {values.iloc[0]}" if count == 1 else f"up to {count} {axis.title}s per value"
+
+
+def _lines(parts: Sequence[str], width: int) -> str:
+    """Parts one after another, in lines of at most so many letters where that can be."""
+    lines = [parts[0]]
+    for part in parts[1:]:
+        longer = f"{lines[-1]},  {part}"
+        if letters(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines[-1] += ","
+            lines.append(part)
+    return "\n".join(lines)
+
+
+def letters(label: str) -> int:
+    """About how many letters wide a label is, formulas as they are set."""
+    return len(re.sub(r"\\[a-zA-Z]+|\\,", "x", label).translate(str.maketrans("", "", "${}^_")))
 
 
 def count_label(count: float) -> str:
@@ -70,15 +104,29 @@ def exponent_label(value: float) -> str:
     return f"{MINUS}{digits}" if value < 0 and digits != "0.00" else digits
 
 
-def value_labels(axis: str, runs: pd.DataFrame) -> dict[float, str]:
-    """How each value of an axis is written; a model size is written as its parameters."""
-    values = sorted(runs[axis].unique())
-    if axis == "base_channels":
-        parameters = runs.groupby("base_channels")["parameters"].first()
-        return {value: count_label(float(parameters[value])) for value in values}
-    if axis == "learning_rate":
-        return {value: number_label(value) for value in values}
-    return {value: f"{value:g}" for value in values}
+def ratio_label(value: float) -> str:
+    """A ratio in two decimals, or two digits where that says nothing; an unknown one as a question mark."""
+    if not np.isfinite(value):
+        return "?" if np.isnan(value) else "∞"
+    return f"{value:.2f}" if 0.1 <= value < 10 else number_label(float(f"{value:.2g}"))
+
+
+def value_labels(axis: Axis, runs: pd.DataFrame) -> dict[Any, str]:
+    """How each value of an axis is written, in order: numbers from the smallest, others as they come.
+
+    A model size is written as its parameters.
+    """
+    numbers = numbers_of(axis, runs)
+    if axis.coordinate != axis.column:
+        return {value: count_label(number) for value, number in numbers.items()}
+    return {value: number_label(value) if isinstance(value, float) else text(value) for value in numbers}
+
+
+def numbers_of(axis: Axis, runs: pd.DataFrame) -> dict[Any, Any]:
+    """Each value of an axis, in order, and what stands for it where numbers count: itself, or a size's parameters."""
+    first = runs.drop_duplicates(axis.column)
+    numbers = dict(zip(first[axis.column].tolist(), first[axis.coordinate].tolist(), strict=True))
+    return dict(sorted(numbers.items())) if axis.numeric else numbers
 
 
 def distance_label(metric: str, space: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import quote
@@ -19,7 +19,6 @@ from .networks import split_path
 
 # Of every grid, in the order of its runs
 AXES = ("train_size", "base_channels", "batch_size", "learning_rate", "seed")
-SWEPT_AXES = AXES[:-1]
 # Which training set of a size
 SUBSET = "subset"
 # Along them nothing is looked for: runs that differ only there are repetitions
@@ -137,7 +136,22 @@ def cell(name: str, value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float | str) else json.dumps(value)
 
 
+def text(value: Any) -> str:
+    """A table's value in words, as paths and tables of ratios have it."""
+    return json.dumps(value) if isinstance(value, bool) else str(value)
+
+
 @functools.lru_cache(maxsize=10_000, typed=True)  # 1 is not true
 def encoded(value: Any) -> str:
     """A table's value as the partition of a path, such as ``%5B1%5D`` for ``[1]``."""
-    return quote(json.dumps(value) if isinstance(value, bool) else str(value), safe="")
+    return quote(text(value), safe="")
+
+
+def read_axes(settings: Mapping[str, Any]) -> list[Axis]:
+    """The axes of the grid among a stage's settings, ``axes``."""
+    return [Axis(**described) for described in settings["axes"]]
+
+
+def other_columns(axes: Iterable[Axis], axis: Axis) -> list[str]:
+    """The columns of ``runs`` that have to be equal for runs to differ in one axis only, repetitions aside."""
+    return [other.column for other in axes if other != axis and not other.repeats]

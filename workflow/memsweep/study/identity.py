@@ -110,9 +110,13 @@ def training_parameters(training: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def learns_otherwise(training: Mapping[str, Any]) -> bool:
-    """Whether runs see other images or times, or follow their gradients otherwise, than by Adam at a constant rate."""
-    alike = {"ema_decay", "precision", "gradient_clip", "accumulate"}
-    return not alike.issuperset(training_parameters(training))
+    """Whether runs see other images or times, or follow their gradients otherwise, than by Adam at a constant rate.
+
+    Args:
+        training: of the config's ``training`` what is the same for all runs.
+    """
+    alike = {"precision", "gradient_clip", "accumulate"}
+    return not alike.issuperset(_switched_on("training", training))
 
 
 def formulation_parameters(formulation: Mapping[str, Any]) -> dict[str, Any]:

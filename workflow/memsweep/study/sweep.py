@@ -35,29 +35,37 @@ FIGURES = (
         axis="{axis}",
         file="dynamics_{axis}",
         tables=("runs", "trajectories", "metrics"),
-        settings=("palette", "time", "panels", "distance", "thresholds", "formulation"),
+        settings=("axes", "palette", "time", "panels", "distance", "thresholds", "formulation"),
     ),
     Figure(
         name="memorisation_time",
         shows="memorisation time",
-        axis="train_size",
-        tables=("runs", "onsets", "scaling"),
-        settings=("palette", "thresholds", "formulation"),
-        when=lambda study: "train_size" in study.axes,
+        axis="{axis}",
+        file="memorisation_time_{axis}",
+        tables=("runs", "onsets", "scaling", "ratios"),
+        settings=("axes", "palette", "thresholds", "formulation"),
     ),
     Figure(
         name="scaling_exponents",
         shows="scaling exponents",
         axis="all",
         tables=("scaling",),
-        settings=("thresholds", "confidence"),
+        settings=("axes", "thresholds", "confidence"),
+    ),
+    Figure(
+        name="onset_ratios",
+        shows="onset ratios",
+        axis="all",
+        tables=("runs", "ratios"),
+        settings=("axes", "thresholds"),
+        when=lambda study: study.compared,
     ),
     Figure(
         name="simplicity_bias",
         shows="simplicity bias",
         axis="train_size",
         tables=("runs", "trajectories", "excess", "onsets", "baselines"),
-        settings=("thresholds", "surrogates"),
+        settings=("axes", "thresholds", "surrogates"),
         when=lambda study: bool(study.surrogates),
     ),
     Figure(
@@ -65,7 +73,7 @@ FIGURES = (
         shows="two clocks",
         axis="all",
         tables=("runs", "onsets", "scaling"),
-        settings=("onset", "thresholds"),
+        settings=("axes", "onset", "thresholds"),
         when=lambda study: bool(study.surrogates),
     ),
     Figure(
@@ -73,21 +81,21 @@ FIGURES = (
         shows="peak fidelity and rate",
         axis="all",
         tables=("runs", "peaks"),
-        settings=("palette", "distance", "onset", "thresholds", "formulation"),
+        settings=("axes", "palette", "distance", "onset", "thresholds", "formulation"),
     ),
     Figure(
         name="novelty_fidelity",
         shows="novelty and fidelity",
         axis="all",
         tables=("runs", "metrics"),
-        settings=("palette", "distance"),
+        settings=("axes", "palette", "distance"),
     ),
     Figure(
         name="sample_sheet",
         shows="sample sheet",
         axis="none",
         tables=("images", "pack/runs", "pack/samples", "pack/neighbours"),
-        settings=("f_mem_threshold", "sheet_steps", "sheet_samples", "run_id"),
+        settings=("axes", "f_mem_threshold", "sheet_steps", "sheet_samples", "run_id"),
     ),
 )
 
@@ -141,10 +149,24 @@ class Sweep(Study):
         """Those that are keys of the config's sections."""
         return [axis for axis in self.grid_axes if not is_short(axis.name)]
 
+    @functools.cached_property
+    def _swept(self) -> list[Axis]:
+        """The axes on which the runs take more than one value, repetitions aside."""
+        return [axis for axis in self.grid_axes if not axis.repeats and len(self._values(axis)) > 1]
+
     @property
     def axes(self) -> list[str]:
-        """The columns of the axes, repetitions aside, on which the runs take more than one value."""
-        return [axis.column for axis in self.grid_axes if not axis.repeats and len(self._values(axis)) > 1]
+        """The columns of the axes that have a figure each: those that vary, repetitions aside."""
+        return [axis.column for axis in self._swept]
+
+    @property
+    def compared(self) -> bool:
+        """Whether there are axes whose values are compared with a base value."""
+        return not all(is_short(axis.name) for axis in self._swept)
+
+    @property
+    def _described_axes(self) -> list[dict[str, Any]]:
+        return [axis.described() for axis in self.grid_axes]
 
     def _values(self, axis: Axis) -> set[Any]:
         """The values that runs have on an axis."""
@@ -311,20 +333,24 @@ class Sweep(Study):
     def analyse(self) -> str:
         """Settings of ``analyse``."""
         details = {"f_mem_threshold": self.config["metrics"]["f_mem_threshold"], "surrogates": self.surrogates}
-        return canonical({"jobs": self.jobs, **self.config["onset"], **details, **self._section("confidence")})
+        details |= {"axes": self._described_axes, **self._section("confidence")}
+        return canonical({"jobs": self.jobs, **self.config["onset"], **details})
 
     @functools.cached_property
     def told(self) -> dict[str, Any]:
         """The config's ``figures``, and what else figures show of the study."""
         onset, name = self.config["onset"], self.config["formulation"]["name"]
+        axes = {axis.name for axis in self.grid_axes}
+        shared = {key: value for key, value in self.config["training"].items() if f"training.{key}" not in axes}
         return {
             **self.config["figures"],
             "thresholds": {key: onset[key] for key in THRESHOLDS},
             "f_mem_threshold": self.config["metrics"]["f_mem_threshold"],
             "confidence": self.config["confidence"],
-            # Published numbers are found by it, and none is of runs that are trained in another way
-            "formulation": None if learns_otherwise(self.config["training"]) else name,
+            # Published numbers are found by it, and none is of runs that are all trained in another way
+            "formulation": None if learns_otherwise(shared) else name,
             "surrogates": self.surrogates,
+            "axes": self._described_axes,
             "run_id": self.sheet_run()[1].run_id,
         }
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ...tables.parquet import read_table
-from .. import style, wording
+from .. import style
 
 SOURCES = ("noisy_probes", "planted_probes", "feature_balance")
 
@@ -77,7 +77,7 @@ def _sizes(ax: Axes, sizes: list[int]) -> None:
     ax.set_xlim(sizes[0] / 1.4, sizes[-1] * 1.4)
     ax.set_xticks(sizes, [f"{size:g}" for size in sizes])
     ax.set_xticks([], minor=True)
-    ax.set_xlabel(wording.AXIS_LABELS["train_size"])
+    ax.set_xlabel("training images $N$")
 
 
 def _noisy(figure: Any, probes: pd.DataFrame) -> None:

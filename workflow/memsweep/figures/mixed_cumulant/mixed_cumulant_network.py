@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 
 from ...tables.parquet import read_table
 from .. import style, wording
-from ..power_law import seen
+from ..fits import seen
 from . import words
 
 SOURCES = ("network_curves", "network_departures", "network_exponents", "recovery_times")

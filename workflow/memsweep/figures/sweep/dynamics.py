@@ -16,8 +16,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from ...analysis import published
+from ...study.axes import read_axes
 from ...tables.parquet import read_table
 from .. import selection, style, wording
+from ..swept_axis import SweptAxis
 
 SOURCES = ("runs", "trajectories", "metrics")
 
@@ -32,11 +34,10 @@ _CROSS: dict[str, Any] = {"marker": "X", "markersize": 7, "markeredgecolor": "w"
 class _Curves:
     """What the panels draw from: the runs along one axis, their tables and their colours."""
 
-    axis: str
-    runs: pd.DataFrame
+    swept: SweptAxis
     losses: pd.DataFrame
     metrics: pd.DataFrame
-    colours: Mapping[float, style.Colour]
+    colours: Mapping[Any, style.Colour]
     settings: Mapping[str, Any]
 
     def metric(self, name: str, reference: str, space: str) -> pd.DataFrame:
@@ -46,9 +47,12 @@ class _Curves:
         return self.losses[self.losses["split"] == name]
 
     def draw(self, ax: Axes, rows: pd.DataFrame, dashes: style.Dashes, width: float = 1.2, band: bool = True) -> None:
-        """The mean over seeds as a line, its band behind it, for each value of the axis."""
-        for value, curve in selection.over_seeds(rows, self.axis).groupby(self.axis):
-            colour = self.colours[float(str(value))]
+        """The mean over repetitions as a line, its band behind it, for each value of the axis."""
+        curves = selection.over_repetitions(rows, self.swept.axis)
+        for value, colour in self.colours.items():
+            curve = curves[curves[self.swept.column] == value]
+            if curve.empty:
+                continue
             if band:
                 ax.fill_between(curve["time"], curve["low"], curve["high"], color=colour, alpha=0.15, linewidth=0)
             marker = "o" if len(curve) == 1 else ""
@@ -60,41 +64,42 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
 
     Args:
         sources: the tables of `SOURCES`.
-        settings: ``axis``, the swept axis; ``palette``; ``time``, ``normalised_step`` or
-            ``step``; ``panels``, names of `PANELS`; ``distance``, the feature space;
-            ``thresholds`` of the onset.
+        settings: ``axes`` of the grid; ``axis``, the column of the swept one; ``palette``;
+            ``time``, ``normalised_step`` or ``step``; ``panels``, names of `PANELS`;
+            ``distance``, the feature space; ``thresholds`` of the onset.
     """
-    axis, panels = settings["axis"], settings["panels"]
-    runs = selection.along(read_table(sources["runs"], "runs"), axis)
+    axes, panels = read_axes(settings), settings["panels"]
+    axis = next(axis for axis in axes if axis.column == settings["axis"])
+    swept = SweptAxis.among(read_table(sources["runs"], "runs"), axes, axis)
+    runs = swept.runs
     losses = selection.timed(read_table(sources["trajectories"], "trajectories"), runs, settings["time"])
     losses = losses.rename(columns={"loss": "value"})
     curves = _Curves(
-        axis,
-        runs,
+        swept,
         losses[np.isfinite(losses["value"])],
         selection.timed(read_table(sources["metrics"], "metrics"), runs, settings["time"]),
-        style.colours(runs[axis].tolist(), settings["palette"]),
+        swept.colours(settings["palette"]),
         settings,
     )
     columns = min(2, len(panels))
     rows = -(-len(panels) // columns)
     with style.styled():
         figure = Figure(figsize=(style.WIDTH, 0.8 + 2.3 * rows), layout="constrained")
-        figure.suptitle(wording.held_fixed(runs, axis), fontsize="medium", color=style.INK)
-        axes = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel().tolist()
-        for ax in axes[len(panels) :]:
+        figure.suptitle(swept.held_fixed(style.LINE), fontsize="medium", color=style.INK)
+        drawn = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel().tolist()
+        for ax in drawn[len(panels) :]:
             ax.remove()
-        axes = axes[: len(panels)]
-        for ax, name, letter in zip(axes, panels, string.ascii_lowercase, strict=False):
+        drawn = drawn[: len(panels)]
+        for ax, name, letter in zip(drawn, panels, string.ascii_lowercase, strict=False):
             title, label = PANELS[name](ax, curves)
             style.lettered(ax, letter, title)
             ax.set_ylabel(label)
             if not ax.lines:
                 style.note(ax, "no values")
-        for ax in axes[-columns:]:
+        for ax in drawn[-columns:]:
             ax.set_xlabel(wording.TIME_LABELS[settings["time"]])
             ax.tick_params(labelbottom=True)
-        style.logarithmic(axes[0], "x")
+        style.logarithmic(drawn[0], "x")
         _legends(figure, curves)
     return figure
 
@@ -132,13 +137,11 @@ def _sscd_score(ax: Axes, curves: _Curves) -> tuple[str, str]:
 
 def _published_scores(curves: _Curves) -> list[tuple[float, float]]:
     """Time and height of the published scores of these runs."""
-    sweep = "parameters" if curves.axis == "base_channels" else curves.axis
-    rows = published.scores(curves.runs, sweep, curves.settings["formulation"])
+    runs = curves.swept.runs
+    rows = published.scores(runs, curves.swept.axis.coordinate, curves.settings["formulation"])
     if not rows:
         return []
-    numbers = selection.timed(
-        pd.DataFrame(rows, columns=["run_id", "step", "score"]), curves.runs, curves.settings["time"]
-    )
+    numbers = selection.timed(pd.DataFrame(rows, columns=["run_id", "step", "score"]), runs, curves.settings["time"])
     return list(zip(numbers["time"], numbers["score"], strict=True))
 
 
@@ -193,7 +196,7 @@ def _gaps(losses: pd.DataFrame) -> pd.DataFrame:
 
 def _diverged(curves: _Curves) -> pd.DataFrame:
     """The last finite training loss of each run that diverged."""
-    names = curves.runs.loc[curves.runs["status"] == "diverged", "run_id"]
+    names = curves.swept.runs.query("status == 'diverged'")["run_id"]
     train = curves.split("train")
     lasts: pd.DataFrame = train[train["run_id"].isin(names)].groupby("run_id").last()
     return lasts
@@ -201,7 +204,7 @@ def _diverged(curves: _Curves) -> pd.DataFrame:
 
 def _mark_diverged(ax: Axes, curves: _Curves) -> None:
     for _, last in _diverged(curves).iterrows():
-        ax.plot(last["time"], last["value"], color=curves.colours[last[curves.axis]], **_CROSS)
+        ax.plot(last["time"], last["value"], color=curves.colours[last[curves.swept.column]], **_CROSS)
 
 
 def _threshold(ax: Axes, level: float) -> None:
@@ -219,8 +222,7 @@ def _linear(ax: Axes) -> None:
 
 def _legends(figure: Figure, curves: _Curves) -> None:
     """Colours on the left, line styles on the right, both in two lines below the panels."""
-    axis, panels = curves.axis, curves.settings["panels"]
-    labels = wording.value_labels(axis, curves.runs)
+    panels, labels = curves.settings["panels"], curves.swept.labels
     swept = [Line2D([], [], color=curves.colours[value], linewidth=2.4, label=label) for value, label in labels.items()]
     styles = [("train", _TRAIN), ("test", _TEST)]
     shares = {"f_mem": "pixels", "sscd_score": "sscd"}
@@ -233,11 +235,11 @@ def _legends(figure: Figure, curves: _Curves) -> None:
         lines.append(Line2D([], [], label=published.LABEL, **style.PUBLISHED))
     diverged = "loss" in panels and len(_diverged(curves)) > 0
     if diverged:
-        lines.append(Line2D([], [], color=style.INK, linewidth=0, label="a seed diverged", **_CROSS))
+        lines.append(Line2D([], [], color=style.INK, linewidth=0, label="a run diverged", **_CROSS))
     figure.legend(
         handles=swept,
         loc="outside lower left",
-        title=wording.AXIS_LABELS[axis],
+        title=wording.axis_label(curves.swept.axis),
         ncols=min(len(swept), 5),
         handlelength=1.6,
         alignment="left",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ...study.axes import SWEPT_AXES
+from ...study.axes import read_axes
 from ...tables.parquet import read_table
 from .. import selection, style, wording
+from ..swept_axis import SweptAxis
 
 SOURCES = ("runs", "metrics")
 
+_LETTERS = 62  # of a line of text over a panel
 _SMALLEST, _LARGEST, _END = 3.0, 26.0, 34.0  # areas of the markers from the first step to the last, in points²
 
 
@@ -26,33 +29,32 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
 
     Args:
         sources: the tables of `SOURCES`.
-        settings: ``palette``; ``distance``, the feature space of the fidelity.
+        settings: ``axes`` of the grid; ``palette``; ``distance``, the feature space of the fidelity.
     """
-    runs = read_table(sources["runs"], "runs")
+    runs, axes = read_table(sources["runs"], "runs"), read_axes(settings)
     paths = _paths(read_table(sources["metrics"], "metrics"), settings["distance"])
     with style.styled():
-        groups = {axis: selection.along(runs, axis) for axis in SWEPT_AXES}
-        # A run that varies along no axis is still worth a panel
-        swept = [axis for axis in SWEPT_AXES if groups[axis][axis].nunique() > 1] or ["train_size"]
-        rows, columns = (1, len(swept)) if len(swept) < 3 else (2, 2)
+        swept = SweptAxis.all_among(runs, axes)
+        columns = min(2, len(swept))
+        rows = -(-len(swept) // columns)
         figure = Figure(figsize=(style.WIDTH, 1.2 + 2.5 * rows), layout="constrained")
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         for ax in panels[len(swept) :]:
             ax.set_axis_off()
-        for ax, letter, axis in zip(panels, "abcd", swept, strict=False):
-            shown = groups[axis]
-            colours = style.colours(shown[axis].tolist(), settings["palette"])
-            style.lettered(ax, letter, wording.AXIS_LABELS[axis], pad=16)
-            fixed = wording.held_fixed(shown, axis)
+        for ax, letter, along in zip(panels, string.ascii_lowercase, swept, strict=False):
+            colours = along.colours(settings["palette"])
+            fixed = along.held_fixed(_LETTERS)
+            style.lettered(ax, letter, wording.axis_label(along.axis), pad=7 + 9 * (1 + fixed.count("\n")))
             ax.text(0, 1.02, fixed, transform=ax.transAxes, fontsize="small", color="0.35", va="bottom")
-            _trajectories(ax, selection.timed(paths, shown, "step"), axis, colours)
-            _values(ax, wording.value_labels(axis, shown), colours)
+            _trajectories(ax, selection.timed(paths, along.runs, "step"), along.column, colours)
+            _values(ax, along.labels, colours)
         if len(paths):
             style.logarithmic(panels[0], "x")
         panels[0].invert_xaxis()
         lowest = min(paths["novelty"].min(), 0.8) if len(paths) else 0.0
         panels[0].set_ylim(1 - 1.06 * (1 - lowest), 1 + 0.04 * (1 - lowest))
-        for ax in panels[-columns:]:
+        for ax in panels[len(swept) - columns : len(swept)]:
+            ax.tick_params(axis="x", which="both", labelbottom=True)
             ax.set_xlabel(f"sliced Wasserstein distance to test ({settings['distance']} space)\nfidelity: better →")
         for ax in panels[::columns]:
             ax.set_ylabel("novelty $1 - f_\\mathrm{mem}$: better →")
@@ -69,7 +71,7 @@ def _paths(metrics: pd.DataFrame, space: str) -> pd.DataFrame:
     return both.assign(novelty=1 - both["value_share"], distance=both["value_distance"])
 
 
-def _trajectories(ax: Axes, rows: pd.DataFrame, axis: str, colours: Mapping[float, style.Colour]) -> None:
+def _trajectories(ax: Axes, rows: pd.DataFrame, column: str, colours: Mapping[Any, style.Colour]) -> None:
     """A line per run, markers growing with the logarithm of the step, the end of the run ringed."""
     if rows.empty:
         style.note(ax, "no values")
@@ -78,7 +80,7 @@ def _trajectories(ax: Axes, rows: pd.DataFrame, axis: str, colours: Mapping[floa
     weight = (logs - logs.min()) / max(logs.max() - logs.min(), 1e-9)
     rows = rows.assign(area=_SMALLEST + (_LARGEST - _SMALLEST) * weight)
     for _, run in rows.groupby("run_id", sort=False):
-        colour = colours[run[axis].iloc[0]]
+        colour = colours[run[column].iloc[0]]
         ax.plot(run["distance"], run["novelty"], color=colour, linewidth=0.9, alpha=0.8, zorder=2, clip_on=False)
         ax.scatter(run["distance"], run["novelty"], s=run["area"], color=colour, linewidth=0, zorder=3, clip_on=False)
         end = run.iloc[-1]
@@ -87,7 +89,7 @@ def _trajectories(ax: Axes, rows: pd.DataFrame, axis: str, colours: Mapping[floa
         )
 
 
-def _values(ax: Axes, labels: Mapping[float, str], colours: Mapping[float, style.Colour]) -> None:
+def _values(ax: Axes, labels: Mapping[Any, str], colours: Mapping[Any, style.Colour]) -> None:
     handles = [Line2D([], [], color=colours[value], linewidth=2.4, label=label) for value, label in labels.items()]
     ax.legend(handles=handles, loc="lower left", handlelength=1.4, ncols=1 + (len(handles) > 6))
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import string
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,14 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from ...analysis import published
+from ...study.axes import read_axes
 from ...tables.parquet import read_table
-from .. import selection, style, wording
-from ..swept_axis import coordinate, places_of, show_values
+from .. import style, wording
+from ..swept_axis import SweptAxis
 
 SOURCES = ("runs", "peaks")
+
+_IN_A_ROW = 4  # axes
 
 _DOT: dict[str, Any] = {"marker": "o", "markersize": 3.5}
 _CENSORED: dict[str, Any] = {"marker": "v", "markersize": 4.5, "markerfacecolor": "w", "linestyle": ""}
@@ -32,11 +36,11 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
 
     Args:
         sources: the tables of `SOURCES`.
-        settings: ``onset``, the definition of the onset; ``thresholds`` of the onset;
+        settings: ``axes`` of the grid; ``onset``, the definition of the onset; ``thresholds`` of the onset;
             ``palette``; ``distance``, the feature space; ``formulation``, its name, for the
             published marks (left out where it is not given).
     """
-    runs = read_table(sources["runs"], "runs")
+    runs, axes = read_table(sources["runs"], "runs"), read_axes(settings)
     table = read_table(sources["peaks"], "peaks")
     definition = settings["onset"]
     table = table[table["definition"] == definition]
@@ -44,45 +48,67 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     fidelity = fidelity[(fidelity["metric"] == "sliced_wasserstein") & fidelity["value"].notna()]
     share = "sscd_score" if definition == "sscd_score" else "f_mem"
     rates = table[(table["quantity"] == "memorisation_rate") & (table["metric"] == share)]
-    swept = selection.swept(runs)
+    swept = SweptAxis.all_among(runs, axes)
 
     with style.styled():
         width = style.WIDTH if len(swept) > 1 else style.WIDTH / 2
-        figure = Figure(figsize=(width, 4.4), layout="constrained")
-        panels = figure.subplots(2, len(swept), sharex="col", sharey="row", squeeze=False)
+        figure = Figure(figsize=(width, 0.4 + 4 * -(-len(swept) // _IN_A_ROW)), layout="constrained")
+        tops, bottoms = _panels(figure, len(swept))
         marked = False
-        for (top, bottom), axis in zip(panels.T, swept, strict=True):
-            shown = selection.along(runs, axis)
-            colours = style.colours(shown[axis].tolist(), settings["palette"])
-            places = places_of(shown, axis)
-            peaks = fidelity.merge(places, on="run_id")
-            _points(top, peaks, axis, colours)
-            marked |= _marks(top, peaks, shown, axis, settings)
-            _points(bottom, rates.merge(places, on="run_id"), axis, colours)
-            show_values(bottom, shown, axis)
+        for top, bottom, along in zip(tops, bottoms, swept, strict=True):
+            colours = along.colours(settings["palette"])
+            peaks = fidelity.merge(along.placed(), on="run_id")
+            _points(top, peaks, along.column, colours)
+            marked |= _marks(top, peaks, along, settings)
+            _points(bottom, rates.merge(along.placed(), on="run_id"), along.column, colours)
+            along.show(bottom)
         if len(fidelity):
-            style.logarithmic(panels[0, 0], "y")
-        _from_zero(panels[1, 0])
-        titles = ["peak fidelity", *[""] * (len(swept) - 1), "memorisation rate", *[""] * (len(swept) - 1)]
-        for ax, letter, title in zip(panels.ravel(), "abcdefgh", titles, strict=False):
-            style.lettered(ax, letter, title)
-            if not ax.lines:
-                style.note(ax, "no values")
-        panels[0, 0].set_ylabel(f"sliced Wasserstein to test\n({settings['distance']} space)")
-        panels[1, 0].set_ylabel(f"rise of {_SHARE_LABELS[share]}\nper decade of steps")
-        figure.align_xlabels(panels[1])
+            style.logarithmic(tops[0], "y")
+        _from_zero(bottoms[0])
+        letters = iter(string.ascii_lowercase)
+        for start in range(0, len(swept), _IN_A_ROW):
+            here = slice(start, start + _IN_A_ROW)
+            distance = f"sliced Wasserstein to test\n({settings['distance']} space)"
+            _name(tops[here], letters, "peak fidelity", distance)
+            _name(bottoms[here], letters, "memorisation rate", f"rise of {_SHARE_LABELS[share]}\nper decade of steps")
+            figure.align_xlabels(bottoms[here])
         label = wording.definition_label(definition, settings["thresholds"])
         _legend(figure, label, [fidelity, rates], marked, narrow=len(swept) < 2)
     return figure
 
 
+def _panels(figure: Figure, count: int) -> tuple[list[Axes], list[Axes]]:
+    """So many pairs of panels, one below the other; all upper ones share a scale, and all lower ones."""
+    columns = min(count, _IN_A_ROW)
+    grid = figure.subplots(2 * -(-count // columns), columns, squeeze=False)
+    tops, bottoms = (grid[first::2].ravel().tolist() for first in (0, 1))
+    for ax in [*tops[count:], *bottoms[count:]]:
+        ax.remove()
+    for place, (top, bottom) in enumerate(zip(tops[:count], bottoms[:count], strict=True)):
+        top.sharex(bottom)
+        top.tick_params(labelbottom=False)
+        for ax, first in ((top, tops[0]), (bottom, bottoms[0])) if place else ():
+            ax.sharey(first)
+            ax.tick_params(labelleft=place % columns == 0)
+    return tops[:count], bottoms[:count]
+
+
+def _name(row: Sequence[Axes], letters: Iterator[str], title: str, label: str) -> None:
+    """A letter for each panel of a row; what the row shows, at its first."""
+    row[0].set_ylabel(label)
+    for place, ax in enumerate(row):
+        style.lettered(ax, next(letters), "" if place else title)
+        if not ax.lines:
+            style.note(ax, "no values")
+
+
 _SHARE_LABELS = {"f_mem": r"$f_\mathrm{mem}$", "sscd_score": "SSCD score"}
 
 
-def _points(ax: Axes, rows: pd.DataFrame, axis: str, colours: Mapping[float, style.Colour]) -> None:
+def _points(ax: Axes, rows: pd.DataFrame, column: str, colours: Mapping[Any, style.Colour]) -> None:
     """Values with their intervals; censored ones hollow; unknown ones as crosses at the foot."""
     for row in rows.to_dict("records"):
-        place, value, colour = row["place"], row["value"], colours[row[axis]]
+        place, value, colour = row["place"], row["value"], colours[row[column]]
         if np.isnan(value):
             ax.plot(place, 0.03, transform=ax.get_xaxis_transform(), color=colour, zorder=3, **_UNKNOWN)
             continue
@@ -92,9 +118,11 @@ def _points(ax: Axes, rows: pd.DataFrame, axis: str, colours: Mapping[float, sty
         ax.plot(place, value, color=colour, zorder=3, **(_CENSORED if row["censored"] else _DOT))
 
 
-def _marks(ax: Axes, peaks: pd.DataFrame, runs: pd.DataFrame, axis: str, settings: Mapping[str, Any]) -> bool:
+def _marks(ax: Axes, peaks: pd.DataFrame, along: SweptAxis, settings: Mapping[str, Any]) -> bool:
     """The published first minima at the values shown, moved by one factor to these runs; say whether any."""
-    column = coordinate(axis)
+    if not along.logarithmic:
+        return False
+    runs, column = along.runs, along.axis.coordinate
     numbers = published.first_minima(runs, column, settings["onset"], settings["distance"], settings.get("formulation"))
     theirs = {getattr(number.point, column): number.value for number in numbers}
     values = peaks.merge(runs[["run_id", column]].rename(columns={column: "at"}), on="run_id")

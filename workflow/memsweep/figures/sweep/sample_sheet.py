@@ -18,6 +18,7 @@ from matplotlib.patches import Rectangle
 from ...base.errors import UserError
 from ...data.images import decode
 from ...metrics.novelty import copied
+from ...study.axes import Axis, read_axes
 from ...tables.parquet import image_shape, metadata_of, read_arrow, read_table
 from .. import style, wording
 
@@ -25,7 +26,8 @@ SOURCES = ("runs", "images", "samples", "neighbours")
 
 _COPY = "#D55E00"
 _LABELS = 1.05  # inches for the row labels
-_HEADING = 0.47  # inches above the images
+_HEADING, _TITLE_LINE = 0.31, 0.16  # inches above the images, and for each line of the title
+_LETTERS = 85  # of a line of the title
 _TALLEST = 7.4  # inches, so that the sheet and its caption fit a page
 _PAIR = 2.22  # height of a pair of rows and the space below it, in images
 
@@ -37,7 +39,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
 
     Args:
         sources: the tables of `SOURCES`.
-        settings: ``run_id``; ``f_mem_threshold``, the ratio of distances below which a
+        settings: ``axes`` of the grid; ``run_id``; ``f_mem_threshold``, the ratio of distances below which a
             sample is a copy; ``sheet_steps`` and ``sheet_samples``, how many to show.
 
     Raises:
@@ -57,12 +59,14 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
 
     images = read_arrow(sources["images"], "images")
     train = images.filter(pc.equal(images["split"], "train"))
+    title = _title(sources["runs"], run_id, read_axes(settings))
+    heading = _HEADING + _TITLE_LINE * (1 + title.count("\n"))
     with style.styled():
         columns = max(len(shown), 6)
-        cell = min((style.WIDTH - _LABELS) / columns, (_TALLEST - _HEADING) / (_PAIR * len(steps)))
-        width, height = cell * columns + _LABELS, cell * _PAIR * len(steps) + _HEADING
+        cell = min((style.WIDTH - _LABELS) / columns, (_TALLEST - heading) / (_PAIR * len(steps)))
+        width, height = cell * columns + _LABELS, cell * _PAIR * len(steps) + heading
         figure = Figure(figsize=(width, height))
-        ax = figure.add_axes((_LABELS / width, 0, 1 - _LABELS / width, 1 - _HEADING / height))
+        ax = figure.add_axes((_LABELS / width, 0, 1 - _LABELS / width, 1 - heading / height))
         for row, step in enumerate(steps):
             here = pairs[pairs["step"] == step]
             chosen = here[here["index"].isin(shown)].sort_values("index")
@@ -71,7 +75,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             _label(ax, row * _PAIR, step, float(here["copied"].mean()))
         ax.set(xlim=(-0.04, columns + 0.04), ylim=(len(steps) * _PAIR, -0.04), aspect="equal", anchor="NW")
         ax.axis("off")
-        _heading(figure, _title(sources["runs"], run_id), settings["f_mem_threshold"])
+        _heading(figure, title, heading - 0.18, settings["f_mem_threshold"])
     return figure
 
 
@@ -136,18 +140,19 @@ def _label(ax: Axes, top: float, step: int, share: float) -> None:
     ax.text(-0.15, top + 0.98, rf"$f_\mathrm{{mem}}$ = {100 * share:.3g} %", ha="right", va="center", size=7)
 
 
-def _title(path: Path, run_id: str) -> str:
+def _title(path: Path, run_id: str, axes: Sequence[Axis]) -> str:
     runs = read_table(path, "runs")
-    return wording.held_fixed(runs[runs["run_id"] == run_id], None) or f"run {run_id}"
+    return wording.held_fixed(runs[runs["run_id"] == run_id], axes, None, _LETTERS) or f"run {run_id}"
 
 
-def _heading(figure: Figure, title: str, threshold: float) -> None:
+def _heading(figure: Figure, title: str, below: float, threshold: float) -> None:
+    """The title, and so many inches below the top what a frame means."""
     width, height = figure.get_size_inches()
     left = (_LABELS + 0.03) / width
     figure.text(left, 1 - 0.08 / height, title, va="top", size=8.5)
     figure.text(
         left,
-        1 - 0.29 / height,
+        1 - below / height,
         rf"framed: a copy, $d_1 / d_2$ < {threshold:.2g}",
         va="top",
         size=7.5,

@@ -12,15 +12,16 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ...study.axes import read_axes
 from ...study.onsets import DEFINITIONS, DEPARTURES
 from ...tables.parquet import read_table
 from .. import selection, style, wording
+from ..forest import MARKERS, interval
 
 SOURCES = ("scaling",)
 
-_TERMS = ("train_size", "batch_size", "learning_rate", "parameters")
 _EXPECTED = {"train_size": (1.0, r"$\propto\, N$"), "batch_size": (-1.0, r"$\propto\, 1/B$")}
-_MARKERS = ("o", "s", "D", "^", "v", "P")
+_FARTHEST = 8.0  # exponents beyond it, as of an axis with hardly any range, are in numbers only
 _WIDEST = 3.0  # exponents beyond which an interval is cut, so that one vague fit hides no other
 
 
@@ -29,14 +30,15 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
 
     Args:
         sources: the tables of `SOURCES`.
-        settings: ``thresholds`` of the onset; ``confidence`` of the intervals.
+        settings: ``axes`` of the grid; ``thresholds`` of the onset; ``confidence`` of the intervals.
     """
     scaling = read_table(sources["scaling"], "scaling")
     definitions = [
         *DEFINITIONS,
         *(name for name in DEPARTURES if name in set(scaling["definition"])),
     ]
-    terms = [term for term in _TERMS if (scaling.loc[scaling["term"] == term, "runs"] > 0).any()]
+    labels = {axis.coordinate: wording.axis_label(axis) for axis in read_axes(settings)}
+    terms = scaling.loc[scaling["runs"] > 0, "term"].unique().tolist()
     limits = _limits(scaling)
     with style.styled():
         height = 0.9 + (0.1 + 0.21 * len(definitions)) * max(len(terms), 1)
@@ -45,6 +47,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         grid = figure.subplots(max(len(terms), 1), 2, sharex="col", sharey="row", squeeze=False, width_ratios=(3, 1.7))
         panels, columns = grid[:, 0], grid[:, 1]
         for ax, column, term in zip(panels, columns, terms, strict=False):
+            ax.set_title(labels[term], weight="bold", pad=2, loc="left")
             _group(ax, column, term, definitions, scaling[scaling["term"] == term], limits, settings)
         for ax in panels[:-1]:
             ax.spines["bottom"].set_visible(False)
@@ -60,13 +63,12 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
 
 
 def _limits(scaling: pd.DataFrame) -> tuple[float, float]:
-    """Range of exponents to show: all of them, and their intervals within reason."""
+    """Range of exponents to show: those within reason, and their intervals within less."""
     numbers = scaling[["exponent", "ci_low", "ci_high"]].to_numpy(dtype=float).ravel()
     numbers = np.clip(numbers[np.isfinite(numbers)], -_WIDEST, _WIDEST)
     exponents = scaling["exponent"].to_numpy(dtype=float)
-    low, high = (
-        pick([*numbers, *exponents[np.isfinite(exponents)], limit]) for pick, limit in ((np.min, -1.0), (np.max, 1.0))
-    )
+    exponents = np.clip(exponents[np.isfinite(exponents)], -_FARTHEST, _FARTHEST)
+    low, high = (pick([*numbers, *exponents, limit]) for pick, limit in ((np.min, -1.0), (np.max, 1.0)))
     margin = 0.06 * (high - low)
     return float(low - margin), float(high + margin)
 
@@ -81,7 +83,7 @@ def _group(
     settings: Mapping[str, Any],
 ) -> None:
     """One axis of the grid: a row per definition, and where the normalised step would put it."""
-    palette = sns.color_palette("colorblind", max(len(_MARKERS), len(definitions)))
+    palette = sns.color_palette("colorblind", max(len(MARKERS), len(definitions)))
     fits = {fit["definition"]: fit for fit in rows.to_dict("records")}
     ax.axvline(0, color="0.8", linewidth=0.6, zorder=0)
     if term in _EXPECTED:
@@ -92,30 +94,16 @@ def _group(
         if definition not in fits:
             continue
         fit = fits[definition]
-        _interval(ax, place, fit, limits, palette[place])
+        interval(ax, place, fit, limits, palette[place])
         exponent = float(fit["exponent"])
         if np.isfinite(exponent):
-            ax.plot(exponent, place, marker=_MARKERS[place % len(_MARKERS)], color=palette[place], markersize=4.5)
+            ax.plot(exponent, place, marker=MARKERS[place % len(MARKERS)], color=palette[place], markersize=4.5)
         _columns(column, place, _numbers(fit))
     labels = [wording.definition_label(definition, settings["thresholds"]) for definition in definitions]
     ax.set_yticks(range(len(labels)), labels)
     ax.set_ylim(len(labels) - 0.4, -0.6)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)
-    ax.set_title(wording.AXIS_LABELS[term], weight="bold", pad=2, loc="left")
-
-
-def _interval(
-    ax: Axes, place: int, fit: Mapping[Hashable, Any], limits: tuple[float, float], colour: style.Colour
-) -> None:
-    """A bar from end to end; an arrowhead where it goes on past the panel."""
-    low, high = float(fit["ci_low"]), float(fit["ci_high"])
-    if np.isnan(low) or np.isnan(high):
-        return
-    ax.plot([max(low, limits[0]), min(high, limits[1])], [place] * 2, color=colour, linewidth=1.3)
-    for end, edge, marker in ((low, limits[0], "<"), (high, limits[1], ">")):
-        if (end < edge) if marker == "<" else (end > edge):
-            ax.plot(edge, place, marker=marker, color=colour, markersize=4, clip_on=False)
 
 
 def _numbers(fit: Mapping[Hashable, Any]) -> tuple[str, str, str]:

@@ -19,8 +19,10 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from ...analysis.departure import SURROGATES
+from ...study.axes import Axis, read_axes
 from ...tables.parquet import read_table
 from .. import selection, style, wording
+from ..swept_axis import SweptAxis
 
 SOURCES = ("runs", "trajectories", "excess", "onsets", "baselines")
 
@@ -34,39 +36,36 @@ _OPTIMA = {"gaussian": "test", "gaussian_mixture": "test", "empirical": "train"}
 
 
 def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
-    """Draw losses and excess against step, one column a value of one swept axis: N, where that is swept.
+    """Draw losses and excess against step, one column a value of the first swept axis: N, where that is swept.
 
     Args:
         sources: the tables of `SOURCES`.
-        settings: ``thresholds`` of the onset, with ``departure``; ``surrogates``, their names.
+        settings: ``axes`` of the grid; ``thresholds`` of the onset, with ``departure``; ``surrogates``, their names.
     """
-    runs = read_table(sources["runs"], "runs")
-    axis = selection.swept(runs)[0]
-    runs = selection.along(runs, axis)
+    swept = SweptAxis.all_among(read_table(sources["runs"], "runs"), read_axes(settings))[0]
+    runs, axis = swept.runs, swept.axis
     losses = _of(runs, read_table(sources["trajectories"], "trajectories"), "loss")
     excess = _of(runs, read_table(sources["excess"], "excess"), "excess")
-    onsets = read_table(sources["onsets"], "onsets").merge(runs[["run_id", axis]], on="run_id")
+    onsets = read_table(sources["onsets"], "onsets").merge(runs[["run_id", axis.column]], on="run_id")
     baselines = read_table(sources["baselines"], "baselines")
     baselines = baselines[baselines["noise_level"].isna()]
     floor = float(losses["value"].min()) / _DEEPEST if len(losses) else 0.0
-    labels = wording.value_labels(axis, runs)
-    values = _spread(sorted(labels), _MOST_PANELS)
+    values = _spread(list(swept.labels), _MOST_PANELS)
     colours = _colours()
 
     with style.styled():
         figure = Figure(figsize=(style.WIDTH, 4.9), layout="constrained")
-        figure.suptitle(wording.held_fixed(runs, axis), fontsize="medium", color=style.INK)
+        figure.suptitle(swept.held_fixed(style.LINE), fontsize="medium", color=style.INK)
         # One axis of steps for all columns, so that a departure that does not move with the axis is seen not to
         panels = figure.subplots(2, len(values), sharex=True, sharey="row", squeeze=False)
         for column, value in enumerate(values):
             top, bottom = panels[:, column]
-            here = runs[runs[axis] == value]
-            _losses(top, losses[losses[axis] == value], axis, colours)
-            _baselines(top, baselines, int(here["train_size"].iloc[0]), floor, colours)
-            _excess(bottom, excess[excess[axis] == value], axis, colours)
-            _departures(bottom, onsets[onsets[axis] == value], settings, colours)
-            name = wording.AXIS_LABELS[axis].split()[-1]
-            style.lettered(top, "abcd"[column], f"{name} = {labels[value]}")
+            here = runs[runs[axis.column] == value]
+            _losses(top, losses[losses[axis.column] == value], axis, colours)
+            _baselines(top, _of_these(baselines, here), floor, colours)
+            _excess(bottom, excess[excess[axis.column] == value], axis, colours)
+            _departures(bottom, onsets[onsets[axis.column] == value], settings, colours)
+            style.lettered(top, "abcd"[column], f"{wording.axis_name(axis)} = {swept.labels[value]}")
             style.lettered(bottom, "efgh"[column])
             bottom.set_xlabel("step")
             if not top.lines:
@@ -79,13 +78,13 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
 
 
 def _of(runs: pd.DataFrame, rows: pd.DataFrame, value: str) -> pd.DataFrame:
-    """The finite rows of these runs, with what `selection.over_seeds` needs."""
+    """The finite rows of these runs, with what `selection.over_repetitions` needs."""
     timed = selection.timed(rows, runs, "step").rename(columns={value: "value"})
     finite: pd.DataFrame = timed[np.isfinite(timed["value"].to_numpy(dtype=float))]
     return finite
 
 
-def _spread(values: Sequence[float], most: int) -> list[float]:
+def _spread(values: Sequence[Any], most: int) -> list[Any]:
     """At most so many of the values, spread from the first to the last."""
     places = np.linspace(0, len(values) - 1, min(most, len(values))).round().astype(int)
     return [values[place] for place in places]
@@ -96,30 +95,34 @@ def _colours() -> dict[str, style.Colour | str]:
     return {"train": green, "empirical": green, "test": "black", "gaussian": blue, "gaussian_mixture": orange}
 
 
-def _curve(ax: Axes, rows: pd.DataFrame, axis: str, colour: style.Colour | str) -> None:
-    """The mean over seeds as a line, its band behind it."""
-    curve = selection.over_seeds(rows, axis)
+def _curve(ax: Axes, rows: pd.DataFrame, axis: Axis, colour: style.Colour | str) -> None:
+    """The mean over repetitions as a line, its band behind it."""
+    curve = selection.over_repetitions(rows, axis)
     ax.fill_between(curve["time"], curve["low"], curve["high"], color=colour, alpha=0.15, linewidth=0)
     ax.plot(curve["time"], curve["mean"], color=colour, marker="o" if len(curve) == 1 else "")
 
 
-def _losses(ax: Axes, losses: pd.DataFrame, axis: str, colours: Mapping[str, style.Colour | str]) -> None:
+def _losses(ax: Axes, losses: pd.DataFrame, axis: Axis, colours: Mapping[str, style.Colour | str]) -> None:
     for split in _SPLITS:
         rows = losses[losses["split"] == split]
         if len(rows):
             _curve(ax, rows, axis, colours[split])
 
 
-def _baselines(
-    ax: Axes, baselines: pd.DataFrame, train_size: int, floor: float, colours: Mapping[str, style.Colour | str]
-) -> None:
+def _of_these(baselines: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """The baselines of what these runs are trained on and of what they learn; null stands for any."""
+    for column in baselines.columns.intersection(runs.columns):
+        baselines = baselines[baselines[column].isna() | baselines[column].isin(runs[column])]
+    return baselines
+
+
+def _baselines(ax: Axes, baselines: pd.DataFrame, floor: float, colours: Mapping[str, style.Colour | str]) -> None:
     """The losses of the best denoisers as dashed lines, their intervals at the right edge.
 
     One below the floor, as where each class has one image and nothing is left to guess, is an arrow at the foot.
     """
     for place, (estimator, split) in enumerate(_OPTIMA.items()):
         rows = baselines[(baselines["estimator"] == estimator) & (baselines["split"] == split)]
-        rows = rows[rows["train_size"].isna() | (rows["train_size"] == train_size)]
         for row in rows.to_dict("records"):
             colour, edge = colours[estimator], 0.97 - 0.03 * place
             if row["loss"] < floor:
@@ -137,7 +140,7 @@ def _baselines(
             ax.plot([edge] * 2, ends, transform=ax.get_yaxis_transform(), color=colour, linewidth=1.6)
 
 
-def _excess(ax: Axes, excess: pd.DataFrame, axis: str, colours: Mapping[str, style.Colour | str]) -> None:
+def _excess(ax: Axes, excess: pd.DataFrame, axis: Axis, colours: Mapping[str, style.Colour | str]) -> None:
     ax.axhline(0, color="0.8", linewidth=0.6, zorder=0)
     for surrogate in _SURROGATES:
         rows = excess[excess["surrogate"] == surrogate]

@@ -14,15 +14,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from ...study.axes import read_axes
 from ...tables.parquet import read_table
-from .. import selection, style, wording
-from ..power_law import band, location, seen
-from ..swept_axis import coordinate, places_of, show_values
+from .. import style, wording
+from ..fits import band, height, seen
+from ..swept_axis import SweptAxis
 
 SOURCES = ("runs", "onsets", "scaling")
 
 _LINE = 9.5  # points from line to line of text
-_SYMBOLS = {"train_size": "N", "base_channels": "P", "batch_size": "B", "learning_rate": r"\eta"}
+_LETTERS = 58  # of a line of text over a panel
 
 Fit = Mapping[Hashable, Any]
 
@@ -32,15 +33,15 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
 
     Args:
         sources: the tables of `SOURCES`.
-        settings: ``onset``, the definition of the onset of memorisation; ``thresholds`` of the
+        settings: ``axes`` of the grid; ``onset``, the definition of the onset of memorisation; ``thresholds`` of the
             onset, with ``departure``.
     """
-    runs = read_table(sources["runs"], "runs")
+    runs, axes = read_table(sources["runs"], "runs"), read_axes(settings)
     onsets = read_table(sources["onsets"], "onsets")
     onsets = onsets[onsets["step"] > 0]  # a run that was never evaluated says nothing
     scaling = read_table(sources["scaling"], "scaling")
     clocks = _clocks(onsets, settings["onset"])
-    swept = selection.swept(runs)
+    swept = SweptAxis.all_among(runs, axes)
     columns = min(2, len(swept))
     rows = -(-len(swept) // columns)
 
@@ -49,19 +50,23 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel().tolist()
         for ax in panels[len(swept) :]:
             ax.remove()
-        for ax, axis, letter in zip(panels, swept, string.ascii_lowercase, strict=False):
-            shown = selection.along(runs, axis)
-            places = places_of(shown, axis).assign(value=shown[coordinate(axis)].astype(float))
-            texts = []
+        for ax, along, letter in zip(panels, swept, string.ascii_lowercase, strict=False):
+            placed = along.placed()
+            lines: list[tuple[str, style.Colour | str]] = []
             for definition, (colour, marker) in clocks.items():
-                here = onsets[onsets["definition"] == definition].merge(places, on="run_id")
-                fit = _fit(scaling, definition, coordinate(axis))
+                here = onsets[onsets["definition"] == definition].merge(placed, on="run_id")
                 _points(ax, here, colour, marker)
-                _line(ax, here, fit, colour)
-                texts.append(_exponent(fit, here))
-            style.lettered(ax, letter, wording.held_fixed(shown, axis), size=7, pad=4 + _LINE * (len(texts) + 1))
-            _say(ax, axis, texts, _difference(scaling, list(clocks), coordinate(axis)), [c for c, _ in clocks.values()])
-            show_values(ax, shown, axis)
+                if along.logarithmic:
+                    fit = _fit(scaling, definition, along.axis.coordinate)
+                    _line(ax, here.assign(value=here[along.column].map(along.numbers)), fit, colour)
+                    law = rf"step $\propto {along.axis.symbol or 'x'}^k$,  {_exponent(fit, here)}"
+                    lines.append((law, colour))
+            difference = _difference(scaling, list(clocks), along.axis.coordinate) if along.logarithmic else ""
+            lines += [(f"difference of the last two {difference}", style.INK)] if difference else []
+            room = _LINE * (len(clocks) + 1) if lines else 2
+            style.lettered(ax, letter, along.held_fixed(_LETTERS), size=7, pad=4 + room)
+            _say(ax, lines)
+            along.show(ax)
         _steps(panels[: len(swept)], onsets[onsets["definition"].isin(clocks)])
         for ax in panels[: len(swept) : columns]:
             ax.set_ylabel("step")
@@ -98,11 +103,11 @@ def _line(ax: Axes, rows: pd.DataFrame, fit: Fit, colour: style.Colour | str) ->
     if not len(values) or not np.isfinite(fit["exponent"]):
         return
     pivot = float(np.exp(np.log(values.to_numpy(float)).mean()))
-    height = location(rows, "value", float(fit["exponent"]), pivot)
+    at_pivot = height(rows, (rows["value"].astype(float) / pivot) ** float(fit["exponent"]))
     ratio = np.geomspace(rows["value"].min() / 1.1, rows["value"].max() * 1.1, 50) / pivot
-    ax.plot(ratio * pivot, height * ratio ** float(fit["exponent"]), color=colour, linewidth=1.1, zorder=1)
+    ax.plot(ratio * pivot, at_pivot * ratio ** float(fit["exponent"]), color=colour, linewidth=1.1, zorder=1)
     if np.isfinite([fit["ci_low"], fit["ci_high"]]).all():
-        edges = band(ratio, height, (fit["ci_low"], fit["ci_high"]))
+        edges = band(ratio, at_pivot, (fit["ci_low"], fit["ci_high"]))
         ax.fill_between(ratio * pivot, *edges, color=colour, alpha=0.12, linewidth=0)
 
 
@@ -133,12 +138,8 @@ def _difference(scaling: pd.DataFrame, clocks: Sequence[str], term: str) -> str:
     return f"{numbers[0]} [{numbers[1]}, {numbers[2]}]"
 
 
-def _say(ax: Axes, axis: str, texts: Sequence[str], gap: str, colours: Sequence[style.Colour | str]) -> None:
-    """The exponents above a panel, each in its colour, and the difference of the last two."""
-    lines: list[tuple[str, style.Colour | str]] = [
-        (rf"step $\propto {_SYMBOLS[axis]}^k$,  {text}", colour) for text, colour in zip(texts, colours, strict=True)
-    ]
-    lines += [(f"difference of the last two {gap}", style.INK)] if gap else []
+def _say(ax: Axes, lines: Sequence[tuple[str, style.Colour | str]]) -> None:
+    """Lines of text above a panel, each in its colour."""
     above: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "size": 7}
     for place, (text, colour) in enumerate(reversed(lines)):
         ax.annotate(text, (0, 1), (0, 3 + _LINE * place), color=colour, **above)

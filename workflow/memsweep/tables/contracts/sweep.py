@@ -18,6 +18,11 @@ SPLIT = column(
     "Gaussian of all training images, or of those of each class, that stand in for the test images",
 )
 LABEL = column("label", pa.int64(), "class of the image")
+RUNS_BEHIND = (
+    column("runs", pa.int64(), "runs behind the fit"),
+    column("censored_runs", pa.int64(), "of these, runs that ended before the onset"),
+    column("left_censored_runs", pa.int64(), "of these, runs with the onset at or before the first evaluation"),
+)
 
 _TYPES = {"integer": pa.int64(), "number": pa.float64(), "boolean": pa.bool_()}
 
@@ -228,12 +233,22 @@ SWEEP: dict[str, pa.Schema] = {
     "scaling": pa.schema(
         [
             column("definition", pa.string(), "definition of the onset"),
-            column("term", pa.string(), "axis: train_size, batch_size, learning_rate or parameters"),
+            column("term", pa.string(), "axis, by its column of the table runs; parameters for the model size"),
             column("exponent", pa.float64(), "k in: onset is proportional to axis ** k, the other axes held fixed"),
             *interval("exponent"),
-            column("runs", pa.int64(), "runs behind the fit"),
-            column("censored_runs", pa.int64(), "of these, runs that ended before the onset"),
-            column("left_censored_runs", pa.int64(), "of these, runs with the onset at or before the first evaluation"),
+            *RUNS_BEHIND,
+        ]
+    ),
+    "ratios": pa.schema(
+        [
+            column("definition", pa.string(), "definition of the onset"),
+            column("axis", pa.string(), "axis, by its column of the table runs"),
+            column("value", pa.string(), "value of the axis"),
+            column("base", pa.string(), "value of the axis that it is compared with"),
+            column("ratio", pa.float64(), "onset at the value over onset at the base value, the other axes held fixed"),
+            *interval("ratio"),
+            *RUNS_BEHIND,
+            column("groups", pa.int64(), "groups of these runs that are equal on every other axis, repetitions aside"),
         ]
     ),
 }

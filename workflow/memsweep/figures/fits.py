@@ -1,4 +1,4 @@
-"""A fitted power law through onsets: where its line lies, and the band of its exponent's interval."""
+"""What is fitted to onsets as it is drawn: at which height it lies, and the band of an exponent's interval."""
 
 from __future__ import annotations
 
@@ -12,17 +12,15 @@ Array = NDArray[np.float64]
 _STEEPEST = 50.0  # a slope that looks vertical
 
 
-def location(onsets: pd.DataFrame, term: str, slope: float, pivot: float) -> float:
-    """Onset at ``pivot`` on the line of this slope: the mean of log-normal, censored onsets.
+def height(onsets: pd.DataFrame, relative: ArrayLike) -> float:
+    """The onset where ``relative`` is 1: the mean of log-normal, censored onsets over what they should be of it.
 
     Args:
         onsets: columns ``step``, positive, ``censored`` and ``left_censored``, as of the table ``onsets``, not all
-            of them censored; and the swept value of each run, positive.
-        term: name of the column of swept values.
-        slope: exponent of the power law.
-        pivot: value of the term.
+            of them censored.
+        relative: the fitted onset of each run over that where it is 1, such as (N / N_0)^k, shape (runs,).
     """
-    residuals = (onsets["step"].map(np.log) - slope * (onsets[term] / pivot).map(np.log)).to_numpy(float)
+    residuals = np.log(onsets["step"].to_numpy(float)) - np.log(np.asarray(relative, float))
     later, earlier = (onsets[side].to_numpy(bool) for side in ("censored", "left_censored"))
     seen = residuals[~later & ~earlier]
     if len(seen) < len(residuals) and np.unique(seen).size > 1:
