@@ -884,7 +884,7 @@ def test_names_have_colours_apart_and_numbers_a_scale(any_tables: Tables) -> Non
     assert len(set(style.distinct_colours([str(number) for number in range(12)]).values())) == 12
 
 
-def test_a_number_that_is_named_like_another_axis_has_its_power_law(any_tables: Tables, tmp_path: Path) -> None:
+def test_n_keeps_its_power_law_beside_other_axes(any_tables: Tables, tmp_path: Path) -> None:
     figure = drawn("memorisation_time", any_tables, tmp_path, **ANY)
     assert figure.axes[-1].get_xscale() == "log"
     assert words(figure).count(r"\tau \propto N^k") == len(DEFINITIONS)
