@@ -151,7 +151,7 @@ def test_a_table_of_another_pack_is_named(name: str, said: str, tmp_path: Path) 
     for number, job in enumerate(jobs):
         size, folder = 8 * (number + 1), tmp_path / "packs" / job
         run = {"run_id": f"run{number}", "train_size": size, "base_channels": 4, "batch_size": 4, "learning_rate": 1e-3}
-        run |= {"seed": 0, "max_steps": 32, "dataset": "digits", "parameters": 1, "status": "finished"}
+        run |= {"seed": 0, "subset": 0, "max_steps": 32, "dataset": "digits", "parameters": 1, "status": "finished"}
         write_table(folder / "runs.parquet", "runs", pd.DataFrame([{**run, "data_hash": "h", "code_version": "1"}]))
         loss = {"run_id": f"run{number}", "step": 3, "split": "test", "item": 0, "index": 0, "time": 0.5, "loss": 1.0}
         write_table(folder / "losses.parquet", "losses", pd.DataFrame([loss]))

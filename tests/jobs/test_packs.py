@@ -388,6 +388,8 @@ def test_other_code_or_data_starts_a_run_anew_and_says_so(
 def test_a_training_set_larger_than_the_data_is_a_sentence(digits: Path, tmp_path: Path) -> None:
     settings = pack_settings()
     settings["runs"][1]["train_size"] = 1298
-    with pytest.raises(UserError, match=r"^train_size: found 1298; accepted is at most 1297, the training images that"):
+    with pytest.raises(
+        UserError, match=r"^train_size: found 1298 images; accepted is at most 1297, the training images that"
+    ):
         train_pack(settings, digits, tmp_path / "checkpoints", tmp_path / "tables", Way(device="cpu"))
     assert not (tmp_path / "checkpoints").exists()

@@ -139,3 +139,46 @@ def test_a_damaged_record_is_named(results: Path) -> None:
     path.write_text(path.read_text()[:100])
     with pytest.raises(UserError, match=f"{path}: not the record of a pack"):
         list(read_records([path.parent]))
+
+
+def with_axes(*products: dict[str, Any]) -> Sweep:
+    grid = {**CONFIG["grid"], "products": [*CONFIG["grid"]["products"], *products]}
+    return study(grid=grid)
+
+
+def test_an_axis_that_is_new_trains_no_run_again(results: Path) -> None:
+    """Records know nothing of it, and the runs at its base value are those that are there."""
+    wider = with_axes({"training.flip": [False, True]}, {"subset": [1]}, {"network.attention_levels": [[], [1]]})
+    moved = with_axes({"training.flip": [True]}, {"network.attention_levels": [[1]]})
+    for changed in (wider, moved):
+        records = list(read_records(path.parent for path in (results / "train").rglob(RECORD)))
+        assert len(records) == 8
+        found = retraining(changed.config, changed.runs, records, "old", results / "checkpoints")
+        assert not found.runs
+        assert not found.reasons
+
+
+def test_what_would_be_trained_again_is_found_beside_a_new_axis(results: Path) -> None:
+    changed = with_axes({"training.flip": [False, True]})
+    changed = Sweep({**changed.config, "training": {**changed.config["training"], "ema_decay": 0.9}})
+    records = list(read_records(path.parent for path in (results / "train").rglob(RECORD)))
+    found = retraining(changed.config, changed.runs, records, "old", results / "checkpoints")
+    assert len(found.runs) == 14
+    assert found.reasons == {"ema_decay was 0.99, is 0.9"}
+
+
+def test_records_of_runs_on_other_axes_are_read(results: Path, tmp_path: Path) -> None:
+    """What a run on a new axis was trained with is told from its own sections, not from those of its pack."""
+    swept = with_axes({"training.flip": [False, True]})
+    job = next(job for job in swept.jobs if any(run.settings["training.flip"] for run in swept.packs[job]))
+    folder = tmp_path / "swept" / "train" / job
+    record_pack(json.loads(swept.train(job)), {"code_version": "old", "data_hash": "pixels"}, folder)
+    for run in swept.packs[job]:
+        begin(results / "checkpoints" / run.run_id)
+        (results / "checkpoints" / run.run_id / "evaluation-00000010.safetensors").touch()
+    records = list(read_records([folder]))
+    assert not retraining(swept.config, swept.runs, records, "old", results / "checkpoints").runs
+    changed = Sweep({**swept.config, "training": {**swept.config["training"], "ema_decay": 0.9}})
+    found = retraining(changed.config, changed.runs, records, "old", results / "checkpoints")
+    assert {run.settings["training.flip"] for run in found.runs} == {False, True}
+    assert found.reasons == {"ema_decay was 0.99, is 0.9"}

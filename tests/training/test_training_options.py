@@ -212,7 +212,7 @@ def test_evaluations_know_nothing_of_how_training_images_and_times_are_drawn(
     for name, on in (("plain", {}), ("on", OPTIONS[option])):
         settings = pack_settings(training={"budget": {"steps": 32}, "ema_decay": 0.9, **on})
         workshop = Workshop(settings, noise_images, Way(), torch.device("cpu"))
-        items[name] = workshop.evaluator(8).items
+        items[name] = workshop.evaluator(Run(**settings["runs"][0])).items
     for split in ("train", "test"):
         plain, on_ = items["plain"][split], items["on"][split]
         assert all(

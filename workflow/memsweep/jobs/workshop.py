@@ -87,7 +87,7 @@ class Workshop:
             self.data,
             run,
             settings["network"],
-            self._formulation(run),
+            self.formulation(run),
             TrainingOptions.of(settings["training"]),
             self.device,
             self._images,
@@ -100,7 +100,7 @@ class Workshop:
         try:
             with torch.cuda.stream(self._evaluation_stream):
                 denoiser = self._inference(trainer).load(trainer.average)
-                return self._evaluator(trainer.run)(denoiser, sampled)
+                return self.evaluator(trainer.run)(denoiser, sampled)
         finally:
             if self._evaluation_stream:  # what failed may have left work behind that reads the run's weights
                 self._evaluation_stream.synchronize()
@@ -108,15 +108,16 @@ class Workshop:
             self.evaluating += took
             self.longest_evaluation = max(took, self.longest_evaluation or 0.0)
 
-    def _formulation(self, run: Run) -> Formulation:
+    def formulation(self, run: Run) -> Formulation:
+        """What the run learns."""
         return build_formulation(run.within(self.settings)["formulation"], self.data.classes)
 
-    def _evaluator(self, run: Run) -> Evaluator:
+    def evaluator(self, run: Run) -> Evaluator:
         """Of the runs with this one's training set and formulation."""
         key = run.training_set, canonical(run.within(self.settings)["formulation"])
         if key not in self._evaluators:
             self._evaluators[key] = Evaluator(
-                self.data, run.training_set, self.settings["evaluation"], self._formulation(run), self.device
+                self.data, run.training_set, self.settings["evaluation"], self.formulation(run), self.device
             )
         return self._evaluators[key]
 
@@ -161,5 +162,5 @@ class Workshop:
 
     def _cost(self, run: Run) -> NetworkCost:
         height, width, channels = self.data.shape
-        shape, labels = (channels, height, width), self._formulation(run).labels
+        shape, labels = (channels, height, width), self.formulation(run).labels
         return network_cost(shape, labels, run.base_channels, run.within(self.settings)["network"])

@@ -48,7 +48,7 @@ def print_estimate(file: Path, tflops: float | None = None) -> None:
         return together(study_cost(thinned, runs, shape, facts.classes).values())
 
     table = Table(title=f"{config['study']}: estimated cost at {tflops:g} TFLOP/s", title_justify="left")
-    headings = ("channels", "runs", "parameters", "training", "evaluation", "memory of a run", "on disk", "hours")
+    headings = ("network", "runs", "parameters", "training", "evaluation", "memory of a run", "on disk", "hours")
     for heading in headings:
         table.add_column(heading, justify="right")
     for network, cost in sorted(costs.items(), key=lambda item: item[1].parameters):
