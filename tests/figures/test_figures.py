@@ -978,6 +978,28 @@ def test_one_axis_of_names_is_enough_for_simplicity_bias(any_tables: Tables, tmp
     ]
 
 
+def test_baselines_of_several_subsets_are_one_line_over_them_and_of_this_formulation(
+    any_tables: Tables, tmp_path: Path
+) -> None:
+    baselines = any_tables["baselines"]
+    empirical = baselines["estimator"] == "empirical"
+    second = baselines[empirical].assign(subset=1, loss=2 * baselines["loss"], ci_high=3.0)
+    other = baselines[~empirical].assign(loss=0.7)
+    baselines = pd.concat(
+        [baselines.assign(training_flip=False), second.assign(training_flip=False), other.assign(training_flip=True)]
+    )
+    here = any_tables["runs"].query("train_size == 64 and not training_flip and network_kind == 'unet'")
+    shown = simplicity_bias._of_these(baselines[baselines["noise_level"].isna()], here).set_index(
+        ["estimator", "split"]
+    )
+    assert shown.index.is_unique
+    assert shown.loc[("gaussian", "test"), "loss"] == 0.4
+    first = 0.02 * 64**0.3
+    assert shown.loc[("empirical", "train"), ["loss", "ci_low", "ci_high"]].tolist() == pytest.approx(
+        [1.5 * first, 0.9 * first, 3.0]
+    )
+
+
 def test_ratios_stand_at_their_value_with_their_interval(any_tables: Tables, tmp_path: Path) -> None:
     figure = drawn("onset_ratios", any_tables, tmp_path, **ANY)
     titles = [ax.get_title(loc="left") for ax in figure.axes]
