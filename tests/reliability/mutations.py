@@ -56,6 +56,8 @@ def _ends(document: Any) -> list[Any]:
         if end in document:
             limit = document[end]
             found += [limit, limit + sign, limit - sign, limit * 10, float(limit)]
+    if "items" in document:
+        found += [[end] for end in _ends(document["items"])]
     return found + ([document["default"]] if "default" in document else [])
 
 

@@ -21,7 +21,26 @@ from helpers.projects import FEATURE_LEARNING, MIXED_CUMULANT, TINY, Project, ne
 from reliability import planned
 from reliability.mutations import Mutator
 
-KINDS = {"sweep": TINY, "mixed_cumulant": MIXED_CUMULANT, "feature_learning": FEATURE_LEARNING}
+SETTINGS = {
+    **TINY,
+    "grid": {
+        **TINY["grid"],
+        "products": [
+            {"training.weight_decay": [0, 0.1], "training.optimizer": ["adamw", "sgd"], "subset": [0, 1]},
+            {"network.attention_levels": [[], [1]], "formulation.name": ["rectified_flow", "ddpm"]},
+            {"network.kind": ["mlp", "dit"], "training.flip": [False, True]},
+            {"network.kind": ["dit"], "network.dit.depth": [1, 2], "training.schedule": ["cosine"]},
+        ],
+    },
+    "network": {**TINY["network"], "dit": {"width": 2, "heads": 2, "depth": 1}, "mlp": {"width": 2, "blocks": 1}},
+    "only": {"training.flip": [False]},
+}
+KINDS = {
+    "sweep": TINY,
+    "settings": SETTINGS,
+    "mixed_cumulant": MIXED_CUMULANT,
+    "feature_learning": FEATURE_LEARNING,
+}
 # Seconds of a study that is not followed any further
 TOO_LONG = 25.0
 # What only the images of a study can tell, or the machine
