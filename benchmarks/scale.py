@@ -43,7 +43,8 @@ ROOT = Path(__file__).parents[1]
 LAYOUTS = {"20 runs per pack": ["learning_rate", "seed"], "one run per pack": []}
 FIGURE = "results/scale/figures/peaks.pdf"
 
-TABLES = ("runs", "trajectories", "noise_levels", "metrics", "onsets", "scaling", "peaks", "excess", "baselines")
+COLLECTED = ("runs", "trajectories", "noise_levels", "metrics")
+TABLES = (*COLLECTED, "onsets", "scaling", "ratios", "peaks", "excess", "baselines")
 
 # Stands where the rules look for `python`: it writes the names of a stage's files, and nothing in them.
 STUB = """#!/bin/bash
@@ -61,7 +62,7 @@ case $stage in
   train) files="runs losses samples" ;;
   measure) files="metrics neighbours" ;;
   collect) files="runs trajectories noise_levels metrics" ;;
-  analyse) files="onsets scaling peaks excess" ;;
+  analyse) files="onsets scaling ratios peaks excess" ;;
 esac
 if [ "$stage" = pages ]; then
   for table in TABLES; do

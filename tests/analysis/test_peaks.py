@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from memsweep.analysis import published
 from memsweep.analysis.peaks import memorisation_rate, peak_fidelity, peaks
 from memsweep.analysis.published import Point
+from memsweep.study.axes import cell, column_of, swept_keys
+from memsweep.study.config.schemas import schema
 from memsweep.tables.parquet import read_table, write_table
 
 STEPS = [10, 20, 40, 80, 160, 320]
@@ -265,6 +267,54 @@ def test_published_numbers_of_the_runs_shown(
     near = published.first_minima(runs, sweep, "f_mem", "inception", "rectified_flow")
     assert [number.value for number in near] == minima
     assert published.first_minima(runs.assign(dataset="mnist"), sweep, "f_mem", "inception", "rectified_flow") == []
+
+
+PAPERS = {column_of(name): value for name, value in published.SETTINGS.items()}
+
+
+@pytest.mark.parametrize(
+    ("columns", "marked"),
+    [
+        ({}, True),
+        (PAPERS, True),
+        ({"subset": 3}, True),
+        ({"training_weight_decay": 0.0}, True),
+        ({"training_ema_decay": 0.99, "training_precision": "bfloat16", "training_gradient_clip": 1.0}, True),
+        ({"training_weight_decay": 0.01}, False),
+        ({"training_flip": True}, False),
+        ({"training_optimizer": "sgd"}, False),
+        ({"training_time_sampling": "logit_normal"}, False),
+        ({"network_kind": "dit"}, False),
+        ({"network_attention_levels": "[]"}, False),
+        ({"formulation_name": "ddpm"}, False),
+        ({**PAPERS, "training_warmup_steps": 100}, False),
+    ],
+)
+def test_published_numbers_are_of_runs_that_are_the_papers_on_every_axis(columns: dict[str, Any], marked: bool) -> None:
+    runs = paper_runs(batch_size=[16, 32]).assign(**columns)
+    found = published.onsets(runs, "batch_size", "loss_gap_absolute", 0.05, "rectified_flow")
+    assert [number.value for number in found] == ([2.2e4, 9.8e3] if marked else [])
+
+
+def test_of_runs_that_differ_only_those_like_the_papers_are_marked() -> None:
+    runs = paper_runs(batch_size=[16, 32], training_weight_decay=[0.01, 0.0], formulation_name="rectified_flow")
+    for formulation in ("rectified_flow", "ddpm"):  # the config's, which an axis has the last word over
+        found = published.onsets(runs, "batch_size", "loss_gap_absolute", 0.05, formulation)
+        assert [number.point.batch_size for number in found] == [32]
+    assert published.onsets(runs, "batch_size", "loss_gap_absolute", 0.05, None) == []
+
+
+def test_the_papers_settings_are_the_defaults_and_no_axis_is_forgotten() -> None:
+    """An axis is the paper's at its default, or changes nothing that the paper's numbers are of."""
+    rules = dict(swept_keys(schema()["properties"]))
+    assert {name: cell(name, rules[name]["default"]) for name in published.SETTINGS} == published.SETTINGS
+    of_no_matter = {
+        *(name for name in rules if name.startswith(("network.dit.", "network.mlp."))),  # of other networks
+        "formulation.sampling_steps",
+        *(f"training.{key}" for key in ("ema_decay", "precision", "gradient_clip", "accumulate")),
+        *(f"training.{key}" for key in ("schedule_floor", "time_location", "time_scale")),  # of options that are off
+    }
+    assert set(rules) == {*published.SETTINGS, *of_no_matter}
 
 
 def test_score_thresholds_belong_to_the_sscd_score() -> None:

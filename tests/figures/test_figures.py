@@ -884,7 +884,7 @@ def test_names_have_colours_apart_and_numbers_a_scale(any_tables: Tables) -> Non
     assert len(set(style.distinct_colours([str(number) for number in range(12)]).values())) == 12
 
 
-def test_a_number_that_is_named_like_another_axis_has_its_power_law(any_tables: Tables, tmp_path: Path) -> None:
+def test_n_keeps_its_power_law_beside_other_axes(any_tables: Tables, tmp_path: Path) -> None:
     figure = drawn("memorisation_time", any_tables, tmp_path, **ANY)
     assert figure.axes[-1].get_xscale() == "log"
     assert words(figure).count(r"\tau \propto N^k") == len(DEFINITIONS)
@@ -976,6 +976,28 @@ def test_one_axis_of_names_is_enough_for_simplicity_bias(any_tables: Tables, tmp
         "network = dit",
         "network = mlp",
     ]
+
+
+def test_baselines_of_several_subsets_are_one_line_over_them_and_of_this_formulation(
+    any_tables: Tables, tmp_path: Path
+) -> None:
+    baselines = any_tables["baselines"]
+    empirical = baselines["estimator"] == "empirical"
+    second = baselines[empirical].assign(subset=1, loss=2 * baselines["loss"], ci_high=3.0)
+    other = baselines[~empirical].assign(loss=0.7)
+    baselines = pd.concat(
+        [baselines.assign(training_flip=False), second.assign(training_flip=False), other.assign(training_flip=True)]
+    )
+    here = any_tables["runs"].query("train_size == 64 and not training_flip and network_kind == 'unet'")
+    shown = simplicity_bias._of_these(baselines[baselines["noise_level"].isna()], here).set_index(
+        ["estimator", "split"]
+    )
+    assert shown.index.is_unique
+    assert shown.loc[("gaussian", "test"), "loss"] == 0.4
+    first = 0.02 * 64**0.3
+    assert shown.loc[("empirical", "train"), ["loss", "ci_low", "ci_high"]].tolist() == pytest.approx(
+        [1.5 * first, 0.9 * first, 3.0]
+    )
 
 
 def test_ratios_stand_at_their_value_with_their_interval(any_tables: Tables, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from importlib import import_module
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import yaml
 from helpers.configs import DEFAULT, ROOT, changed
 from memsweep.study import config
+from memsweep.study.axes import AXES
 from memsweep.study.config.rules import RULES
 from memsweep.study.figures import Figure
 from memsweep.study.kinds import KINDS, open_study
@@ -68,7 +70,7 @@ def test_every_caption_of_a_figure_is_of_one() -> None:
 def test_a_sweep_without_surrogates_draws_nothing_of_them() -> None:
     paths = open_study(changed("evaluation.surrogates", [])).drawn
     assert "two_clocks" not in paths
-    assert {"dynamics_train_size", "memorisation_time", "sample_sheet"} < set(paths)
+    assert {"dynamics_train_size", "memorisation_time_train_size", "sample_sheet"} < set(paths)
     assert set(study("sweep").drawn) == {*paths, "simplicity_bias", "two_clocks"}
 
 
@@ -82,6 +84,28 @@ def test_runs_that_learn_otherwise_are_not_drawn_beside_published_numbers() -> N
     ):
         told = open_study(changed("training", {**DEFAULT["training"], **options})).told
         assert told["formulation"] == formulation
+
+
+def test_an_axis_that_is_swept_is_left_to_its_runs() -> None:
+    swept = {"base": DEFAULT["grid"]["base"], "products": [{"training.flip": [False, True]}]}
+    config = {**changed("grid", swept), "training": {**DEFAULT["training"], "flip": True}}
+    assert open_study(config).told["formulation"] == "rectified_flow"
+    config["training"]["schedule"] = "cosine"
+    assert open_study(config).told["formulation"] is None
+
+
+def test_every_axis_that_varies_has_its_figures_and_is_compared_where_it_is_no_size() -> None:
+    assert "onset_ratios" not in study("sweep").drawn
+    products = [{"network.blocks": [1, 2], "seed": [0, 1]}, {"training.weight_decay": [0, 0.1]}, {"subset": [0, 1]}]
+    config = changed("grid", {"base": DEFAULT["grid"]["base"], "products": products})
+    config["training"] = {**DEFAULT["training"], "optimizer": "adamw"}
+    opened = open_study(config)
+    assert opened.axes == ["network_blocks", "training_weight_decay"]
+    for axis in opened.axes:
+        assert {f"dynamics_{axis}", f"memorisation_time_{axis}"} < set(opened.drawn)
+    assert "onset_ratios" in opened.drawn
+    names = [axis["name"] for axis in json.loads(opened.analyse())["axes"]]
+    assert names == [*AXES, "subset", "network.blocks", "training.weight_decay"]
 
 
 def test_a_grid_larger_than_most_is_planned_with_a_warning_of_its_cost() -> None:

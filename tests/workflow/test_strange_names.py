@@ -62,7 +62,7 @@ def test_a_study_of_strange_names_ends_in_figures_and_runs_nothing_else(tmp_path
     dataset = {"name": "image_folder", "path": STRANGE, "size": 8, "mode": "grey", "test_images": 10}
     project.configure(dataset=dataset)
     project.snakemake()
-    project.assert_figures("memorisation_time", "sample_sheet")
+    project.assert_figures("memorisation_time_train_size", "sample_sheet")
     assert not list(tmp_path.rglob("hit"))
     # Without braces in its name Snakemake watches the folder
     shutil.move(project.folder / STRANGE, project.folder / WITHOUT_BRACES)

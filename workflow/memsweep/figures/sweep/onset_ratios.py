@@ -95,8 +95,7 @@ def _group(
             interval(ax, height, fit, limits, colour)
             ax.plot(fit["ratio"], height, marker=marker, color=colour, markersize=4)
         if not any(np.isfinite(fit["ratio"]) for fit in fits.values()):
-            middle = float(np.sqrt(limits[0] * limits[1]))
-            ax.text(middle, number, "not estimable", ha="center", va="center", size=7, color="0.4")
+            ax.text(1.05, number, "not estimable", va="center", size=7, color="0.4")
     ax.set_ylim(len(values) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
     ax.spines["left"].set_visible(False)

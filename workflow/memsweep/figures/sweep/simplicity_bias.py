@@ -110,10 +110,12 @@ def _losses(ax: Axes, losses: pd.DataFrame, axis: Axis, colours: Mapping[str, st
 
 
 def _of_these(baselines: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """The baselines of what these runs are trained on and of what they learn; null stands for any."""
-    for column in baselines.columns.intersection(runs.columns):
+    """The baselines of what these runs are trained on and of what they learn, over subsets as the curves are."""
+    for column in baselines.columns.intersection(runs.columns):  # null where a baseline depends on none
         baselines = baselines[baselines[column].isna() | baselines[column].isin(runs[column])]
-    return baselines
+    kinds = baselines.groupby(["estimator", "split"], as_index=False, sort=False)
+    means: pd.DataFrame = kinds.agg(loss=("loss", "mean"), ci_low=("ci_low", "min"), ci_high=("ci_high", "max"))
+    return means
 
 
 def _baselines(ax: Axes, baselines: pd.DataFrame, floor: float, colours: Mapping[str, style.Colour | str]) -> None:
