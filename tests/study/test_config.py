@@ -656,9 +656,9 @@ def test_a_file_that_is_no_yaml_is_named(content: bytes, expected: str, tmp_path
 
 
 def one_class(folder: Path, **changes: Any) -> dict[str, Any]:
-    """The embedded study on 200 images of one class."""
+    """The embedded study on 400 images of one class."""
     (folder / "images" / "flowers").mkdir(parents=True, exist_ok=True)
-    for number in range(200):
+    for number in range(400):
         (folder / "images" / "flowers" / f"{number}.png").touch()
     dataset = {"name": "image_folder", "path": str(folder / "images"), "size": 8, "mode": "grey", "test_images": 72}
     config = {key: value for key, value in DEFAULT.items() if key not in ("metrics", "figures")}

@@ -84,13 +84,13 @@ def test_a_study_costs_what_its_runs_cost() -> None:
     config = resolve(yaml.safe_load(CONFIG.read_text()))
     everything = runs(config)
     costs = study_cost(config, once(everything), (1, 8, 8), 10)
-    assert {size: cost.runs for size, cost in costs.items()} == {"8": 1, "16": 12, "24": 1}
+    assert {size: cost.runs for size, cost in costs.items()} == {"8": 1, "16": 15, "24": 1}
     network = network_cost((1, 8, 8), 10, 8, config["network"])
     forward = network.forward_flops
     assert costs["8"].parameters == network.parameters
     assert costs["8"].training_flops == pytest.approx(3 * forward * 16 * 1125)
     evaluations = 20
-    assert costs["8"].evaluation_flops == pytest.approx(forward * evaluations * (4 * 384 + 100 * 16))
+    assert costs["8"].evaluation_flops == pytest.approx(forward * evaluations * (4 * 256 + 100 * 16))
     assert costs["8"].sample_bytes == 2 * evaluations * 100 * 64
     # Where labels are dropped the network knows one more, and has an embedding of it
     config["formulation"]["label_dropout"] = 0.1

@@ -29,7 +29,7 @@ def study(**changes: Any) -> Sweep:
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    """Results of the embedded study's 14 runs, as far as their records go, and checkpoints."""
+    """Results of the embedded study's 17 runs, as far as their records go, and checkpoints."""
     embedded = study()
     for job in embedded.jobs:
         settings = json.loads(embedded.train(job))
@@ -55,16 +55,16 @@ def refused(changed: Sweep, results: Path, code: str = "old") -> str:
 def test_changed_parameters_are_named_with_what_they_would_cost(results: Path) -> None:
     network = {**CONFIG["network"], "blocks": 2}
     said = refused(study(network=network, training={**CONFIG["training"], "ema_decay": 0.9}), results)
-    assert "retrain_at_most: 14 finished runs would be trained again" in said
+    assert "retrain_at_most: 17 finished runs would be trained again" in said
     assert "ema_decay was 0.99, is 0.9; network.blocks was 1, is 2" in said
     assert "hours of a device at 0.05 TFLOP/s" in said
-    assert "accepted is at most 10. To go on: the same command with --config retrain_at_most=14." in said
+    assert "accepted is at most 10. To go on: the same command with --config retrain_at_most=17." in said
     assert "give the study another name" in said
 
 
 def test_changed_code_is_named(results: Path) -> None:
     said = refused(study(), results, "new")
-    assert "14 finished runs would be trained again" in said
+    assert "17 finished runs would be trained again" in said
     assert "because the training code was old, is new;" in said
 
 
@@ -76,7 +76,7 @@ def test_changed_code_is_named(results: Path) -> None:
         {"onset": {"f_mem": 0.2}},
         {"grid": {**CONFIG["grid"], "products": [*CONFIG["grid"]["products"], {"seed": [2, 3]}]}},
         {"grid": {**CONFIG["grid"], "products": [{"seed": [7]}]}, "network": {**CONFIG["network"], "blocks": 2}},
-        {"network": {**CONFIG["network"], "blocks": 2}, "retrain_at_most": 14},
+        {"network": {**CONFIG["network"], "blocks": 2}, "retrain_at_most": 17},
         {"network": {**CONFIG["network"], "blocks": 2}, "only": {"train_size": [16, 64]}},
     ],
     ids=["nothing", "longer", "later stage", "more runs", "other runs", "asked for", "few"],
@@ -104,7 +104,7 @@ def test_only_packs_about_to_be_trained_count(results: Path) -> None:
 
 def test_runs_that_were_begun_are_continued_not_trained_again(results: Path) -> None:
     changed = study(network={**CONFIG["network"], "blocks": 2})
-    for run in changed.runs[:4]:
+    for run in changed.runs[:7]:
         begin(results / "checkpoints" / run.run_id)
     changed.guard(changed.jobs, results, "old")
 
@@ -117,9 +117,9 @@ def test_runs_whose_checkpoints_are_gone_count_as_trained_again(results: Path, p
     for path in sorted((results / "checkpoints").glob(pattern)):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     said = refused(study(**MORE), results)
-    assert "retrain_at_most: 14 finished runs would be trained again" in said
+    assert "retrain_at_most: 17 finished runs would be trained again" in said
     assert f"because their checkpoints are no longer in {results / 'checkpoints'};" in said
-    accepted = study(**MORE, retrain_at_most=14)
+    accepted = study(**MORE, retrain_at_most=17)
     accepted.guard(accepted.jobs, results, "old")
 
 
@@ -163,7 +163,7 @@ def test_what_would_be_trained_again_is_found_beside_a_new_axis(results: Path) -
     changed = Sweep({**changed.config, "training": {**changed.config["training"], "ema_decay": 0.9}})
     records = list(read_records(path.parent for path in (results / "train").rglob(RECORD)))
     found = retraining(changed.config, changed.runs, records, "old", results / "checkpoints")
-    assert len(found.runs) == 14
+    assert len(found.runs) == 17
     assert found.reasons == {"ema_decay was 0.99, is 0.9"}
 
 
