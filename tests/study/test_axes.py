@@ -160,6 +160,33 @@ def test_a_network_of_ones_own_goes_by_its_class(tmp_path: Any) -> None:
         resolve(study({"network.kind": [kinds[0], f"{tmp_path}/other.py:First"]}))
 
 
+def test_arguments_of_a_network_of_ones_own_are_axes_of_the_type_of_their_values(tmp_path: Any) -> None:
+    (tmp_path / "net.py").write_text(OWN.format(name="Net"))
+    config = study(
+        {
+            "network.own.width": [1, 2.5],
+            "network.own.gated": [True, False],
+            "network.own.act": ["relu"],
+            "network.own.sizes": [[1, 2], [3]],
+        }
+    )
+    config["network"] = {"kind": f"{tmp_path}/net.py:Net", "own": {"width": 1}}
+    sweep = Sweep(resolve(config))
+    assert len(sweep.runs) == 8
+    assert [(axis.type, axis.base) for axis in sweep.grid_axes[-4:]] == [
+        ("number", 1),
+        ("boolean", None),
+        ("string", None),
+        ("string", None),
+    ]
+    for mixed in ([1, "x"], [[1], 2], [{"a": 1}], [float("nan")]):
+        config["grid"]["products"] = [{"network.own.width": mixed}]
+        with pytest.raises(
+            UserError, match=r"products\[0\].network.own.width: found .*; accepted are numbers, or texts"
+        ):
+            resolve(config)
+
+
 def test_jobs_are_told_of_each_run_what_differs() -> None:
     sweep = opened({"training.flip": [False, True], "training.gradient_clip": [0, 1]})
     (settings,) = (json.loads(sweep.train(job)) for job in sweep.jobs)

@@ -83,7 +83,7 @@ class Axis:
 
 
 def _type(rules: Mapping[str, Any]) -> str:
-    return str(rules.get("type", "string" if "enum" in rules else "any"))
+    return str(rules.get("type", "string"))  # names of an enumeration
 
 
 def column_of(name: str) -> str:

@@ -141,8 +141,15 @@ class Sweep(Study):
         """All axes of the grid, in its order."""
         properties = schema()["properties"]
         rules = {**properties["grid"]["properties"]["base"]["properties"], **dict(swept_keys(properties))}
+        # No schema has the arguments of a network of the user's own: their values say of what type they are
+        own = {
+            axis: {"type": _type_of(values)}
+            for product in self.config["grid"]["products"]
+            for axis, values in product.items()
+            if axis not in rules
+        }
         names = axes_of(self.config["grid"])
-        return [Axis.of(name, rules.get(name, {}), base_value(self.config, name)) for name in names]
+        return [Axis.of(name, {**rules, **own}[name], base_value(self.config, name)) for name in names]
 
     @property
     def _other_axes(self) -> list[Axis]:
@@ -353,6 +360,13 @@ class Sweep(Study):
             "axes": self._described_axes,
             "run_id": self.sheet_run()[1].run_id,
         }
+
+
+def _type_of(values: Sequence[Any]) -> str:
+    """The type of a column that holds some values, as of `axes.Axis`."""
+    if all(isinstance(value, bool) for value in values):
+        return "boolean"
+    return "number" if all(isinstance(value, int | float) for value in values) else "string"
 
 
 def _as_columns(axes: Sequence[Axis]) -> list[dict[str, str]]:

@@ -37,6 +37,7 @@ RULES = {
         grounds=(
             images.there_are_images_to_train_on,
             grid.every_product_has_every_axis,
+            learning.own_keys_are_arguments,
             grid.the_grid_can_be_expanded,
         ),
         beyond=(
@@ -58,7 +59,6 @@ RULES = {
             learning.keys_are_those_of_the_kind,
             learning.an_own_network_is_there,
             learning.networks_have_names_of_their_own,
-            learning.own_keys_are_arguments,
             learning.activations_are_those_of_blocks,
             images.surrogates_take_minutes,
             measures.a_classifier_has_classes_to_tell_apart,
