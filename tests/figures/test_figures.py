@@ -1040,7 +1040,7 @@ def runs_table(*rows: tuple[str, int, int, int, float, int]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["run_id", *AXES])
 
 
-def test_along_takes_the_longest_sweep_then_the_most_runs_then_the_first() -> None:
+def test_along_takes_the_longest_sweep_then_the_most_runs_then_the_nearest_to_the_base() -> None:
     runs = runs_table(
         ("a", 64, 8, 16, 1e-3, 0),
         ("b", 64, 16, 16, 1e-3, 0),
@@ -1055,10 +1055,11 @@ def test_along_takes_the_longest_sweep_then_the_most_runs_then_the_first() -> No
     )
     assert selection.along(runs, GRID, SIZE)["run_id"].tolist() == ["d", "e", "f"]
     assert selection.along(runs, GRID, RATE)["run_id"].tolist() == ["g", "h", "i", "j"]
-    assert selection.along(runs[runs["run_id"].isin(["b", "c", "d", "e"])], GRID, SIZE)["run_id"].tolist() == [
-        "b",
-        "c",
-    ]
+    # Of two as good, the one at the base value of base_channels, 16, wherever it stands
+    assert selection.along(runs[runs["run_id"].isin(list("bcde"))], GRID, SIZE)["run_id"].tolist() == ["b", "c"]
+    assert selection.along(runs.iloc[[3, 4, 1, 2]], GRID, SIZE)["run_id"].tolist() == ["b", "c"]
+    # And without any difference the first
+    assert selection.along(runs.iloc[[0, 3]], GRID, SIZE)["run_id"].tolist() == ["a"]
 
 
 def test_the_normalised_step_by_hand() -> None:
