@@ -100,6 +100,13 @@ def test_the_estimate_waits_for_no_heavy_library() -> None:
     assert not loaded("estimate", STUDY) & heavy
 
 
+def test_spaces_of_no_published_network_wait_for_none(tmp_path: Path) -> None:
+    settings = ["--images", str(tmp_path / "no.parquet"), "--output", str(tmp_path / "features.parquet")]
+    found = loaded("features", *settings)
+    assert "torch" in found
+    assert "torchvision" not in found
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
