@@ -34,7 +34,7 @@ TINY: dict[str, Any] = {
     "formulation": {"sampling_steps": 2},
     "training": {"budget": {"steps": 32}, "ema_decay": 0.9},
     "evaluation": {"first": 3, "per_decade": 4, "images": 16, "samples": 8},
-    "metrics": {"bootstrap": 2, "projections": 4},
+    "metrics": {"floor_draws": 2, "projections": 4},
     "onset": {"bootstrap": 5},
 }
 

@@ -141,7 +141,7 @@ def test_samples_are_held_against_the_images_of_their_own_subset_and_of_the_next
         "spaces": ["pixels"],
         "distances": ["sliced_wasserstein"],
         "projections": 8,
-        "bootstrap": 4,
+        "floor_draws": 3,
         "confidence": 0.95,
     }
     write_features({"space": "pixels", "weights": {}}, digits, None, tmp_path / "cache", tmp_path / "pixels.parquet")
@@ -163,13 +163,13 @@ def test_samples_are_held_against_the_images_of_their_own_subset_and_of_the_next
     # The distance to the training set is not that to another one of the same size
     metrics = read_table(tmp_path / "metrics.parquet", "metrics")
     metrics = metrics[(metrics["metric"] == "sliced_wasserstein") & (metrics["reference"] == "train")]
-    meter = FidelityMeter(settings, {"pixels": {name: _flat(getattr(data, name).images) for name in ("train", "test")}})
+    features = {"pixels": {name: _flat(getattr(data, name).images) for name in ("train", "test")}}
     for run_id, subset in (("plain", 0), ("other images", 2)):
         chosen = (samples["run_id"] == run_id) & (samples["step"] == 32)
         (value,) = metrics[(metrics["run_id"] == run_id) & (metrics["step"] == 32)]["value"]
-        alone = FidelityMeter(settings, meter.references).measure(
-            {"pixels": _flat(images[chosen])}, TrainingSet(8, subset)
-        )
+        labels = samples[chosen]["label"].to_numpy(np.int64)
+        meter = FidelityMeter(settings, features, data)
+        alone = meter.measure({"pixels": _flat(images[chosen])}, labels, TrainingSet(8, subset))
         assert value == pytest.approx(next(row["value"] for row in alone if row["reference"] == "train"), rel=1e-6)
 
 

@@ -372,7 +372,7 @@ def metrics_settings(weights: dict[str, str]) -> dict[str, Any]:
         "distances": ["sliced_wasserstein", "frechet", "kid"],
         "weights": {"sscd": weights["sscd"]},
         "projections": 4,
-        "bootstrap": 3,
+        "floor_draws": 3,
         "confidence": 0.95,
     }
 
@@ -427,7 +427,8 @@ def test_every_distance_is_measured_in_every_space_at_every_step(measured: Path)
         **{("sscd_score", "sscd", reference): steps for reference in ("train", "test", "control")},
         ("sscd_score_held_out", "sscd", "train"): 3,
         **{
-            (distance, space, split): steps
+            (f"{distance}{kind}", space, split): count
+            for kind, count in (("", steps), ("_corrected", steps), ("_floor", 3))
             for distance in DISTANCES
             for space in ("pixels", "sscd")
             for split in ("train", "test")

@@ -80,6 +80,18 @@ def metric(metrics: pd.DataFrame, name: str, reference: str, space: str) -> pd.D
     return found
 
 
+def floor(metrics: pd.DataFrame, runs: pd.DataFrame, name: str, space: str) -> tuple[float, float, float] | None:
+    """What real images score against the held-out ones in place of samples of these runs, if that is known.
+
+    Returns:
+        The mean, and the ends of the interval in which another draw of real images lies: the outermost of the runs'.
+    """
+    rows = metric(metrics[metrics["run_id"].isin(runs["run_id"])], f"{name}_floor", "test", space)
+    if rows.empty:
+        return None
+    return float(rows["value"].mean()), float(rows["ci_low"].min()), float(rows["ci_high"].max())
+
+
 def over_repetitions(rows: pd.DataFrame, axis: Axis) -> pd.DataFrame:
     """Mean and band of ``value`` over seeds and subsets, for each value of an axis and step.
 

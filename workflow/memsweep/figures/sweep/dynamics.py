@@ -37,8 +37,12 @@ class _Curves:
     swept: SweptAxis
     losses: pd.DataFrame
     metrics: pd.DataFrame
+    of_runs: pd.DataFrame  # metrics that hold for whole runs
     colours: Mapping[Any, style.Colour]
     settings: Mapping[str, Any]
+
+    def floor(self, name: str) -> tuple[float, float, float] | None:
+        return selection.floor(self.of_runs, self.swept.runs, name, self.settings["distance"])
 
     def metric(self, name: str, reference: str, space: str) -> pd.DataFrame:
         return selection.metric(self.metrics, name, reference, space)
@@ -74,10 +78,12 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     runs = swept.runs
     losses = selection.timed(read_table(sources["trajectories"], "trajectories"), runs, settings["time"])
     losses = losses.rename(columns={"loss": "value"})
+    metrics = read_table(sources["metrics"], "metrics")
     curves = _Curves(
         swept,
         losses[np.isfinite(losses["value"])],
-        selection.timed(read_table(sources["metrics"], "metrics"), runs, settings["time"]),
+        selection.timed(metrics, runs, settings["time"]),
+        metrics[metrics["step"].isna()],
         swept.colours(settings["palette"]),
         settings,
     )
@@ -156,6 +162,8 @@ def _distance(metric: str) -> _Panel:
         space = curves.settings["distance"]
         curves.draw(ax, curves.metric(metric, "train", space), _TRAIN)
         curves.draw(ax, curves.metric(metric, "test", space), _TEST)
+        if (floor := curves.floor(metric)) and ax.lines:
+            style.floor(ax, floor)
         if metric == "kid":  # unbiased, so it may be below 0
             _linear(ax)
         else:
@@ -231,6 +239,8 @@ def _legends(figure: Figure, curves: _Curves) -> None:
     if {"f_mem", "loss_gap"} & set(panels):
         styles.append(("onset threshold", style.DASH_DOTS))
     lines = [Line2D([], [], color=style.INK, linestyle=dashes, label=name) for name, dashes in styles]
+    if any(curves.floor(name) for name in panels):
+        lines.append(Line2D([], [], label="real images, to test", **style.FLOOR))
     if "sscd_score" in panels and _published_scores(curves):
         lines.append(Line2D([], [], label=published.LABEL, **style.PUBLISHED))
     diverged = "loss" in panels and len(_diverged(curves)) > 0
