@@ -36,6 +36,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--at-length", action="store_true", help="the long version of the tests in tests/reliability")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # On Slurm most of the time is waiting, in which another process can test
+    items.sort(key=lambda item: item.get_closest_marker("slurm") is None)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("gpu") and not torch.cuda.is_available():
         pytest.skip("no GPU")
