@@ -1,4 +1,4 @@
-"""The calibrated rule for copies: its false-positive rate, its interval, and its power where the field's rule has none."""
+"""The calibrated rule for copies: its false-positive rate, its interval, and its power where the field's has none."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def to(queries: np.ndarray, references: np.ndarray) -> Distances:
 
 @examples(200)
 @given(RATIOS, st.sampled_from([0.001, 0.01, 0.05, 0.3]))
-def test_no_more_held_out_images_are_copies_than_the_rate_allows_but_exact_ones(ratios: list[float], rate: float) -> None:
+def test_no_more_held_out_images_are_copies_than_the_rate_allows_but_exact_ones(
+    ratios: list[float], rate: float
+) -> None:
     found = calibrate(of_ratios(np.array(ratios)), rate)
     allowed = math.floor(rate * (len(ratios) + 1) + 1e-9)
     exact = sum(ratio == 0 for ratio in ratios)

@@ -43,7 +43,11 @@ COMPARISON: dict[str, pa.Schema] = {
             column("reference", pa.string(), "what generated images are compared with: train or held_out"),
             column("value", pa.float64(), "of the generated images; missing where the note says why"),
             *interval("value"),
-            column("interval_of", pa.string(), "what varies within the interval: generated, held_out or reference"),
+            column(
+                "interval_of",
+                pa.string(),
+                "what varies within the interval: generated, reference, or generated and held_out",
+            ),
             column(
                 "held_out_value",
                 pa.float64(),
