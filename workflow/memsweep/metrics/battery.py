@@ -176,7 +176,7 @@ class _Pair:
         if metric == "frechet" and fewest <= dimension:
             return f"needs more images than the space has dimensions, {dimension}: of fewer, most of it is bias", ""
         if metric == "frechet" and fewest < 10 * dimension:
-            return "", "biased upwards by so few images: compare with held_out_value"
+            return "", "biased upwards by so few images"
         if metric == "kid" and dimension < NARROW:
             return "", f"its kernel sees no more than three moments of these {dimension} dimensions"
         return "", ""
