@@ -13,6 +13,7 @@ one.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -42,11 +43,11 @@ def near_duplicates(train: Split, test: Split) -> dict[str, int]:
     """
     own, held_out = _different(train.images), _different(test.images)
     apart = [index for digest, index in held_out.items() if digest not in own]
-    trained_on = _reduced(train.images, list(own.values()))
+    trained_on = reduced(train.images, list(own.values()))
     return {
         "near_duplicates_train": _count(trained_on[:MOST]),
-        "near_duplicates_test": _count(_reduced(test.images, list(held_out.values())[:MOST])),
-        "near_duplicates_between": _count(trained_on, _reduced(test.images, apart)),
+        "near_duplicates_test": _count(reduced(test.images, list(held_out.values())[:MOST])),
+        "near_duplicates_between": _count(trained_on, reduced(test.images, apart)),
     }
 
 
@@ -55,8 +56,16 @@ def _different(images: np.ndarray) -> dict[bytes, int]:
     return {hashlib.sha256(image.tobytes()).digest(): index for index, image in enumerate(images)}
 
 
-def _reduced(images: np.ndarray, chosen: list[int]) -> np.ndarray:
-    """Some images as rows of means of their pixels, on the scale of these, with root mean squares as distances."""
+def reduced(images: np.ndarray, chosen: Sequence[int]) -> np.ndarray:
+    """Some images as rows of means of their pixels, on the scale of these, with root mean squares as distances.
+
+    Args:
+        images: (n, H, W, C) uint8.
+        chosen: rows of them.
+
+    Returns:
+        (len(chosen), C · at most `SIDE`²), float32.
+    """
     height, width, channels = images.shape[1:]
     size = min(SIDE, height), min(SIDE, width)
     rows = np.empty((len(chosen), channels * size[0] * size[1]), np.float32)

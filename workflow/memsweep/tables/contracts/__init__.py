@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from .comparison import COMPARISON
 from .feature_learning import FEATURE_LEARNING
 from .mixed_cumulant import MIXED_CUMULANT
 from .sweep import SWEEP
 
-SCHEMAS: dict[str, pa.Schema] = SWEEP | MIXED_CUMULANT | FEATURE_LEARNING
+SCHEMAS: dict[str, pa.Schema] = SWEEP | MIXED_CUMULANT | FEATURE_LEARNING | COMPARISON

@@ -1,0 +1,251 @@
+"""The metrics that a reader expects of samples, each against training and held-out images, with what it cannot say.
+
+Distributions are compared at equal numbers: as many generated images as held-out ones stand for samples, and as many
+training images as held-out ones for the reference. So a metric can be read beside its value against the other
+reference, and beside that of held-out images in place of generated ones, which is what a perfect sampler shows with so
+few images. Closeness to the training set (`closeness`) needs no equal numbers, and has all images.
+
+Intervals take generated images for independent draws. Where a fixed number of each class was generated they are too
+wide rather than too narrow. Of recall and coverage the interval is that of the reference images, as resampling the
+generated ones would change the very balls that these lie in.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t as student
+
+from .balls import Balls, Support, support
+from .closeness import authentic, nearer
+from .fidelity import DISTANCES, Distance
+from .neighbours import Neighbours
+from .novelty import share
+
+# Images of a set that are compared beyond their nearest neighbours: as many as sliced distances are taken of by Marion
+# & Wu 2026
+MOST = 2000
+
+# k of the balls, as of `prdc`
+NEAREST = 5
+
+# Of the sliced Wasserstein distance: directions, and resamples for its interval
+SLICED = {"projections": 200, "bootstrap": 100}
+
+# Dimensions, those of Inception, beyond which the Fréchet distance is not taken: its time grows as their cube
+MOST_DIMENSIONS = 2048
+
+# Dimensions below which the KID is said to see little
+NARROW = 128
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Images in one space, and where the nearest training images of each are.
+
+    Attributes:
+        points: rows, uint8 pixels or float32 features.
+        found: nearest training images, in the units of the rows.
+    """
+
+    points: np.ndarray
+    found: Neighbours
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def some(self, count: int) -> Samples:
+        """So many of them, chosen at random, the same ones every time; all where there are no more."""
+        rows = _chosen(len(self), count)
+        return replace(
+            self, points=self.points[rows], found=Neighbours(self.found.index[rows], self.found.distance[rows])
+        )
+
+
+def battery(
+    generated: Samples,
+    train: np.ndarray,
+    held_out: Samples | None,
+    confidence: float = 0.95,
+    most: int = MOST,
+    frechet: bool = True,
+) -> pd.DataFrame:
+    """Every metric of generated images.
+
+    Args:
+        generated: at least 2.
+        train: training images, rows as those of ``generated``, at least 2.
+        held_out: images that were drawn like the training images and are none of them, at least 2; None without any.
+        confidence: level of intervals.
+        most: images of a set that are compared, but for distances to the nearest and the Fréchet distance.
+        frechet: whether to take it.
+
+    Returns:
+        The table ``battery`` (`tables.contracts.comparison`).
+    """
+    return pd.DataFrame(
+        [
+            *_closeness(generated, train, held_out, confidence, most),
+            *_distributions(generated, train, held_out, confidence, most, frechet),
+        ]
+    )
+
+
+def _closeness(
+    generated: Samples, train: np.ndarray, held_out: Samples | None, confidence: float, most: int
+) -> Iterator[Row]:
+    if held_out is None:
+        yield _row("nearer", "train", (len(generated), len(train)), note="needs held-out images")
+    else:
+        found = nearer(generated.found.distance[:, 0], held_out.found.distance[:, 0], confidence)
+        yield _row("nearer", "train", (len(generated), len(train)), found, "generated and held_out", 0.5)
+    some = generated.some(most)
+    found = _share(authentic(some.found, train), confidence)
+    beside = math.nan if held_out is None else float(authentic(held_out.some(most).found, train).mean())
+    yield _row("authenticity", "train", (len(some), len(train)), found, "generated", beside)
+
+
+def _distributions(
+    generated: Samples, train: np.ndarray, held_out: Samples | None, confidence: float, most: int, frechet: bool
+) -> Iterator[Row]:
+    samples, size = len(generated), len(train)
+    if held_out is not None:
+        samples, size = min(samples, len(held_out)), min(size, len(held_out))
+    sets = {"train": train} | ({} if held_out is None else {"held_out": held_out.points})
+
+    def at(samples: int, size: int) -> Iterator[tuple[str, _Pair]]:
+        perfect = None if held_out is None else _points(held_out.points, samples)
+        fakes = _points(generated.points, samples)
+        for name, points in sets.items():
+            yield name, _Pair(fakes, _points(points, size), perfect if name == "train" else None, confidence)
+
+    for metrics, count, references in (
+        ([*_SUPPORT, "sliced_wasserstein", "kid"], min(samples, most), min(size, most)),
+        (["frechet"] if frechet else [], samples, size),
+    ):
+        perfect: dict[str, float] = {}
+        for name, pair in at(count, references) if metrics else ():
+            for metric in metrics:
+                row = pair.row(metric, name)
+                # By symmetry, a perfect sampler shows the same against either
+                perfect.setdefault(metric, row["held_out_value"])
+                yield {**row, "held_out_value": perfect[metric]}
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Generated features and a reference, (m, d) and (n, d) float32, and held-out images in place of generated ones."""
+
+    generated: np.ndarray
+    reference: np.ndarray
+    perfect: np.ndarray | None
+    confidence: float
+
+    def row(self, metric: str, reference: str) -> Row:
+        """A row of the table for one metric."""
+        counts = len(self.generated), len(self.reference)
+        missing, warning = self._failing(metric)
+        if missing:
+            return _row(metric, reference, counts, note=missing)
+        if metric in _SUPPORT:
+            interval_of, measure = _SUPPORT[metric]
+            value = measure(self._support, self.confidence)
+            beside = math.nan if self._ideal is None else measure(self._ideal, self.confidence).value
+        else:
+            interval_of = "generated"
+            distance = DISTANCES[metric](self.reference, {**SLICED, "confidence": self.confidence})
+            value = distance(self.generated)
+            beside = math.nan if self.perfect is None else distance(self.perfect).value
+        return _row(metric, reference, counts, value, interval_of, beside, warning)
+
+    def _failing(self, metric: str) -> tuple[str, str]:
+        """Why a metric cannot be taken here, or else what makes it misleading; nothing where it is sound."""
+        fewest, dimension = min(len(self.generated), len(self.reference)), self.generated.shape[1]
+        if metric in _SUPPORT and fewest <= NEAREST:
+            return f"needs more than {NEAREST} images of each set, the neighbours of a ball", ""
+        if metric == "frechet" and dimension > MOST_DIMENSIONS:
+            return f"not taken in {dimension} dimensions, where a feature space says more", ""
+        if metric == "frechet" and fewest <= dimension:
+            return f"needs more images than the space has dimensions, {dimension}: of fewer, most of it is bias", ""
+        if metric == "frechet" and fewest < 10 * dimension:
+            return "", "biased upwards by so few images"
+        if metric == "kid" and dimension < NARROW:
+            return "", f"its kernel sees no more than three moments of these {dimension} dimensions"
+        return "", ""
+
+    @cached_property
+    def _balls(self) -> Balls:
+        return Balls.around(self.reference, NEAREST)
+
+    @cached_property
+    def _support(self) -> Support:
+        return support(self.generated, self._balls)
+
+    @cached_property
+    def _ideal(self) -> Support | None:
+        return None if self.perfect is None else support(self.perfect, self._balls)
+
+
+def _share(hits: np.ndarray, confidence: float) -> Distance:
+    found = share(hits, confidence)
+    return Distance(found.value, found.ci_low, found.ci_high)
+
+
+def _mean(values: np.ndarray, confidence: float) -> Distance:
+    """The mean of independent values, none below 0, with Student's interval."""
+    error = float(values.std(ddof=1)) / math.sqrt(len(values))
+    value, margin = float(values.mean()), float(student.ppf((1 + confidence) / 2, len(values) - 1)) * error
+    return Distance(value, max(0.0, value - margin), value + margin)
+
+
+# The metrics of balls: what varies within their interval, and how they come from `Support`
+_SUPPORT: dict[str, tuple[str, Callable[[Support, float], Distance]]] = {
+    "precision": ("generated", lambda found, confidence: _share(found.is_real, confidence)),
+    "recall": ("reference", lambda found, confidence: _share(found.is_recalled, confidence)),
+    "density": ("generated", lambda found, confidence: _mean(found.balls, confidence)),
+    "coverage": ("reference", lambda found, confidence: _share(found.is_covered, confidence)),
+}
+
+
+def _row(
+    metric: str,
+    reference: str,
+    counts: tuple[int, int],
+    found: Distance | None = None,
+    interval_of: str = "",
+    held_out_value: float = math.nan,
+    note: str = "",
+) -> Row:
+    """A row of the table; ``counts`` are the generated and the reference images that were compared."""
+    value = found or Distance(math.nan, math.nan, math.nan)
+    return {
+        "metric": metric,
+        "reference": reference,
+        "value": value.value,
+        "ci_low": value.ci_low,
+        "ci_high": value.ci_high,
+        "interval_of": interval_of,
+        "held_out_value": held_out_value,
+        "generated": counts[0],
+        "references": counts[1],
+        "note": note,
+    }
+
+
+def _chosen(rows: int, count: int) -> np.ndarray:
+    """At most so many of these rows, at random, in their order."""
+    return np.arange(rows) if rows <= count else np.sort(np.random.default_rng(0).permutation(rows)[:count])
+
+
+def _points(rows: np.ndarray, count: int) -> np.ndarray:
+    """So many rows as float32, pixels in [0, 1]."""
+    some = rows[_chosen(len(rows), count)]
+    return some.astype(np.float32) / np.float32(255) if some.dtype == np.uint8 else some

@@ -1,0 +1,128 @@
+"""What a comparison found, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+from ..data.given import Given
+from ..metrics.comparison import Compared
+
+Row = Mapping[Any, Any]
+
+
+def answer(found: Compared, rate: float, confidence: float) -> str:
+    """Whether generated images are copies, a sentence a line, the most important one first.
+
+    Args:
+        found: the comparison.
+        rate: false-positive rate that was asked for.
+        confidence: level of intervals; what would be seen with less than the rest without copying is called copying.
+    """
+    shares = _by("rule", found.copy_shares)
+    field = shares["field"]
+    if "calibrated" not in shares:
+        lines = [
+            f"By the field's rule (d1/d2 < 1/3), {_share(field)} of {_count(field['generated'])} generated images are "
+            f"copies.",
+            "How many images that copy nothing this rule would call copies cannot be said without held-out images.",
+        ]
+    else:
+        lines = [*_calibrated(shares["calibrated"], _by("metric", found.battery)["nearer"], confidence)]
+        lines.append(
+            f"By the field's rule (d1/d2 < 1/3), {_share(field)} of them are copies, and "
+            f"{_share(field, 'held_out_')} of the held-out images."
+        )
+    if "sscd" in shares:
+        lines.append(_sscd(shares["sscd"]))
+    if found.duplicates.generated_train:
+        lines.append(f"{_images(found.duplicates.generated_train, 'generated')} a training image in every pixel.")
+    return "\n".join(lines)
+
+
+def _calibrated(row: Row, nearer: Row, confidence: float) -> Iterator[str]:
+    rule = f"a rule that calls {_share(row, 'held_out_')} of {_count(row['held_out'])} held-out images copies"
+    copies = (
+        f"{_share(row)} of {_count(row['generated'])} generated images are copies at {rule} "
+        f"(d1/d2 < {row['threshold']:.2g})"
+    )
+    closer = (
+        f"a generated image is nearer to the training images than a held-out image is with probability "
+        f"{_interval(nearer)}, which is 0.5 for a model that knows nothing of its own training images"
+    )
+    if row["chance"] < 1 - confidence:
+        yield f"It copies: {copies}; without copying, so many would be seen with probability {row['chance']:.1g}."
+        yield f"{closer[0].upper()}{closer[1:]}."
+    elif nearer["ci_low"] > 0.5:
+        yield f"No image can be told from chance to be a copy, but the images lean towards the training set: {closer}."
+        yield f"{copies}, which is no more than chance allows. Blurred or averaged images lean so, too."
+    else:
+        yield f"No sign of copying: {copies}, which is no more than chance allows."
+        yield f"{closer[0].upper()}{closer[1:]}."
+        if nearer["ci_high"] < 0.5:
+            yield "Generated images are farther off than real ones: samples of low quality would hide copies."
+
+
+def _sscd(row: Row) -> str:
+    beside = f", and {_share(row, 'held_out_')} of the held-out images" if row["held_out"] else ""
+    return f"By the SSCD score (similarity > {row['threshold']:g}), {_share(row)} of them are copies{beside}."
+
+
+def copy_rule(found: Compared) -> str:
+    """What makes a pair of the sheet a copy."""
+    shares = _by("rule", found.copy_shares)
+    if "calibrated" not in shares:
+        return "framed: a copy by the field's rule, $d_1 / d_2$ < 1/3"
+    row = shares["calibrated"]
+    return (
+        f"framed: a copy, $d_1 / d_2$ < {row['threshold']:.2g}, as {percent(row['held_out_value'])} of held-out images"
+    )
+
+
+def remarks(found: Compared, rate: float, given: Mapping[str, Given]) -> Iterator[str]:
+    """What of the images is to be known beside the answer."""
+    duplicates = found.duplicates
+    if "HELD_OUT" not in given:
+        yield "Without HELD_OUT there is no false-positive rate, and no value of a perfect sampler to compare with."
+    elif found.rate > rate:
+        count = int(found.copy_shares["held_out"].max())
+        instead = f"{percent(found.rate)} stands for {percent(rate)}"
+        yield f"{count} held-out images set no rate below 1 in {count + 1}: {instead}."
+    for count, sentence in (
+        (duplicates.train, "TRAIN: {} equal others of the set, and were left out"),
+        (duplicates.generated, "GENERATED: {} equal others of the set"),
+        (duplicates.generated_held_out, "GENERATED: {} equal a held-out image in every pixel"),
+        (duplicates.held_out_train, "HELD_OUT: {} equal a training image, and were left out"),
+        (duplicates.held_out_near, "HELD_OUT: {} are nearly a training image, and were left out"),
+    ):
+        if count:
+            yield f"{sentence.format(f'{count:,} images' if count > 1 else '1 image')}."
+
+
+def percent(share: float) -> str:
+    """A share in percent, in as many digits as say something."""
+    return f"{100 * share:.1f} %" if share >= 0.01 else f"{100 * share:.2g} %"
+
+
+def _share(row: Row, of: str = "") -> str:
+    low, high = (percent(row[f"{of}{end}"]).removesuffix(" %") for end in ("ci_low", "ci_high"))
+    return f"{percent(row[f'{of}value'])} [{low}, {high}]"
+
+
+def _interval(row: Row) -> str:
+    return f"{row['value']:.2f} [{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
+
+
+def _count(number: float) -> str:
+    return f"{int(number):,}"
+
+
+def _images(count: int, kind: str) -> str:
+    return f"{count:,} {kind} images equal" if count > 1 else f"1 {kind} image equals"
+
+
+def _by(column: str, table: pd.DataFrame) -> dict[str, Row]:
+    """The rows of a table by a column; of several, the last."""
+    return {row[column]: row for row in table.to_dict("records")}
