@@ -21,6 +21,7 @@ from scipy import stats
 
 METRICS = {
     "f_mem_threshold": 1 / 3,
+    "false_positive_rate": 0.05,
     "spaces": ["pixels", "classifier"],
     "projections": 4,
     "floor_draws": 3,
@@ -97,6 +98,9 @@ def test_metrics_have_every_reference_at_every_step(results: Path) -> None:
         ("f_mem", "pixels", "train"): 15,
         ("f_mem", "pixels", "control"): 15,
         ("f_mem_held_out", "pixels", "train"): 3,
+        ("copy_threshold", "pixels", "control"): 3,
+        ("f_mem_calibrated_held_out", "pixels", "control"): 3,
+        **{("f_mem_calibrated", "pixels", reference): 15 for reference in ("train", "control")},
         **{
             (f"sliced_wasserstein{kind}", space, reference): count
             for kind, count in (("", 15), ("_corrected", 15), ("_floor", 3))

@@ -290,6 +290,7 @@ def grid(points):
     runs = pd.DataFrame(points, columns=axes)
     return runs.assign(
         run_id=[f"run{number:03d}" for number in range(len(runs))],
+        subset=0,
         parameters=runs["base_channels"] ** 2 * 100,
         dataset="digits",
         max_steps=320,

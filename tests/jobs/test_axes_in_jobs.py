@@ -138,6 +138,7 @@ def test_samples_are_held_against_the_images_of_their_own_subset_and_of_the_next
     data = read_images(digits)
     settings = {
         "f_mem_threshold": 1 / 3,
+        "false_positive_rate": 0.05,
         "spaces": ["pixels"],
         "distances": ["sliced_wasserstein"],
         "projections": 8,
@@ -179,7 +180,7 @@ def _flat(images: np.ndarray) -> np.ndarray:
 
 def test_the_control_of_the_last_subset_begins_anew_and_then_takes_held_out_images(noise_images: ImageSet) -> None:
     """Forty images to train on, twenty held out."""
-    settings = {"f_mem_threshold": 1 / 3, "confidence": 0.95, "sscd_threshold": 0.6}
+    settings = {"f_mem_threshold": 1 / 3, "false_positive_rate": 0.05, "confidence": 0.95, "sscd_threshold": 0.6}
     meter = NoveltyMeter(settings, noise_images)
     samples = pd.DataFrame({"run_id": "run", "step": 1, "index": range(40)})
     whole = np.concatenate([noise_images.train.images, noise_images.test.images])

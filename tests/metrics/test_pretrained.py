@@ -367,6 +367,7 @@ def few_digits(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def metrics_settings(weights: dict[str, str]) -> dict[str, Any]:
     return {
         "f_mem_threshold": 1 / 3,
+        "false_positive_rate": 0.05,
         "sscd_threshold": 0.6,
         "spaces": ["pixels", "sscd"],
         "distances": ["sliced_wasserstein", "frechet", "kid"],
@@ -424,6 +425,9 @@ def test_every_distance_is_measured_in_every_space_at_every_step(measured: Path)
         ("f_mem", "pixels", "train"): steps,
         ("f_mem", "pixels", "control"): steps,
         ("f_mem_held_out", "pixels", "train"): 3,
+        ("copy_threshold", "pixels", "control"): 3,
+        ("f_mem_calibrated_held_out", "pixels", "control"): 3,
+        **{("f_mem_calibrated", "pixels", reference): 15 for reference in ("train", "control")},
         **{("sscd_score", "sscd", reference): steps for reference in ("train", "test", "control")},
         ("sscd_score_held_out", "sscd", "train"): 3,
         **{

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,12 @@ from ..base.errors import UserError
 from ..data.images import ImageSet, decode, read_images
 from ..study.training_sets import TrainingSet
 from ..tables.parquet import check_runs, image_shape, metadata_of, read_arrow, read_table, write_table
+from .calibration import Calibration, Distances, apart, calibrate
 from .features import Space, features_of, opened
 from .fidelity import DISTANCES, Distance, Metric, SlicedWasserstein
 from .floors import Floor, draws_like, floor_of
-from .neighbours import Neighbours, nearest_in_ranges
-from .novelty import copied, copies, share
+from .neighbours import nearest_in_ranges
+from .novelty import Share, copied, copies, share
 from .similarity import cosine_similarity
 
 Row = dict[str, Any]
@@ -60,7 +61,7 @@ def measure_pack(
     fidelity = FidelityMeter(settings, references, data)
     similar_to = distinct if "sscd" in spaces else []
     similarity = {chosen: SimilarityMeter(settings, references["sscd"], chosen) for chosen in similar_to}
-    held_out = {chosen: [row] for chosen, row in novelty.held_out(distinct).items()}
+    held_out = {chosen: list(novelty.held_out(chosen)) for chosen in distinct}
     for chosen, meter in similarity.items():
         held_out[chosen].append(meter.held_out())
     set_of_sample = steps["run_id"].map(sets)
@@ -76,7 +77,7 @@ def measure_pack(
             for step, group in own.groupby("step"):
                 placed = {name: to_features(generated[group.index]) for name, to_features in maps.items()}
                 distances = fidelity.measure(placed, _labels(group), chosen)
-                metrics = [*novelty.measure(pairs.get_group((run_id, step))), *distances]
+                metrics = [*novelty.measure(pairs.get_group((run_id, step)), chosen), *distances]
                 if chosen in similarity:
                     metrics += similarity[chosen].measure(placed["sscd"])
                 rows += [{"run_id": run_id, "step": step, **row} for row in metrics]
@@ -117,10 +118,14 @@ class NoveltyMeter:
 
     def __init__(self, settings: Mapping[str, Any], data: ImageSet) -> None:
         self.threshold = settings["f_mem_threshold"]
+        self.rate = settings["false_positive_rate"]
         self.confidence = settings["confidence"]
         self.images = _flat(np.concatenate([data.train.images, data.test.images]))
         self.held_out_images = _flat(data.test.images)
         self.counts = len(data.train), len(data.test)
+        # By these the calibrated rule is set: a held-out image that is nearly a training image would be a copy
+        self.apart = apart(data.test.images, data.train.images)
+        self.calibrations: dict[TrainingSet, Calibration] = {}
 
     def neighbours(self, samples: pd.DataFrame, images: np.ndarray, training_set: TrainingSet) -> pd.DataFrame:
         """The table ``neighbours`` of the samples of all runs with one training set, in one pass over the images.
@@ -147,22 +152,38 @@ class NoveltyMeter:
             for reference, neighbours in zip(ranges, found, strict=True)
         )
 
-    def measure(self, neighbours: pd.DataFrame) -> Iterator[Row]:
-        """The share of copies among samples, from their rows of the table ``neighbours``, by reference."""
+    def measure(self, neighbours: pd.DataFrame, training_set: TrainingSet) -> Iterator[Row]:
+        """The share of copies among samples, from their rows of the table ``neighbours``, by reference and rule."""
+        calibration = self._calibration(training_set)
         for reference, pairs in neighbours.groupby("reference", sort=False):
             yield self._row("f_mem", str(reference), copied(pairs, self.threshold))
+            if calibration:
+                yield self._row("f_mem_calibrated", str(reference), copied(pairs, calibration.threshold))
 
-    def held_out(self, training_sets: Sequence[TrainingSet]) -> dict[TrainingSet, Row]:
-        """The rule's false-positive rate by training set: held-out images in place of samples."""
-        ranges = [(each.first, each.stop) for each in training_sets]
-        found = nearest_in_ranges(self.held_out_images, self.images, ranges)
-        return {
-            each: self._row("f_mem_held_out", "train", self._copies(neighbours))
-            for each, neighbours in zip(training_sets, found, strict=True)
-        }
+    def held_out(self, training_set: TrainingSet) -> Iterator[Row]:
+        """The rules' false-positive rates: held-out images in place of samples; and the calibrated threshold."""
+        (found,) = nearest_in_ranges(self.held_out_images, self.images, [(training_set.first, training_set.stop)])
+        yield self._row("f_mem_held_out", "train", copies(found.distance[:, 0], found.distance[:, 1], self.threshold))
+        if calibration := self._calibration(training_set):
+            yield _share_of("f_mem_calibrated_held_out", "pixels", "control", calibration.achieved)
+            threshold = {"value": calibration.threshold, "ci_low": calibration.threshold}
+            ends = {"ci_high": calibration.threshold, "generated": calibration.achieved.count}
+            yield {"metric": "copy_threshold", "space": "pixels", "reference": "control", **threshold, **ends}
 
-    def _copies(self, found: Neighbours) -> np.ndarray:
-        return copies(found.distance[:, 0], found.distance[:, 1], self.threshold)
+    def _calibration(self, training_set: TrainingSet) -> Calibration | None:
+        """The rule that is set by held-out images against as many other training sets as there are of this size.
+
+        These share no image with the training set or with one another. Where there is none, or there are too few images
+        to set such a rate by, there is no rule.
+        """
+        if training_set not in self.calibrations:
+            ranges = [(each.first, each.stop) for each in training_set.others(self.counts[0])]
+            if not ranges or (len(self.apart) + 1) * self.rate < 1:
+                return None
+            found = nearest_in_ranges(self.held_out_images[self.apart], self.images, ranges)
+            first, second = (np.stack([each.distance[:, place] for each in found]) for place in (0, 1))
+            self.calibrations[training_set] = calibrate(Distances(first, second), self.rate, self.confidence)
+        return self.calibrations[training_set]
 
     def _row(self, metric: str, reference: str, copied: np.ndarray) -> Row:
         return _share_row(metric, "pixels", reference, copied, self.confidence)
@@ -202,7 +223,10 @@ class SimilarityMeter:
 
 
 def _share_row(metric: str, space: str, reference: str, copied: np.ndarray, confidence: float) -> Row:
-    found = share(copied, confidence)
+    return _share_of(metric, space, reference, share(copied, confidence))
+
+
+def _share_of(metric: str, space: str, reference: str, found: Share) -> Row:
     return {
         "metric": metric,
         "space": space,

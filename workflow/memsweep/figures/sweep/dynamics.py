@@ -133,6 +133,14 @@ def _f_mem(ax: Axes, curves: _Curves) -> tuple[str, str]:
     return "memorised share", r"$f_\mathrm{mem}$"
 
 
+def _calibrated(ax: Axes, curves: _Curves) -> tuple[str, str]:
+    level = curves.settings["thresholds"]["f_mem"]
+    _threshold(ax, level)
+    _shares(ax, curves, "f_mem_calibrated", "pixels")
+    ax.set_ylim(-0.03, max(ax.get_ylim()[1], 2 * level))
+    return "memorised share", "calibrated copies"
+
+
 def _sscd_score(ax: Axes, curves: _Curves) -> tuple[str, str]:
     _shares(ax, curves, "sscd_score", "sscd")
     for number in _published_scores(curves):
@@ -179,6 +187,7 @@ PANELS: Mapping[str, _Panel] = {
     "loss": _loss,
     "loss_gap": _loss_gap,
     "f_mem": _f_mem,
+    "f_mem_calibrated": _calibrated,
     "sscd_score": _sscd_score,
     "sliced_wasserstein": _distance("sliced_wasserstein"),
     "frechet": _distance("frechet"),
@@ -233,10 +242,10 @@ def _legends(figure: Figure, curves: _Curves) -> None:
     panels, labels = curves.settings["panels"], curves.swept.labels
     swept = [Line2D([], [], color=curves.colours[value], linewidth=2.4, label=label) for value, label in labels.items()]
     styles = [("train", _TRAIN), ("test", _TEST)]
-    shares = {"f_mem": "pixels", "sscd_score": "sscd"}
+    shares = {"f_mem": "pixels", "f_mem_calibrated": "pixels", "sscd_score": "sscd"}
     if any(len(curves.metric(name, "control", space)) for name, space in shares.items() if name in panels):
         styles.append(("control", style.DOTS))
-    if {"f_mem", "loss_gap"} & set(panels):
+    if {"f_mem", "f_mem_calibrated", "loss_gap"} & set(panels):
         styles.append(("onset threshold", style.DASH_DOTS))
     lines = [Line2D([], [], color=style.INK, linestyle=dashes, label=name) for name, dashes in styles]
     if any(curves.floor(name) for name in panels):

@@ -47,7 +47,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     table = table[table["definition"] == definition]
     fidelity = table[(table["quantity"] == "peak_fidelity") & (table["space"] == settings["distance"])]
     fidelity = fidelity[(fidelity["metric"] == "sliced_wasserstein") & fidelity["value"].notna()]
-    share = "sscd_score" if definition == "sscd_score" else "f_mem"
+    share = definition if definition in _SHARE_LABELS else "f_mem"
     rates = table[(table["quantity"] == "memorisation_rate") & (table["metric"] == share)]
     swept = SweptAxis.all_among(runs, axes)
 
@@ -105,7 +105,7 @@ def _name(row: Sequence[Axes], letters: Iterator[str], title: str, label: str) -
             style.note(ax, "no values")
 
 
-_SHARE_LABELS = {"f_mem": r"$f_\mathrm{mem}$", "sscd_score": "SSCD score"}
+_SHARE_LABELS = {"f_mem": r"$f_\mathrm{mem}$", "f_mem_calibrated": "calibrated copies", "sscd_score": "SSCD score"}
 
 
 def _points(ax: Axes, rows: pd.DataFrame, column: str, colours: Mapping[Any, style.Colour]) -> None:
