@@ -74,6 +74,19 @@ def test_a_sweep_without_surrogates_draws_nothing_of_them() -> None:
     assert set(study("sweep").drawn) == {*paths, "simplicity_bias", "two_clocks"}
 
 
+def test_metrics_are_tried_at_the_ends_of_the_training_sizes_that_leave_images_to_draw() -> None:
+    opened = study("sweep")
+    assert opened.checked_sizes == [16, 128]
+    assert json.loads(opened.metric_check()) == {"train_sizes": [16, 128], "samples": [500], "confidence": 0.95}
+    assert "metric_check" in opened.drawn
+    few = {**DEFAULT["dataset"], "test_images": 1797 - 128 - 249}  # one less than half of the samples
+    assert open_study({**DEFAULT, "dataset": few}).checked_sizes == [16, 64]
+    grid = {"base": DEFAULT["grid"]["base"], "products": [{"train_size": [16]}]}
+    fewer = open_study({**DEFAULT, "grid": grid, "dataset": {**few, "test_images": 1797 - 265}})
+    assert fewer.checked_sizes == []
+    assert "metric_check" not in fewer.drawn
+
+
 def test_runs_that_learn_otherwise_are_not_drawn_beside_published_numbers() -> None:
     for options, formulation in (
         ({}, "rectified_flow"),

@@ -41,6 +41,7 @@ SHEET = STUDY.sheet_run()[0]
 SOURCES = {
     "images": Source(rules.prepare.output[0], PREPARED),
     "baselines": Source(rules.baselines.output[0], BASELINES),
+    "metric_check": Source(rules.check_metrics.output[0], CHECKED),
     **{table: Source(file, COLLECTED) for table, file in rules.collect.output.items()},
     **{table: Source(file, ANALYSED) for table, file in rules.analyse.output.items()},
     "pack/runs": Source(expand(f"{TRAIN}/runs.parquet", job=SHEET), trained(SHEET)),

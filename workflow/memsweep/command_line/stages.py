@@ -107,6 +107,12 @@ def measure(settings: Settings, files: Arguments) -> None:
     measure_pack(settings, files.images, files.train, files.features, files.classifier, files.output)
 
 
+def metric_check(settings: Settings, files: Arguments) -> None:
+    from ..metrics.metric_check import write_metric_check
+
+    write_metric_check(settings, files.images, files.output)
+
+
 def collect(settings: Settings, files: Arguments) -> None:
     from ..analysis.collect import collect
 
@@ -285,6 +291,7 @@ STAGES: dict[str, Stage] = {
     "classifier": Stage(classifier, "the study's own classifier", ["images", "output"]),
     "features": Stage(features, "features of every image in one space", ["images", "cache", "output"], _own_space),
     "measure": Stage(measure, "metrics of one pack", ["images", "train", "features", "output"], _own_space),
+    "metric_check": Stage(metric_check, "what each metric reads of constructed generators", ["images", "output"]),
     "collect": Stage(collect, "the study's tables", ["train", "measured", "output"]),
     "analyse": Stage(analyse, "onsets, scaling exponents, ratios and peaks", ["tables", "train", "measured", "output"]),
     "unit_theory": Stage(unit_theory, "what theory says of the mixed cumulant model's units", ["output"]),

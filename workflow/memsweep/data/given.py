@@ -19,6 +19,8 @@ from .conversion import Report, convert_arrays, read_pictures
 _RESHAPED = ("cropped to the central square", "reduced", "enlarged")
 _FROM_GREY = tuple(f"from mode {mode}" for mode in ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L"))
 
+_FORMS = "(n, H, W), (n, H, W, C) or (n, C, H, W) with C of 1 or 3"
+
 # Values of floats that reach neither half of their range leave it open which range that is
 _HALF = 0.5
 
@@ -136,16 +138,15 @@ def _load(path: Path, role: str) -> np.ndarray:
 def _of_array(array: np.ndarray, role: str, told: str) -> Given:
     """An array as images: (n, H, W), (n, H, W, C) or (n, C, H, W), C being 1 or 3."""
     found = f"{told}, an array of {array.dtype} of shape {array.shape}"
-    if array.ndim == 3:
+    is_grey = array.ndim == 3
+    if array.ndim not in (3, 4) or not array.size:
+        raise UserError(f"{found}; accepted are images, {_FORMS}")
+    if is_grey:
         array = array[..., None]
-    if array.ndim != 4 or not array.size:
-        raise UserError(f"{found}; accepted are images, (n, H, W), (n, H, W, C) or (n, C, H, W) with C of 1 or 3")
-    first, last = array.shape[1] in (1, 3), array.shape[3] in (1, 3)
+    first, last = not is_grey and array.shape[1] in (1, 3), array.shape[3] in (1, 3)
     if first == last:
         reason = "either side may be the channels" if first else "no side is of 1 or 3 channels"
-        raise UserError(
-            f"{found}, where {reason}; accepted are (n, H, W), (n, H, W, C) or (n, C, H, W) with C of 1 or 3"
-        )
+        raise UserError(f"{found}, where {reason}; accepted are {_FORMS}")
     images = _to_bytes(array, found)
     names = [f"row {row}" for row in range(len(images))]
     return Given(role, np.ascontiguousarray(images if last else images.transpose(0, 2, 3, 1)), names)

@@ -32,7 +32,8 @@ class Duplicates:
 
     Attributes:
         train, generated: images of the set less different images of it.
-        generated_train, generated_held_out: generated images that equal one of that set.
+        generated_train: generated images that equal a training image.
+        generated_held_out: generated images that equal a held-out image that is no training image.
         held_out_train: held-out images that equal a training image.
         held_out_near: other held-out images that are nearly a training image, as pictures of 8x8 pixels.
     """
@@ -89,13 +90,13 @@ def compare_images(
     """
     own, among_generated = _different(train.images), _different(generated.images)
     kept = np.array(sorted(own.values()))
-    _check(len(generated), generated, "")
-    _check(len(kept), train, " different")
+    _check(len(generated), generated, "images")
+    _check(len(kept), train, "different images")
     apart, duplicated, near = np.empty(0, np.int64), 0, 0
     if held_out is not None:
         apart, duplicated, near = _apart(held_out.images, train.images, own)
-        _check(len(apart), held_out, " images that are none of the training images")
-    others = {} if held_out is None else _different(held_out.images)
+        _check(len(apart), held_out, "images that are none of the training images")
+    others = {} if held_out is None else _different(held_out.images[apart])
     duplicates = Duplicates(
         train=len(train) - len(own),
         generated=len(generated) - len(among_generated),
@@ -126,10 +127,9 @@ def compare_images(
     )
 
 
-def _check(count: int, given: Given, of: str) -> None:
+def _check(count: int, given: Given, kind: str) -> None:
     if count < 2:
-        what = of or " images"
-        raise UserError(f"{given.role}: found {count} of{what}; accepted are at least 2")
+        raise UserError(f"{given.role}: found {count} {kind}; accepted are at least 2")
 
 
 def _different(images: np.ndarray) -> dict[bytes, int]:

@@ -22,27 +22,39 @@ def answer(found: Compared, rate: float, confidence: float) -> str:
         confidence: level of intervals; what would be seen with less than the rest without copying is called copying.
     """
     shares = _by("rule", found.copy_shares)
+    lines = []
+    if exact := _exact(found):
+        lines.append(f"It copies: {exact}.")
     field = shares["field"]
-    if "calibrated" not in shares:
-        lines = [
-            f"By the field's rule (d1/d2 < 1/3), {_share(field)} of {_count(field['generated'])} generated images are "
-            f"copies.",
-            "How many images that copy nothing this rule would call copies cannot be said without held-out images.",
-        ]
-    else:
-        lines = [*_calibrated(shares["calibrated"], _by("metric", found.battery)["nearer"], confidence)]
+    by_field = f"{_share(field)} of {_count(field['generated'])} generated images are copies"
+    if "calibrated" in shares:
+        lines += _calibrated(shares["calibrated"], _by("metric", found.battery)["nearer"], confidence, bool(exact))
         lines.append(
-            f"By the field's rule (d1/d2 < 1/3), {_share(field)} of them are copies, and "
-            f"{_share(field, 'held_out_')} of the held-out images."
+            f"By the field's rule (d1/d2 < 1/3), {by_field}, and {_share(field, 'held_out_')} of the held-out images."
+        )
+    else:
+        lines.append(f"By the field's rule (d1/d2 < 1/3), {by_field}.")
+        lines.append(
+            "How many images that copy nothing this rule would call copies cannot be said without held-out images."
         )
     if "sscd" in shares:
         lines.append(_sscd(shares["sscd"]))
-    if found.duplicates.generated_train:
-        lines.append(f"{_images(found.duplicates.generated_train, 'generated')} a training image in every pixel.")
     return "\n".join(lines)
 
 
-def _calibrated(row: Row, nearer: Row, confidence: float) -> Iterator[str]:
+def _exact(found: Compared) -> str:
+    """That more generated than held-out images equal training images, as a clause; nothing where it is not so."""
+    equal, generated = found.duplicates.generated_train, len(found.nearest_pairs)
+    also = found.duplicates.held_out_train
+    held_out = int(found.copy_shares["held_out"].max()) + also + found.duplicates.held_out_near
+    if not equal or (also and also / held_out >= equal / generated):
+        return ""
+    beside = f", and {also:,} of {held_out:,} held-out images do" if also else ""
+    return f"{equal:,} of {generated:,} generated images equal a training image in every pixel{beside}"
+
+
+def _calibrated(row: Row, nearer: Row, confidence: float, is_known: bool) -> Iterator[str]:
+    """What the calibrated rule says; ``is_known`` is whether copying is beyond doubt anyway."""
     rule = f"a rule that calls {_share(row, 'held_out_')} of {_count(row['held_out'])} held-out images copies"
     copies = (
         f"{_share(row)} of {_count(row['generated'])} generated images are copies at {rule} "
@@ -52,17 +64,20 @@ def _calibrated(row: Row, nearer: Row, confidence: float) -> Iterator[str]:
         f"a generated image is nearer to the training images than a held-out image is with probability "
         f"{_interval(nearer)}, which is 0.5 for a model that knows nothing of its own training images"
     )
+    by_chance = f"without copying, so many would be seen with probability {row['chance']:.1g}"
     if row["chance"] < 1 - confidence:
-        yield f"It copies: {copies}; without copying, so many would be seen with probability {row['chance']:.1g}."
-        yield f"{closer[0].upper()}{closer[1:]}."
+        yield f"{'' if is_known else 'It copies: '}{copies}; {by_chance}."
+    elif is_known:
+        yield f"{copies}; {by_chance}."
     elif nearer["ci_low"] > 0.5:
         yield f"No image can be told from chance to be a copy, but the images lean towards the training set: {closer}."
-        yield f"{copies}, which is no more than chance allows. Blurred or averaged images lean so, too."
+        yield f"{copies}; {by_chance}. Blurred or averaged images lean so, too."
+        return
     else:
-        yield f"No sign of copying: {copies}, which is no more than chance allows."
-        yield f"{closer[0].upper()}{closer[1:]}."
-        if nearer["ci_high"] < 0.5:
-            yield "Generated images are farther off than real ones: samples of low quality would hide copies."
+        yield f"No sign of copying: {copies}; {by_chance}."
+    yield f"{closer[0].upper()}{closer[1:]}."
+    if nearer["ci_high"] < 0.5:
+        yield "Generated images are farther off than real ones: samples of low quality would hide copies."
 
 
 def _sscd(row: Row) -> str:
@@ -117,10 +132,6 @@ def _interval(row: Row) -> str:
 
 def _count(number: float) -> str:
     return f"{int(number):,}"
-
-
-def _images(count: int, kind: str) -> str:
-    return f"{count:,} {kind} images equal" if count > 1 else f"1 {kind} image equals"
 
 
 def _by(column: str, table: pd.DataFrame) -> dict[str, Row]:

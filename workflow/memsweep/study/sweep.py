@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ..base.records import read_records
+from . import checked
 from .axes import Axis, is_short, swept_keys
+from .catalogue import describe
 from .config.schemas import schema
 from .cost import bytes_label
 from .figures import Figure
@@ -91,6 +93,13 @@ FIGURES = (
         settings=("axes", "palette", "distance"),
     ),
     Figure(
+        name="metric_check",
+        shows="what metrics read",
+        tables=("metric_check",),
+        settings=("confidence",),
+        when=lambda study: bool(study.checked_sizes),
+    ),
+    Figure(
         name="sample_sheet",
         shows="sample sheet",
         axis="none",
@@ -108,7 +117,7 @@ class Sweep(Study):
         packs: job path to the runs that one training job trains.
     """
 
-    rules = ("prepare", "sweep", "surrogates", "train", "measure", "collect", "analyse")
+    rules = ("prepare", "sweep", "surrogates", "train", "measure", "metric_check", "collect", "analyse")
     figures = FIGURES
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -326,6 +335,19 @@ class Sweep(Study):
     def measure(self) -> str:
         """Settings of ``measure``."""
         return canonical({**self.config["metrics"], **self._section("confidence")})
+
+    @functools.cached_property
+    def checked_sizes(self) -> list[int]:
+        """The least and the greatest number of training images that leave others to try metrics on; none, or one."""
+        dataset = self.config["dataset"]
+        left = describe(dataset).training_images(dataset["name"], dataset["test_images"]) - checked.FEWEST_OTHERS
+        sizes = sorted({run.train_size for run in self.runs if 1 < run.train_size <= left})
+        return sorted({sizes[0], sizes[-1]}) if sizes else []
+
+    def metric_check(self) -> str:
+        """Settings of ``metric_check``."""
+        sizes = {"train_sizes": self.checked_sizes, "samples": [checked.SAMPLES]}
+        return canonical({**sizes, **self._section("confidence")})
 
     def collect(self) -> str:
         """Settings of ``collect``."""

@@ -71,4 +71,29 @@ COMPARISON: dict[str, pa.Schema] = {
             column("is_copy", pa.bool_(), "below the calibrated threshold, or without held-out images the field's"),
         ]
     ),
+    "metric_check": pa.schema(
+        [
+            column(
+                "generator",
+                pa.string(),
+                "constructed generator: resampler of other images, a perfect sampler; copier of training images, exact "
+                "or with normal noise of 0.05 (slight), 0.1 (moderate) or 0.2 (strong) of the range; half_copier, half "
+                "copier and half resampler; neighbour_means, of a training image and its nearest other; class_means; "
+                "gaussian, draws from that of other images; mode_dropper, resampler of half of the classes",
+            ),
+            column("train_size", pa.int64(), "training images N", "images"),
+            column("samples", pa.int64(), "generated images", "images"),
+            column(
+                "metric",
+                pa.string(),
+                "field_copies, calibrated_copies: share of copies by the rules of the table copy_shares; or a metric "
+                "of the table battery",
+            ),
+            column("space", pa.string(), "feature space"),
+            column("reference", pa.string(), "what generated images are compared with: train or held_out"),
+            column("value", pa.float64(), "of the generator; missing where the metric cannot be taken"),
+            *interval("value"),
+            column("held_out_value", pa.float64(), "the same with held-out images in place of generated ones"),
+        ]
+    ),
 }
