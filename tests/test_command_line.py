@@ -101,8 +101,8 @@ def test_the_estimate_waits_for_no_heavy_library() -> None:
 
 
 def test_spaces_of_no_published_network_wait_for_none(tmp_path: Path) -> None:
-    settings = ["--images", str(tmp_path / "no.parquet"), "--output", str(tmp_path / "features.parquet")]
-    found = loaded("features", *settings)
+    files = {name: str(tmp_path / f"{name}.parquet") for name in ("images", "cache", "output")}
+    found = loaded("features", *(f"--{name}={path}" for name, path in files.items()))
     assert "torch" in found
     assert "torchvision" not in found
 

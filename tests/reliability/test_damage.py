@@ -22,13 +22,11 @@ def whole(finished_once: Project, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 @pytest.fixture(scope="module")
-def jobs(whole: Project, request: pytest.FixtureRequest) -> list[planned.Job]:
-    """All jobs of the study, figures first; in the suite without them, as they take seconds and read as pages do."""
+def jobs(whole: Project) -> list[planned.Job]:
+    """All jobs of the study, those that draw figures first."""
     found = planned.plan(whole)
     assert not isinstance(found, str)
-    if length_of(request.config) > 1:
-        return sorted(found, key=lambda job: job.arguments[0] != "figure")
-    return [job for job in found if job.arguments[0] != "figure"]
+    return sorted(found, key=lambda job: job.arguments[0] != "figure")
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +78,10 @@ def consequences(project: Project, whole: Project, jobs: list[planned.Job], file
                 continue
             return wrong
         pairs = {output: (project.folder / output, whole.folder / output) for output in job.outputs}
-        touched |= {output for output, (here, there) in pairs.items() if here.read_bytes() != there.read_bytes()}
+        made = {output for output, (here, there) in pairs.items() if here.read_bytes() != there.read_bytes()}
+        if made and job.arguments[0] == "figure":
+            wrong.append(f"{job.rule} is drawn of it")
+        touched |= made
     return [*wrong, f"made of it: {touched}"] if len(touched) > 1 else wrong
 
 
@@ -100,6 +101,7 @@ def test_no_stage_takes_another_file_for_its_own(
     whole: Project, other: Project, jobs: list[planned.Job], tmp_path: Path, length: int
 ) -> None:
     """That of another run, pack or step, and that of other images."""
+    stages = [job for job in jobs if job.arguments[0] != "figure"]  # which read tables as the pages do
     wrong = {}
     for number, (file, source) in enumerate(tried(whole, length, seed="exchange")):
         project = whole.copy_to(tmp_path / f"{number}")
@@ -109,7 +111,7 @@ def test_no_stage_takes_another_file_for_its_own(
         )
         source.shuffle(own)
         if exchange(project.results / file, own + others if number % 2 else others + own):
-            wrong[str(file)] = consequences(project, whole, jobs, file)
+            wrong[str(file)] = consequences(project, whole, stages, file)
     assert {file: found for file, found in wrong.items() if found} == {}
     assert len(wrong) > 15
 
