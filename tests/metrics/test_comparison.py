@@ -89,7 +89,7 @@ def test_held_out_images_that_are_the_training_images_are_refused(digits: np.nda
 
 
 def test_every_published_network_is_a_space() -> None:
-    assert comparison.SPACES == ("pixels", *SOURCES)
+    assert ("pixels", *SOURCES) == comparison.SPACES
 
 
 def test_in_a_space_of_features_the_published_score_is_taken_too(
