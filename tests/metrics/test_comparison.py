@@ -11,6 +11,7 @@ from memsweep.data.given import Given
 from memsweep.metrics import comparison, features
 from memsweep.metrics.comparison import compare_images
 from memsweep.metrics.features import pixels
+from memsweep.metrics.pretrained import SOURCES
 from sklearn.datasets import load_digits
 
 
@@ -87,6 +88,10 @@ def test_held_out_images_that_are_the_training_images_are_refused(digits: np.nda
         compare_images(given("G", digits[:9]), given("T", digits[9:30]), given("H", digits[9:30]))
 
 
+def test_every_published_network_is_a_space() -> None:
+    assert ("pixels", *SOURCES) == comparison.SPACES
+
+
 def test_in_a_space_of_features_the_published_score_is_taken_too(
     digits: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,7 +100,7 @@ def test_in_a_space_of_features_the_published_score_is_taken_too(
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
     monkeypatch.setitem(features.SPACES, "sscd", lambda _weights, _device: unit)
-    monkeypatch.setattr(comparison.Space, "find", lambda name, given: comparison.Space(name, Path()))
+    monkeypatch.setattr(features.Space, "find", lambda name, given: features.Space(name, Path()))
     train, generated = digits[:60], digits[200:240]
     found = compare_images(given("G", generated), given("T", train), given("H", digits[60:160]), "sscd")
     similarity = (unit(generated) @ unit(train).T).max(axis=1)

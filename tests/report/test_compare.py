@@ -131,6 +131,10 @@ def test_the_command_prints_the_answer_and_writes_tables_a_sheet_and_json(
         (["colour.npz", "train"], "TRAIN: found images of 8x8 grey, where GENERATED has 8x8 RGB"),
         (["large.npz", "train"], "TRAIN: found images of 8x8 grey, where GENERATED has 9x9 grey"),
         (["samples.npz", "train", "--space", "classifier"], "--space: found 'classifier'; accepted is one of pixels,"),
+        (
+            ["samples.npz", "train", "--space", "sscd", "--weights", "no.pt"],
+            "--weights: found no.pt; accepted is a file that exists",
+        ),
         (["samples.npz", "train", "--rate", "0"], "--rate: found 0.0; accepted is a number between 0 and 1"),
         (["samples.npz", "train", "--size", "0"], "--size: found 0; accepted is a number of pixels, at least 1"),
         (["samples.npz", "train", "--output", "one.npz/a"], "one.npz"),

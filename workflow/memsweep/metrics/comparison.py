@@ -14,13 +14,11 @@ from ..data.given import Given
 from ..data.near_duplicates import LARGEST_DISTANCE, reduced
 from .battery import Samples, battery
 from .calibration import RATE, Distances, copy_shares
-from .features import Space, opened
 from .neighbours import Neighbours, nearest
 from .novelty import share
-from .pretrained import SOURCES
 
 # The spaces in which anybody's images can be compared: all that no study has to train first
-SPACES = ("pixels", *SOURCES)
+SPACES = ("pixels", "inception", "sscd", "dinov2")
 
 # Cosine similarity in the space of SSCD beyond which the field calls a sample a copy
 SSCD_THRESHOLD = 0.6
@@ -165,6 +163,8 @@ def _points(sets: Mapping[str, np.ndarray], space: str, weights: Mapping[str, st
     """The rows of each set: pixels as they are, whose distances are exact, or features, float32."""
     if space == "pixels":
         return {name: images.reshape(len(images), -1) for name, images in sets.items()}
+    from .features import Space, opened  # and torchvision, which pixels need not wait for
+
     with opened({space: Space.find(space, given=weights)}) as maps:
         return {name: maps[space](images) for name, images in sets.items()}
 

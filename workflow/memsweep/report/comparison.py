@@ -87,9 +87,13 @@ def compare(
     sets = alike([read_given(source, role, size) for role, source in sources.items() if source is not None])
     given = {each.role: each for each in sets}
     own_weights = None if weights is None else {space: str(weights)}
-    found = compare_images(
-        given["GENERATED"], given["TRAIN"], given.get("HELD_OUT"), space, own_weights, rate, confidence
-    )
+    try:
+        found = compare_images(
+            given["GENERATED"], given["TRAIN"], given.get("HELD_OUT"), space, own_weights, rate, confidence
+        )
+    except UserError as error:  # of spaces it names the keys of a study, which are options here
+        said = str(error).replace(f"metrics.weights.{space}", "--weights").replace("metrics.spaces:", "--space:")
+        raise UserError(said) from None
     answer = words.answer(found, rate, confidence)
     remarks = (*(remark for each in sets for remark in each.remarks), *words.remarks(found, rate, given))
     result = Comparison(answer, remarks, found.copy_shares, found.battery, found.nearest_pairs)
