@@ -98,6 +98,11 @@ def test_metrics_have_every_reference_at_every_step(results: Path) -> None:
         ("f_mem", "pixels", "train"): 15,
         ("f_mem", "pixels", "control"): 15,
         ("f_mem_held_out", "pixels", "train"): 3,
+        **{
+            (f"sliced_wasserstein_corrected_{half}", space, "test"): 15
+            for half in ("first",)  # all samples are in it, as there is one of each label
+            for space in ("pixels", "classifier")
+        },
         ("copy_threshold", "pixels", "control"): 3,
         ("f_mem_calibrated_held_out", "pixels", "control"): 3,
         **{("f_mem_calibrated", "pixels", reference): 15 for reference in ("train", "control")},

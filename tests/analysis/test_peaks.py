@@ -13,11 +13,12 @@ from helpers.properties import examples
 from hypothesis import given
 from hypothesis import strategies as st
 from memsweep.analysis import published
-from memsweep.analysis.peaks import memorisation_rate, peak_fidelity, peaks
+from memsweep.analysis.peaks import memorisation_rate, peak_fidelity, peaks, told_by_the_other_half
 from memsweep.analysis.published import Point
 from memsweep.study.axes import cell, column_of, swept_keys
 from memsweep.study.config.schemas import schema
 from memsweep.tables.parquet import read_table, write_table
+from scipy.stats import norm
 
 STEPS = [10, 20, 40, 80, 160, 320]
 
@@ -324,3 +325,32 @@ def test_score_thresholds_belong_to_the_sscd_score() -> None:
     scores = published.onsets(runs, "train_size", "sscd_score", 0.5, "rectified_flow")
     assert [number.value for number in scores] == [3.0e4]
     assert Point(2048, 92_670_610, 128, 1e-4).is_at(runs.iloc[0])
+
+
+def test_the_peak_that_the_other_half_tells_has_no_luck_in_it() -> None:
+    """Eight evaluations of one expected value: the least of eight is low, what the other half says of it is not."""
+    source, steps = np.random.default_rng(0), 2 ** np.arange(8)
+    z = norm.ppf(0.975)
+
+    def half() -> pd.DataFrame:
+        value = 1 + 0.2 * source.normal(size=8)
+        return pd.DataFrame({"step": steps, "value": value, "ci_low": value - 0.2 * z, "ci_high": value + 0.2 * z})
+
+    naive, told, covered = [], [], 0
+    for _ in range(400):
+        first, second = half(), half()
+        naive.append(((first["value"] + second["value"]) / 2).min())
+        peak = told_by_the_other_half(first, second, math.inf)
+        told.append(peak.value)
+        covered += peak.ci_low <= 1 <= peak.ci_high
+    assert np.mean(naive) < 0.85
+    assert np.mean(told) == pytest.approx(1, abs=4 * np.std(told) / 20)
+    assert covered >= 372  # of 400, 380 expected
+
+
+def test_it_is_that_of_the_evaluation_that_is_best_by_far_and_none_after_the_onset() -> None:
+    half = pd.DataFrame({"step": [1, 2, 4], "value": [5, 1, 0.1], "ci_low": [4, 0.4, 0], "ci_high": [6, 1.8, 1]})
+    peak = told_by_the_other_half(half, half, 3)
+    assert (peak.step, peak.value) == (2, 1.0)
+    assert (peak.ci_low, peak.ci_high) == pytest.approx((0.4, 1.8))
+    assert math.isnan(told_by_the_other_half(half, half, 0.5).value)

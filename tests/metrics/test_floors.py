@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from memsweep.metrics.fidelity import Frechet, Kid, SlicedWasserstein, directions, standard_error
-from memsweep.metrics.floors import draws_like, floor_of
+from memsweep.metrics.floors import draws_like, floor_of, halves
 
 LABELS = np.arange(10)
 
@@ -107,3 +107,13 @@ def test_what_varies_less_than_real_images_is_corrected_by_too_much() -> None:
     square = metric.squared(narrow, labels)
     assert floor.corrected(square, 0.9).value == pytest.approx(square.value - floor.squares.mean())
     assert square.value > floor.squares.mean() > 0
+
+
+@given(st.lists(st.integers(0, 3), min_size=2, max_size=40))
+def test_halves_share_no_sample_and_have_as_many_of_each_label(labels: list[int]) -> None:
+    known = np.array(labels)
+    first, second = halves(known, len(known))
+    assert sorted([*first, *second]) == list(range(len(known)))
+    for label in set(labels):
+        assert 0 <= (known[first] == label).sum() - (known[second] == label).sum() <= 1
+    assert [len(half) for half in halves(None, len(known))] == [-(-len(known) // 2), len(known) // 2]

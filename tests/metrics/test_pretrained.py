@@ -425,6 +425,11 @@ def test_every_distance_is_measured_in_every_space_at_every_step(measured: Path)
         ("f_mem", "pixels", "train"): steps,
         ("f_mem", "pixels", "control"): steps,
         ("f_mem_held_out", "pixels", "train"): 3,
+        **{
+            (f"sliced_wasserstein_corrected_{half}", space, "test"): steps
+            for half in ("first",)  # all samples are in it, as there is one of each label
+            for space in ("pixels", "sscd")
+        },
         ("copy_threshold", "pixels", "control"): 3,
         ("f_mem_calibrated_held_out", "pixels", "control"): 3,
         **{("f_mem_calibrated", "pixels", reference): 15 for reference in ("train", "control")},

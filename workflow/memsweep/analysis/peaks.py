@@ -22,10 +22,14 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import norm
 
+from ..metrics.floors import HALVES, PEAK_DISTANCE
+
 Array = NDArray[np.float64]
 
 # The distances whose least value is the peak of fidelity, and the shares whose rise has a rate
-PEAK_DISTANCES = ("sliced_wasserstein",)
+PEAK_DISTANCES = (PEAK_DISTANCE,)
+CORRECTED = f"{PEAK_DISTANCE}_corrected"
+HALVED = tuple(f"{CORRECTED}_{half}" for half in HALVES)
 SHARES = ("f_mem", "f_mem_calibrated", "sscd_score")
 
 SATURATED = 0.9  # a share above this part of its maximum ends the rise
@@ -72,16 +76,21 @@ def peaks(onsets: pd.DataFrame, metrics: pd.DataFrame, confidence: float) -> pd.
     """
     at_steps = metrics[metrics["step"].notna() & np.isfinite(metrics["value"].to_numpy(np.float64))]
     distances = _by_kind(at_steps[at_steps["metric"].isin(PEAK_DISTANCES) & (at_steps["reference"] == "test")])
+    on_halves = _by_kind(at_steps[at_steps["metric"].isin(HALVED)])
     shares = _by_kind(at_steps[at_steps["metric"].isin(SHARES) & (at_steps["reference"] == "train")])
     none = metrics.head(0)
     rows: list[dict[str, Any]] = []
     for onset in onsets.to_dict("records"):
         run_id, censored = onset["run_id"], onset["censored"]
         head = {"run_id": run_id, "definition": onset["definition"], "censored": censored}
+        until = math.inf if censored else 0.0 if onset["left_censored"] else onset["step"]
         for (metric, space), runs in distances.items():
-            until = math.inf if censored else 0.0 if onset["left_censored"] else onset["step"]
             peak = peak_fidelity(runs.get(run_id, none), until)
             rows.append({**head, "quantity": "peak_fidelity", "metric": metric, "space": space, **asdict(peak)})
+        for space in dict.fromkeys(space for _, space in on_halves):
+            first, second = (on_halves.get((name, space), {}).get(run_id, none) for name in HALVED)
+            peak = told_by_the_other_half(first, second, until)
+            rows.append({**head, "quantity": "peak_fidelity", "metric": CORRECTED, "space": space, **asdict(peak)})
         for (metric, space), runs in shares.items():
             rate = memorisation_rate(runs.get(run_id, none), math.inf if censored else onset["step"], confidence)
             rows.append({**head, "quantity": "memorisation_rate", "metric": metric, "space": space, **asdict(rate)})
@@ -113,6 +122,33 @@ def peak_fidelity(distances: pd.DataFrame, until: float) -> Peak:
         return UNKNOWN
     best = before.iloc[int(before["value"].to_numpy(np.float64).argmin())]
     return Peak(float(best["value"]), float(best["ci_low"]), float(best["ci_high"]), int(best["step"]))
+
+
+def told_by_the_other_half(first: pd.DataFrame, second: pd.DataFrame, until: float) -> Peak:
+    """The peak of one run's fidelity, without the luck that the least of several noisy values has.
+
+    Where the distance is least is read off one half of the samples, and how large it is there off the other, and the
+    other way round: so what decides about the evaluation is no part of its value. The value is the mean of the two. It
+    is that of an evaluation as good as half of the samples can tell, and so at least the least of all expected values.
+
+    Args:
+        first, second: of either half columns ``step``, ``value``, ``ci_low`` and ``ci_high``; values finite.
+        until: the onset, infinite for the whole run.
+    """
+    both = first.merge(second, on="step", suffixes=("_first", "_second"))
+    before = both[both["step"].to_numpy(np.float64) <= until * (1 + ROUNDING)]
+    if before.empty:
+        return UNKNOWN
+    rows = {half: before.iloc[int(before[f"value_{half}"].to_numpy(np.float64).argmin())] for half in HALVES}
+    told = [(rows[HALVES[0]], HALVES[1]), (rows[HALVES[1]], HALVES[0])]
+    value = sum(float(row[f"value_{other}"]) for row, other in told) / 2
+    # The halves share no sample, but where both choose one evaluation both are low there: as if they were one
+    low, high = (
+        sum(float(abs(row[f"{end}_{other}"] - row[f"value_{other}"])) for row, other in told) / 2
+        for end in ("ci_low", "ci_high")
+    )
+    together = before["value_first"].to_numpy(np.float64) + before["value_second"].to_numpy(np.float64)
+    return Peak(value, value - low, value + high, int(before["step"].iloc[int(together.argmin())]))
 
 
 def memorisation_rate(shares: pd.DataFrame, onset: float, confidence: float) -> Peak:

@@ -19,7 +19,7 @@ from ..tables.parquet import check_runs, image_shape, metadata_of, read_arrow, r
 from .calibration import Calibration, Distances, apart, calibrate
 from .features import Space, features_of, opened
 from .fidelity import DISTANCES, Distance, Metric, SlicedWasserstein
-from .floors import Floor, draws_like, floor_of
+from .floors import HALVES, PEAK_DISTANCE, Floor, draws_like, floor_of, halves
 from .neighbours import nearest_in_ranges
 from .novelty import Share, copied, copies, share
 from .similarity import cosine_similarity
@@ -255,6 +255,7 @@ class FidelityMeter:
         self.labels = {"train": data.train.labels, "test": data.test.labels}
         self._distances: dict[tuple[str, TrainingSet | None], dict[str, Metric]] = {}
         self._floors: dict[tuple[TrainingSet, bytes | int], dict[tuple[str, str, str], Floor]] = {}
+        self._half_floors: dict[tuple[str, TrainingSet, bytes | int], Floor | None] = {}
 
     def measure(
         self, samples: Mapping[str, np.ndarray], labels: np.ndarray | None, training_set: TrainingSet
@@ -279,6 +280,35 @@ class FidelityMeter:
                         squared = metric.squared if isinstance(metric, SlicedWasserstein) else metric
                         corrected = floor.corrected(squared(generated, labels), self.confidence)
                         yield self._row(f"{name}_corrected", space, reference, corrected, len(generated))
+            yield from self._halves(space, generated, labels, training_set)
+
+    def _halves(
+        self, space: str, generated: np.ndarray, labels: np.ndarray | None, training_set: TrainingSet
+    ) -> Iterator[Row]:
+        """The corrected distance of either half of the samples: where it is least on one is told by the other."""
+        metric = self._prepared(space, None).get(PEAK_DISTANCE)
+        if not isinstance(metric, SlicedWasserstein):
+            return
+        for half, rows in zip(HALVES, halves(labels, len(generated)), strict=True):
+            own = None if labels is None else labels[rows]
+            if len(rows) > 1 and (floor := self._floor_of_half(space, own, len(rows), training_set)):
+                corrected = floor.corrected(metric.squared(generated[rows], own), self.confidence)
+                yield self._row(f"{PEAK_DISTANCE}_corrected_{half}", space, "test", corrected, len(rows))
+
+    def _floor_of_half(
+        self, space: str, labels: np.ndarray | None, count: int, training_set: TrainingSet
+    ) -> Floor | None:
+        key = space, training_set, count if labels is None else np.sort(labels).tobytes()
+        if key not in self._half_floors:
+            unseen = self._unseen(training_set)
+            draws = draws_like(labels, count, self.labels["train"][unseen], self.settings["floor_draws"])
+            real, metric = self.references[space]["train"][unseen], self._prepared(space, None)[PEAK_DISTANCE]
+            self._half_floors[key] = floor_of(metric, real, draws) if draws else None
+        return self._half_floors[key]
+
+    def _unseen(self, training_set: TrainingSet) -> np.ndarray:
+        """Places of the images that could have been trained on and were not."""
+        return np.delete(np.arange(len(self.labels["train"])), training_set.rows)
 
     def floors(self, samples: pd.DataFrame, training_set: TrainingSet) -> Iterator[Row]:
         """The floor of each distance of a run, of which these are the samples at one step, if it has any."""
@@ -299,7 +329,7 @@ class FidelityMeter:
     def _found_floors(
         self, labels: np.ndarray | None, count: int, training_set: TrainingSet
     ) -> Iterator[tuple[tuple[str, str, str], Floor]]:
-        unseen = np.delete(np.arange(len(self.labels["train"])), training_set.rows)
+        unseen = self._unseen(training_set)
         held_out = len(self.labels["train"]) + np.arange(len(self.labels["test"]))
         everything = np.concatenate([self.labels["train"], self.labels["test"]])
         for reference, chosen, pool in (

@@ -177,7 +177,8 @@ SWEEP: dict[str, pa.Schema] = {
                 "f_mem_calibrated, f_mem_calibrated_held_out; distance: sliced_wasserstein, frechet (squared; the FID "
                 "in space inception), kid (squared MMD, unbiased, so it may be below 0); <distance>_floor: that of as "
                 "many real images with the same labels, its interval that of another draw of them; "
-                "<distance>_corrected: squared, less the floor, 0 on average for real images, so at times below 0",
+                "<distance>_corrected: squared, less the floor, 0 on average for real images, so at times below 0; "
+                "<distance>_corrected_first, <distance>_corrected_second: that of either half of the samples",
             ),
             column("space", pa.string(), "feature space: pixels, classifier, inception, sscd or dinov2"),
             column("reference", pa.string(), "train, test, control (training-set-sized, disjoint from it) or null"),
@@ -212,7 +213,8 @@ SWEEP: dict[str, pa.Schema] = {
             column(
                 "quantity",
                 pa.string(),
-                "peak_fidelity: smallest distance to held-out images at an evaluation up to the onset; "
+                "peak_fidelity: smallest distance to held-out images at an evaluation up to the onset; of one that is "
+                "corrected for its floor, that of either half of the samples where the other half has it least; "
                 "memorisation_rate: slope of the share of copies after the onset",
             ),
             column("metric", pa.string(), "the distance or share, as in the table metrics"),
