@@ -2,6 +2,7 @@
 
     python benchmarks/scale.py              # some quarter of an hour on two cores
     python benchmarks/scale.py --execute-at-most 5000    # the largest study is planned, its jobs are not run
+    python benchmarks/scale.py --axes 5     # ten thousand runs over eight axes beside the same over three, five times
 
 Training is left out: a stub in place of each stage touches the files that the stage would write,
 so that what is measured is Snakemake and the study's own code. The tables that are collected
@@ -97,11 +98,30 @@ def study(runs: int, pack: list[str]) -> dict[str, Any]:
     }
 
 
+def study_of_eight_axes() -> dict[str, Any]:
+    """Ten thousand runs in five hundred packs of twenty, as `study` has, over eight axes, four of them settings."""
+    config = study(10_000, ["learning_rate", "seed", "training.flip"])
+    config["grid"]["products"] = [
+        {
+            "train_size": [16, 32, 64, 128, 256],
+            "base_channels": [16, 32, 48, 64, 80],
+            "batch_size": [1, 2, 4, 8, 16],
+            "network.attention_levels": [[], [1]],
+            "formulation.name": ["rectified_flow", "ddpm"],
+            "learning_rate": [1e-5, 1e-4],
+            "seed": [0, 1, 2, 3, 4],
+            "training.flip": [False, True],
+        }
+    ]
+    return config
+
+
 class Project:
     """A copy of the workflow in which no stage does any work."""
 
     def __init__(self, folder: Path, config: dict[str, Any]) -> None:
         self.folder, self.config = folder, config
+        folder.mkdir(exist_ok=True)
         for part in ("profiles", "workflow"):
             shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy2(ROOT / "Snakefile", folder)
@@ -244,6 +264,28 @@ def trajectory_seconds(evaluations: int, images: int = 5120, runs: int = 4) -> f
     return (time.process_time() - start) / runs
 
 
+def compare_axes(pairs: int, output: Path) -> None:
+    """Plan ten thousand runs over eight axes and over three in turn, and keep the ratios of what that takes."""
+    studies = {"three axes": study(10_000, LAYOUTS["20 runs per pack"]), "eight axes": study_of_eight_axes()}
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in studies}
+    with tempfile.TemporaryDirectory() as folder:
+        projects = {name: Project(Path(folder) / name.replace(" ", "-"), config) for name, config in studies.items()}
+        for _ in range(pairs):
+            for name, project in projects.items():
+                found[name].append(project.snakemake("-n"))
+    ratios = {
+        quantity: [
+            eight[quantity] / three[quantity]
+            for eight, three in zip(found["eight axes"], found["three axes"], strict=True)
+        ]
+        for quantity in ("seconds", "processor_seconds", "mb")
+    }
+    output.write_text(json.dumps({"cpu_count": os.cpu_count(), "dry runs": found, "ratios": ratios}, indent=1) + "\n")
+    for quantity, values in ratios.items():
+        spread = f"{min(values):.2f} to {max(values):.2f}"
+        print(f"{quantity}: eight axes take {statistics.median(values):.2f} of three ({spread}, {pairs} pairs)")
+
+
 def summary(found: dict[str, Any]) -> str:
     parts = [
         "{} {seconds:.1f} s ({processor_seconds:.1f}) {mb:.0f} MB".format(name, **found[name])
@@ -307,8 +349,11 @@ def main() -> None:
     parser.add_argument("--execute-at-most", type=int, default=10**9, help="jobs; a larger study is only planned")
     parser.add_argument("--evaluations", type=int, default=25, help="evaluations per run")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "scale.json")
+    parser.add_argument("--axes", type=int, metavar="PAIRS", help="compare eight axes with three, and nothing else")
     parser.add_argument("--gather", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.axes:
+        return compare_axes(arguments.axes, arguments.output.with_name("scale_axes.json"))
     if arguments.gather:
         jobs = json.loads((arguments.gather / "jobs.json").read_text())
         runs_of = {job: pd.DataFrame({"run_id": runs}) for job, runs in jobs.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 # Before torch and numpy are there: tests run side by side, each on one core
@@ -27,9 +28,17 @@ settings.load_profile("suite")
 # Before any product of this process: the workspaces with which cuBLAS gives the same bits every time
 set_up_cuda()
 
+# A shell that starts tests in the background has them ignore Ctrl-C, and so would all that they start
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--at-length", action="store_true", help="the long version of the tests in tests/reliability")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # On Slurm most of the time is waiting, in which another process can test
+    items.sort(key=lambda item: item.get_closest_marker("slurm") is None)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -59,14 +68,17 @@ def noise_images() -> ImageSet:
 
 @pytest.fixture(scope="session")
 def finished_once(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project whose tiny study has been run, once for all processes that test; tests take copies of it."""
+    """A project whose tiny study has been run, once for all processes that test; tests take copies of it.
+
+    Each of its processes starts as those of users do.
+    """
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "finished_once"
     with FileLock(folder.with_suffix(".lock")):
         if folder.exists():
             return Project(folder)
         project = new_project(folder.with_suffix(".unfinished"))
-        project.snakemake()
+        project.snakemake(loaded=False)
         return Project(project.folder.rename(folder))
 
 

@@ -100,6 +100,13 @@ def test_the_estimate_waits_for_no_heavy_library() -> None:
     assert not loaded("estimate", STUDY) & heavy
 
 
+def test_spaces_of_no_published_network_wait_for_none(tmp_path: Path) -> None:
+    files = {name: str(tmp_path / f"{name}.parquet") for name in ("images", "cache", "output")}
+    found = loaded("features", *(f"--{name}={path}" for name, path in files.items()))
+    assert "torch" in found
+    assert "torchvision" not in found
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

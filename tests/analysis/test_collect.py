@@ -21,9 +21,10 @@ from scipy import stats
 
 METRICS = {
     "f_mem_threshold": 1 / 3,
+    "false_positive_rate": 0.05,
     "spaces": ["pixels", "classifier"],
     "projections": 4,
-    "bootstrap": 3,
+    "floor_draws": 3,
     "confidence": 0.95,
     "distances": ["sliced_wasserstein"],
 }
@@ -97,8 +98,17 @@ def test_metrics_have_every_reference_at_every_step(results: Path) -> None:
         ("f_mem", "pixels", "train"): 15,
         ("f_mem", "pixels", "control"): 15,
         ("f_mem_held_out", "pixels", "train"): 3,
-        **{("sliced_wasserstein", s, r): 15 for s in ("pixels", "classifier") for r in ("train", "test")},
+        ("copy_threshold", "pixels", "control"): 3,
+        ("f_mem_calibrated_held_out", "pixels", "control"): 3,
+        **{("f_mem_calibrated", "pixels", reference): 15 for reference in ("train", "control")},
+        **{
+            (f"sliced_wasserstein{kind}", space, reference): count
+            for kind, count in (("", 15), ("_corrected", 15), ("_floor", 3))
+            for space in ("pixels", "classifier")
+            for reference in ("train", "test")
+        },
     }
+    assert metrics[metrics["metric"].str.endswith("_floor")]["step"].isna().all()
     assert metrics[metrics["metric"] == "f_mem_held_out"]["step"].isna().all()
     assert set(metrics[metrics["metric"] == "f_mem_held_out"]["generated"]) == {500}
     assert (metrics["ci_low"] <= metrics["value"]).all()

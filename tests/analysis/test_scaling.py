@@ -290,6 +290,7 @@ def grid(points):
     runs = pd.DataFrame(points, columns=axes)
     return runs.assign(
         run_id=[f"run{number:03d}" for number in range(len(runs))],
+        subset=0,
         parameters=runs["base_channels"] ** 2 * 100,
         dataset="digits",
         max_steps=320,
@@ -592,6 +593,10 @@ def write_study(folder, runs, diverged=()):
             paths[f"pack={start}"] = path
     metrics = pd.DataFrame(shares, columns=["run_id", "step", "value", "ci_low", "ci_high"])
     metrics = metrics.assign(metric="f_mem", space="pixels", reference="train", generated=20)
+    # A calibrated rule that is the field's, and so has its onsets
+    thresholds = pd.DataFrame({"run_id": runs["run_id"], "step": None, "metric": "copy_threshold", "value": 1 / 3})
+    thresholds = thresholds.assign(ci_low=1 / 3, ci_high=1 / 3, space="pixels", reference="control", generated=20)
+    metrics = pd.concat([metrics, thresholds], ignore_index=True).astype({"step": "Int64"})
     write_table(folder / "metrics.parquet", "metrics", metrics)
     return losses, neighbours
 
@@ -619,7 +624,7 @@ def test_analyse_writes_its_tables(tmp_path):
     assert (abs(np.log2(gap["step"] / expected)) < 1).all()  # evaluations are a factor of two apart
 
     table = read_table(scaling_path, "scaling").set_index(["term", "definition"]).loc["train_size"]
-    assert table["runs"].tolist() == [8] * 4
+    assert table["runs"].tolist() == [8] * len(DEFINITIONS)
     assert table.loc[["loss_gap_absolute", "loss_gap_relative", "f_mem"], "censored_runs"].tolist() == [2] * 3
     assert table["exponent"].between(0.8, 1.2).all()
 

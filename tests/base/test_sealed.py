@@ -30,7 +30,7 @@ def write_object(path: Path) -> None:
 
 def write_parquet(path: Path) -> None:
     runs = {"run_id": "one", "dataset": "digits", "status": "finished", "data_hash": "h", "code_version": "1"}
-    numbers = {"train_size": 8, "base_channels": 4, "batch_size": 4, "learning_rate": 1e-3, "seed": 0}
+    numbers = {"train_size": 8, "base_channels": 4, "batch_size": 4, "learning_rate": 1e-3, "seed": 0, "subset": 0}
     write_table(path, "runs", pd.DataFrame([{**runs, **numbers, "parameters": 10, "max_steps": 32}]))
 
 

@@ -18,6 +18,7 @@ import yaml
 from memsweep.tables.contracts import SCHEMAS
 
 from helpers.configs import ROOT
+from helpers.loaded import programs
 
 PARTS = ("Snakefile", "config", "profiles", "workflow")
 
@@ -33,7 +34,7 @@ TINY: dict[str, Any] = {
     "formulation": {"sampling_steps": 2},
     "training": {"budget": {"steps": 32}, "ema_decay": 0.9},
     "evaluation": {"first": 3, "per_decade": 4, "images": 16, "samples": 8},
-    "metrics": {"bootstrap": 2, "projections": 4},
+    "metrics": {"floor_draws": 2, "projections": 4},
     "onset": {"bootstrap": 5},
 }
 
@@ -96,14 +97,20 @@ class Project:
         config = copy.deepcopy({**TINY, **changes})
         (self.folder / "config" / "tiny.yaml").write_text(yaml.safe_dump(config))
 
+    @property
+    def loaded_environment(self) -> dict[str, str]:
+        """One whose `snakemake` and `python` have loaded their libraries already: `helpers.loaded`."""
+        environment = self.environment
+        return {**environment, "PATH": os.pathsep.join([str(programs()), environment["PATH"]])}
+
     def _command(self, *arguments: str) -> list[str]:
         # All that follows --configfile would be taken for one
-        return [sys.executable, "-m", "snakemake", "--cores", "2", *arguments, "--configfile", "config/tiny.yaml"]
+        return ["-m", "snakemake", "--cores", "2", *arguments, "--configfile", "config/tiny.yaml"]
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Start Snakemake in a session of its own, unheard."""
         return subprocess.Popen(
-            self._command(*arguments),
+            [sys.executable, *self._command(*arguments)],
             cwd=self.folder,
             env=self.environment,
             stdout=subprocess.DEVNULL,
@@ -111,12 +118,15 @@ class Project:
             start_new_session=True,
         )
 
-    def snakemake(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run Snakemake with the copy's library; its output is in ``stdout``, both streams together."""
+    def snakemake(self, *arguments: str, check: bool = True, loaded: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run Snakemake with the copy's library; its output is in ``stdout``, both streams together.
+
+        Unless told otherwise, it and its jobs begin where their libraries have been loaded.
+        """
         result = subprocess.run(
-            self._command(*arguments),
+            [str(programs() / "python") if loaded else sys.executable, *self._command(*arguments)],
             cwd=self.folder,
-            env=self.environment,
+            env=self.loaded_environment if loaded else self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

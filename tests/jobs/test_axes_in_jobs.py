@@ -138,10 +138,11 @@ def test_samples_are_held_against_the_images_of_their_own_subset_and_of_the_next
     data = read_images(digits)
     settings = {
         "f_mem_threshold": 1 / 3,
+        "false_positive_rate": 0.05,
         "spaces": ["pixels"],
         "distances": ["sliced_wasserstein"],
         "projections": 8,
-        "bootstrap": 4,
+        "floor_draws": 3,
         "confidence": 0.95,
     }
     write_features({"space": "pixels", "weights": {}}, digits, None, tmp_path / "cache", tmp_path / "pixels.parquet")
@@ -163,13 +164,13 @@ def test_samples_are_held_against_the_images_of_their_own_subset_and_of_the_next
     # The distance to the training set is not that to another one of the same size
     metrics = read_table(tmp_path / "metrics.parquet", "metrics")
     metrics = metrics[(metrics["metric"] == "sliced_wasserstein") & (metrics["reference"] == "train")]
-    meter = FidelityMeter(settings, {"pixels": {name: _flat(getattr(data, name).images) for name in ("train", "test")}})
+    features = {"pixels": {name: _flat(getattr(data, name).images) for name in ("train", "test")}}
     for run_id, subset in (("plain", 0), ("other images", 2)):
         chosen = (samples["run_id"] == run_id) & (samples["step"] == 32)
         (value,) = metrics[(metrics["run_id"] == run_id) & (metrics["step"] == 32)]["value"]
-        alone = FidelityMeter(settings, meter.references).measure(
-            {"pixels": _flat(images[chosen])}, TrainingSet(8, subset)
-        )
+        labels = samples[chosen]["label"].to_numpy(np.int64)
+        meter = FidelityMeter(settings, features, data)
+        alone = meter.measure({"pixels": _flat(images[chosen])}, labels, TrainingSet(8, subset))
         assert value == pytest.approx(next(row["value"] for row in alone if row["reference"] == "train"), rel=1e-6)
 
 
@@ -179,7 +180,7 @@ def _flat(images: np.ndarray) -> np.ndarray:
 
 def test_the_control_of_the_last_subset_begins_anew_and_then_takes_held_out_images(noise_images: ImageSet) -> None:
     """Forty images to train on, twenty held out."""
-    settings = {"f_mem_threshold": 1 / 3, "confidence": 0.95, "sscd_threshold": 0.6}
+    settings = {"f_mem_threshold": 1 / 3, "false_positive_rate": 0.05, "confidence": 0.95, "sscd_threshold": 0.6}
     meter = NoveltyMeter(settings, noise_images)
     samples = pd.DataFrame({"run_id": "run", "step": 1, "index": range(40)})
     whole = np.concatenate([noise_images.train.images, noise_images.test.images])

@@ -343,7 +343,7 @@ def test_what_is_damaged_is_set_aside_and_made_again(
 def test_a_run_goes_on_from_the_state_before_a_damaged_one(
     pack: tuple[Path, dict[str, pd.DataFrame]], digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settings = with_budget(pack_settings(), 600)
+    settings = with_budget(pack_settings(), 320)
     settings["runs"] = settings["runs"][:1]
     begun = tmp_path / "checkpoints" / "first" / "evaluation-00000056.safetensors"
     job = start_training(settings, digits, tmp_path, "--checkpoint-seconds", "0", until=[begun])

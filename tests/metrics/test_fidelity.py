@@ -16,7 +16,7 @@ from torch_fidelity.metric_kid import kid_features_to_metric
 
 
 def value(left: np.ndarray, right: np.ndarray, projections: np.ndarray) -> float:
-    return SlicedWasserstein(right, projections, bootstrap=2, confidence=0.95)(left).value
+    return SlicedWasserstein(right, projections, confidence=0.95).value(left)
 
 
 @examples(50)
@@ -57,7 +57,7 @@ def test_the_interval_covers_the_distance_of_the_distribution() -> None:
     reference = source.normal(size=(4000, 1))
     exact = value(source.normal(1, 1, size=(200_000, 1)), reference, np.ones((1, 1)))
     covered = 0
-    measure = SlicedWasserstein(reference, np.ones((1, 1)), 60, 0.9)
+    measure = SlicedWasserstein(reference, np.ones((1, 1)), 0.9)
     for _ in range(200):
         found = measure(source.normal(1, 1, size=(100, 1)))
         assert found.ci_low <= found.value <= found.ci_high
@@ -168,7 +168,7 @@ def test_two_samples_do_not_bound_the_kernel_distance() -> None:
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_work_in_blocks_changes_nothing(distance: str, monkeypatch: pytest.MonkeyPatch) -> None:
     left, right = sets(50, 70, 8)
-    asked = {"projections": 6, "bootstrap": 4, "confidence": 0.9}
+    asked = {"projections": 6, "confidence": 0.9}
     whole = DISTANCES[distance](right, asked)(left)
     monkeypatch.setattr(fidelity, "BLOCK_ROWS", 16)
     parts = DISTANCES[distance](right, asked)(left)
@@ -199,5 +199,5 @@ def test_the_jackknife_interval_covers_what_samples_of_this_size_show(
 
 def test_a_prepared_distance_may_be_used_again() -> None:
     left, right = sets(20, 30, 4)
-    prepared, anew = (SlicedWasserstein(right, directions(4, 5), 3, 0.95) for _ in range(2))
+    prepared, anew = (SlicedWasserstein(right, directions(4, 5), 0.95) for _ in range(2))
     assert prepared(left) == prepared(left) == anew(left)

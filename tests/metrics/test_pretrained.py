@@ -367,12 +367,13 @@ def few_digits(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def metrics_settings(weights: dict[str, str]) -> dict[str, Any]:
     return {
         "f_mem_threshold": 1 / 3,
+        "false_positive_rate": 0.05,
         "sscd_threshold": 0.6,
         "spaces": ["pixels", "sscd"],
         "distances": ["sliced_wasserstein", "frechet", "kid"],
         "weights": {"sscd": weights["sscd"]},
         "projections": 4,
-        "bootstrap": 3,
+        "floor_draws": 3,
         "confidence": 0.95,
     }
 
@@ -424,10 +425,14 @@ def test_every_distance_is_measured_in_every_space_at_every_step(measured: Path)
         ("f_mem", "pixels", "train"): steps,
         ("f_mem", "pixels", "control"): steps,
         ("f_mem_held_out", "pixels", "train"): 3,
+        ("copy_threshold", "pixels", "control"): 3,
+        ("f_mem_calibrated_held_out", "pixels", "control"): 3,
+        **{("f_mem_calibrated", "pixels", reference): 15 for reference in ("train", "control")},
         **{("sscd_score", "sscd", reference): steps for reference in ("train", "test", "control")},
         ("sscd_score_held_out", "sscd", "train"): 3,
         **{
-            (distance, space, split): steps
+            (f"{distance}{kind}", space, split): count
+            for kind, count in (("", steps), ("_corrected", steps), ("_floor", 3))
             for distance in DISTANCES
             for space in ("pixels", "sscd")
             for split in ("train", "test")

@@ -32,7 +32,7 @@ STUDY: dict[str, Any] = {
     "formulation": {"sampling_steps": 2},
     "training": {"budget": {"steps": 20}, "ema_decay": 0.9},
     "evaluation": {"first": 3, "per_decade": 3, "images": 16, "samples": 8, "surrogates": []},
-    "metrics": {"bootstrap": 2, "projections": 4, "spaces": ["classifier"]},
+    "metrics": {"floor_draws": 2, "projections": 4, "spaces": ["classifier"]},
 }
 
 

@@ -76,7 +76,7 @@ def test_run_ids_are_distinct_and_do_not_depend_on_the_budget() -> None:
     assert len(set(ids())) == len(ids())
     assert ids(training={**study["training"], "budget": {"epochs": 1200}}) == ids()
     assert ids(figures={"palette": "magma"}) == ids()
-    assert ids(metrics={"bootstrap": 99}) == ids()
+    assert ids(metrics={"projections": 99}) == ids()
 
 
 def test_run_ids_change_with_everything_that_changes_a_trajectory() -> None:

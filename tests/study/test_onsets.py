@@ -32,6 +32,7 @@ def test_a_definition_is_named_with_its_threshold() -> None:
         "loss gap > 0.2",
         "loss gap > 50 % of train",
         r"$f_\mathrm{mem}$ > 5 %",
+        "calibrated copies > 5 %",
         "leaves Gaussian by 10 %",
         "leaves mixture by 10 %",
     ]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,11 +46,14 @@ class Block:
     def apply(self, project: Project) -> None:
         """Do what the block says."""
         if self.language == "sh":
-            path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-            command = ["bash", "-euo", "pipefail", "-c", self.text]
-            environment = {**project.environment, "PATH": path}
             done = subprocess.run(
-                command, cwd=project.folder, env=environment, capture_output=True, text=True, timeout=600, check=False
+                ["bash", "-euo", "pipefail", "-c", self.text],
+                cwd=project.folder,
+                env=project.loaded_environment,
+                capture_output=True,
+                text=True,
+                timeout=600,
+                check=False,
             )
             assert done.returncode == 0, f"{self.text}\n{done.stdout}\n{done.stderr}"
         elif self.language == "diff":
@@ -93,9 +94,9 @@ def arrows(graph: str, label: str, arrow: str) -> set[tuple[str, ...]]:
 
 def test_the_picture_is_what_snakemake_draws(tmp_path: Path) -> None:
     copy = new_project(tmp_path)
-    command = [sys.executable, "-m", "snakemake", "--rulegraph"]
+    command = ["snakemake", "--rulegraph"]
     drawn = subprocess.run(
-        command, cwd=copy.folder, env=copy.environment, capture_output=True, text=True, timeout=120, check=True
+        command, cwd=copy.folder, env=copy.loaded_environment, capture_output=True, text=True, timeout=120, check=True
     ).stdout
     picture = (ROOT / "docs" / "rulegraph.svg").read_text()
     found = arrows(picture, r"<title>(\d+)</title>.*?<text [^>]*>([^<]+)<", r"<title>(\d+)&#45;&gt;(\d+)</title>")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from helpers.loaded import programs
 from helpers.projects import Project
 from memsweep.__main__ import main
 
@@ -48,10 +49,10 @@ def test_two_workflows_share_a_study_and_a_third_collects(finished: Project, fin
     assert finished.jobs("data") == {}
     workflows = []
     for size in (8, 16):
-        command = [sys.executable, "-m", "snakemake", "--cores", "1", "--nolock", "packs"]
+        command = [str(programs() / "snakemake"), "--cores", "1", "--nolock", "packs"]
         command += ["--config", f"only={{train_size: [{size}]}}", "--configfile", "config/tiny.yaml"]
         workflows.append(
-            subprocess.Popen(command, cwd=finished.folder, env=finished.environment, stderr=subprocess.DEVNULL)
+            subprocess.Popen(command, cwd=finished.folder, env=finished.loaded_environment, stderr=subprocess.DEVNULL)
         )
     assert [workflow.wait(timeout=300) for workflow in workflows] == [0, 0]
     before = state(finished, "train", "measure", "checkpoints")

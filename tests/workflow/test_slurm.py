@@ -46,7 +46,7 @@ pytestmark = [
     pytest.mark.skipif(bool(MISSING), reason=f"a Slurm of one node needs {', '.join(MISSING)}"),
 ]
 
-# Four packs, long enough to be met while they run
+# Four packs, long enough to be met while they run, and few jobs beside theirs, as each starts Snakemake twice
 TRAIN_SIZES = (8, 10, 12, 16)
 STUDY: dict[str, Any] = {
     "grid": {
@@ -54,7 +54,8 @@ STUDY: dict[str, Any] = {
         "products": [{"train_size": list(TRAIN_SIZES)}],
     },
     "training": {"budget": {"steps": 600}, "ema_decay": 0.9, "checkpoint_seconds": 0.2, "device": "cpu"},
-    "evaluation": {"first": 10, "per_decade": 4, "images": 16, "samples": 8},
+    "evaluation": {"first": 10, "per_decade": 4, "images": 16, "samples": 8, "surrogates": []},
+    "metrics": {**TINY["metrics"], "spaces": ["pixels"]},
     "requests": {"base_mb": 1000},
 }
 TABLES = ("runs", "trajectories", "noise_levels", "metrics", "onsets", "scaling", "peaks")

@@ -51,6 +51,9 @@ def analyse(
     runs_file, metrics_file = tables / "runs.parquet", tables / "metrics.parquet"
     runs = read_table(runs_file, "runs")
     of = provenance(runs)
+    metrics = read_table(metrics_file, "metrics")
+    check_together([runs_file, metrics_file])
+    calibrated = metrics[metrics["metric"] == "copy_threshold"].set_index("run_id")["value"].to_dict()
     found: dict[tuple[str, str], Onset] = {}
     curves: list[pd.DataFrame] = []
     for run_id, rows in _by_run(losses, "losses", ["step", "split", "item", "index", "loss"], runs, runs_file):
@@ -64,10 +67,11 @@ def analyse(
     for run_id, rows in _by_run(
         neighbours, "neighbours", ["step", "index", "reference", "distance", "second_distance"], runs, runs_file
     ):
-        found[run_id, "f_mem"] = _copy_onset(settings, run_id, rows)
+        found[run_id, "f_mem"] = _copy_onset(settings, run_id, rows, settings["f_mem_threshold"])
+        found[run_id, "f_mem_calibrated"] = (
+            _copy_onset(settings, run_id, rows, calibrated[run_id]) if run_id in calibrated else NEVER_EVALUATED
+        )
     onsets = _table(runs, [*DEFINITIONS, *left], found)
-    metrics = read_table(metrics_file, "metrics")
-    check_together([runs_file, metrics_file])
     write_table(output / "onsets.parquet", "onsets", onsets, of)
     compared = onsets, runs, read_axes(settings), settings["confidence"]
     write_table(output / "scaling.parquet", "scaling", scaling(*compared), of)
@@ -108,11 +112,11 @@ def _loss_onsets(settings: Mapping[str, Any], run_id: str, losses: pd.DataFrame)
     )
 
 
-def _copy_onset(settings: Mapping[str, Any], run_id: str, neighbours: pd.DataFrame) -> Onset:
+def _copy_onset(settings: Mapping[str, Any], run_id: str, neighbours: pd.DataFrame, threshold: float) -> Onset:
     return copy_onset(
         run_id,
         neighbours,
-        copy_threshold=settings["f_mem_threshold"],
+        copy_threshold=threshold,
         share=settings["f_mem"],
         resamples=settings["bootstrap"],
         confidence=settings["confidence"],

@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 
 # The distances whose least value is the peak of fidelity, and the shares whose rise has a rate
 PEAK_DISTANCES = ("sliced_wasserstein",)
-SHARES = ("f_mem", "sscd_score")
+SHARES = ("f_mem", "f_mem_calibrated", "sscd_score")
 
 SATURATED = 0.9  # a share above this part of its maximum ends the rise
 FEWEST = 3  # evaluations that a slope needs to say something

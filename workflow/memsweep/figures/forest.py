@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 from . import style
 
-MARKERS = ("o", "s", "D", "^", "v", "P")
+MARKERS = ("o", "s", "D", "^", "X", "v", "P")
 """Of the estimates under different definitions."""
 
 

@@ -15,10 +15,17 @@ def along(runs: pd.DataFrame, axes: Sequence[Axis], axis: Axis) -> pd.DataFrame:
     """The runs that vary along one axis, every other axis held fixed, seeds and subsets aside.
 
     Among the groups of runs that agree in the other axes this is the one with the most
-    values of ``axis``; of several such, the one with the most runs; then the first.
+    values of ``axis``; of several such, the one with the most runs; then the one that is
+    nearest to the base point, equal to it on the most axes; then the first.
     """
     groups = [group for _, group in runs.groupby(other_columns(axes, axis), sort=False, dropna=False)]
-    return max(groups, key=lambda group: (group[axis.column].nunique(), len(group)), default=runs)
+    fixed = [other for other in axes if other.column != axis.column and not other.repeats]
+
+    def worth(group: pd.DataFrame) -> tuple[int, int, int]:
+        at_base = sum(bool(group[other.column].iloc[0] == other.base) for other in fixed)
+        return group[axis.column].nunique(), len(group), at_base
+
+    return max(groups, key=worth, default=runs)
 
 
 def swept(runs: pd.DataFrame, axes: Sequence[Axis]) -> list[Axis]:
@@ -71,6 +78,18 @@ def metric(metrics: pd.DataFrame, name: str, reference: str, space: str) -> pd.D
     )
     found: pd.DataFrame = metrics[wanted]
     return found
+
+
+def floor(metrics: pd.DataFrame, runs: pd.DataFrame, name: str, space: str) -> tuple[float, float, float] | None:
+    """What real images score against the held-out ones in place of samples of these runs, if that is known.
+
+    Returns:
+        The mean, and the ends of the interval in which another draw of real images lies: the outermost of the runs'.
+    """
+    rows = metric(metrics[metrics["run_id"].isin(runs["run_id"])], f"{name}_floor", "test", space)
+    if rows.empty:
+        return None
+    return float(rows["value"].mean()), float(rows["ci_low"].min()), float(rows["ci_high"].max())
 
 
 def over_repetitions(rows: pd.DataFrame, axis: Axis) -> pd.DataFrame:

@@ -225,6 +225,17 @@ def published_marks(ax: Axes, marks: Sequence[tuple[float, float, str]]) -> None
             ax.annotate("", (x, y), (x, y), xycoords=tip, textcoords="data", arrowprops=arrow)
 
 
+FLOOR: dict[str, Any] = {"color": "0.45", "linestyle": DOTS, "linewidth": 1.0, "zorder": 1}
+"""How the distance of real images is drawn."""
+
+
+def floor(ax: Axes, ends: tuple[float, float, float], which: Literal["x", "y"] = "y") -> None:
+    """The distance of real images as a line over a band; ``ends`` as of `selection.floor`."""
+    line, span = (ax.axhline, ax.axhspan) if which == "y" else (ax.axvline, ax.axvspan)
+    line(ends[0], **FLOOR)
+    span(ends[1], ends[2], color="0.45", alpha=0.12, linewidth=0, zorder=0)
+
+
 def note(ax: Axes, text: str) -> None:
     """Say in the middle of a panel why there is nothing, or little, to see."""
     ax.text(0.5, 0.5, text, transform=ax.transAxes, ha="center", va="center", color="0.4", size=7, wrap=True)

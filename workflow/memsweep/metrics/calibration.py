@@ -13,9 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.special import logsumexp
 from scipy.stats import beta, betabinom
 
+from ..data.near_duplicates import LARGEST_DISTANCE, reduced
+from .neighbours import nearest
 from .novelty import Share, copies, share
 
 # The field's threshold on d1 / d2 (Gu et al. 2023; Bonnaire et al. 2025)
@@ -47,6 +50,19 @@ class Distances:
     def ratio(self) -> np.ndarray:
         """d1 / d2, and 0 where both are 0; of the distances' shape, float64."""
         return np.divide(self.first, self.second, out=np.zeros_like(self.first), where=self.second > 0)
+
+
+def apart(held_out: np.ndarray, train: np.ndarray) -> NDArray[np.int64]:
+    """Rows of held-out images that are no training image, nor nearly one.
+
+    Nearness is that of pictures of 8x8 pixels at a fixed distance (`data.near_duplicates`): to leave images out by the
+    ratio d1 / d2, too, would take away the very images by which a rule on it is calibrated.
+
+    Args:
+        held_out, train: images (n, H, W, C) uint8.
+    """
+    pictures, others = (reduced(images, range(len(images))) for images in (held_out, train))
+    return np.flatnonzero(nearest(pictures, others, 1).distance[:, 0] > LARGEST_DISTANCE)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,12 @@ from ..base.errors import UserError
 from ..data.images import ImageSet, decode, read_images
 from ..study.training_sets import TrainingSet
 from ..tables.parquet import check_runs, image_shape, metadata_of, read_arrow, read_table, write_table
+from .calibration import Calibration, Distances, apart, calibrate
 from .features import Space, features_of, opened
-from .fidelity import DISTANCES, Distance
-from .neighbours import Neighbours, nearest_in_ranges
-from .novelty import copied, copies, share
+from .fidelity import DISTANCES, Distance, Metric, SlicedWasserstein
+from .floors import Floor, draws_like, floor_of
+from .neighbours import nearest_in_ranges
+from .novelty import Share, copied, copies, share
 from .similarity import cosine_similarity
 
 Row = dict[str, Any]
@@ -55,10 +58,10 @@ def measure_pack(
     }
     distinct = list(dict.fromkeys(sets.values()))
     novelty = NoveltyMeter(settings, data)
-    fidelity = FidelityMeter(settings, references)
+    fidelity = FidelityMeter(settings, references, data)
     similar_to = distinct if "sscd" in spaces else []
     similarity = {chosen: SimilarityMeter(settings, references["sscd"], chosen) for chosen in similar_to}
-    held_out = {chosen: [row] for chosen, row in novelty.held_out(distinct).items()}
+    held_out = {chosen: list(novelty.held_out(chosen)) for chosen in distinct}
     for chosen, meter in similarity.items():
         held_out[chosen].append(meter.held_out())
     set_of_sample = steps["run_id"].map(sets)
@@ -68,10 +71,13 @@ def measure_pack(
     rows: list[Row] = []
     with opened(spaces) as maps:
         for run_id, chosen in sets.items():
-            rows += [{"run_id": run_id, "step": None, **row} for row in held_out[chosen]]
-            for step, group in steps[steps["run_id"] == run_id].groupby("step"):
+            own = steps[steps["run_id"] == run_id]
+            of_run = [*held_out[chosen], *fidelity.floors(own[own["step"] == own["step"].min()], chosen)]
+            rows += [{"run_id": run_id, "step": None, **row} for row in of_run]
+            for step, group in own.groupby("step"):
                 placed = {name: to_features(generated[group.index]) for name, to_features in maps.items()}
-                metrics = [*novelty.measure(pairs.get_group((run_id, step))), *fidelity.measure(placed, chosen)]
+                distances = fidelity.measure(placed, _labels(group), chosen)
+                metrics = [*novelty.measure(pairs.get_group((run_id, step)), chosen), *distances]
                 if chosen in similarity:
                     metrics += similarity[chosen].measure(placed["sscd"])
                 rows += [{"run_id": run_id, "step": step, **row} for row in metrics]
@@ -95,7 +101,12 @@ def _read_pack(train: Path, data_hash: str) -> tuple[pd.DataFrame, pd.DataFrame,
     samples = read_arrow(train / "samples.parquet", "samples")
     check_runs(train / "samples.parquet", samples, runs["run_id"], train / "runs.parquet")
     generated = decode(samples["image"], image_shape(metadata_of(samples)))
-    return runs, samples.select(["run_id", "step", "index"]).to_pandas(), generated
+    return runs, samples.select(["run_id", "step", "index", "label"]).to_pandas(), generated
+
+
+def _labels(samples: pd.DataFrame) -> np.ndarray | None:
+    """The labels of some samples of one run; None where its model knows none."""
+    return None if samples["label"].isna().any() else samples["label"].to_numpy(np.int64)
 
 
 class NoveltyMeter:
@@ -107,10 +118,14 @@ class NoveltyMeter:
 
     def __init__(self, settings: Mapping[str, Any], data: ImageSet) -> None:
         self.threshold = settings["f_mem_threshold"]
+        self.rate = settings["false_positive_rate"]
         self.confidence = settings["confidence"]
         self.images = _flat(np.concatenate([data.train.images, data.test.images]))
         self.held_out_images = _flat(data.test.images)
         self.counts = len(data.train), len(data.test)
+        # By these the calibrated rule is set: a held-out image that is nearly a training image would be a copy
+        self.apart = apart(data.test.images, data.train.images)
+        self.calibrations: dict[TrainingSet, Calibration] = {}
 
     def neighbours(self, samples: pd.DataFrame, images: np.ndarray, training_set: TrainingSet) -> pd.DataFrame:
         """The table ``neighbours`` of the samples of all runs with one training set, in one pass over the images.
@@ -120,6 +135,7 @@ class NoveltyMeter:
             images: generated images, (n, H, W, C) uint8.
             training_set: that of the runs.
         """
+        samples = samples[["run_id", "step", "index"]]
         own = np.arange(training_set.first, training_set.stop)
         control = np.array(training_set.control(*self.counts), dtype=np.int64)
         rows = np.concatenate([own, control])
@@ -136,22 +152,38 @@ class NoveltyMeter:
             for reference, neighbours in zip(ranges, found, strict=True)
         )
 
-    def measure(self, neighbours: pd.DataFrame) -> Iterator[Row]:
-        """The share of copies among samples, from their rows of the table ``neighbours``, by reference."""
+    def measure(self, neighbours: pd.DataFrame, training_set: TrainingSet) -> Iterator[Row]:
+        """The share of copies among samples, from their rows of the table ``neighbours``, by reference and rule."""
+        calibration = self._calibration(training_set)
         for reference, pairs in neighbours.groupby("reference", sort=False):
             yield self._row("f_mem", str(reference), copied(pairs, self.threshold))
+            if calibration:
+                yield self._row("f_mem_calibrated", str(reference), copied(pairs, calibration.threshold))
 
-    def held_out(self, training_sets: Sequence[TrainingSet]) -> dict[TrainingSet, Row]:
-        """The rule's false-positive rate by training set: held-out images in place of samples."""
-        ranges = [(each.first, each.stop) for each in training_sets]
-        found = nearest_in_ranges(self.held_out_images, self.images, ranges)
-        return {
-            each: self._row("f_mem_held_out", "train", self._copies(neighbours))
-            for each, neighbours in zip(training_sets, found, strict=True)
-        }
+    def held_out(self, training_set: TrainingSet) -> Iterator[Row]:
+        """The rules' false-positive rates: held-out images in place of samples; and the calibrated threshold."""
+        (found,) = nearest_in_ranges(self.held_out_images, self.images, [(training_set.first, training_set.stop)])
+        yield self._row("f_mem_held_out", "train", copies(found.distance[:, 0], found.distance[:, 1], self.threshold))
+        if calibration := self._calibration(training_set):
+            yield _share_of("f_mem_calibrated_held_out", "pixels", "control", calibration.achieved)
+            threshold = {"value": calibration.threshold, "ci_low": calibration.threshold}
+            ends = {"ci_high": calibration.threshold, "generated": calibration.achieved.count}
+            yield {"metric": "copy_threshold", "space": "pixels", "reference": "control", **threshold, **ends}
 
-    def _copies(self, found: Neighbours) -> np.ndarray:
-        return copies(found.distance[:, 0], found.distance[:, 1], self.threshold)
+    def _calibration(self, training_set: TrainingSet) -> Calibration | None:
+        """The rule that is set by held-out images against as many other training sets as there are of this size.
+
+        These share no image with the training set or with one another. Where there is none, or there are too few images
+        to set such a rate by, there is no rule.
+        """
+        if training_set not in self.calibrations:
+            ranges = [(each.first, each.stop) for each in training_set.others(self.counts[0])]
+            if not ranges or (len(self.apart) + 1) * self.rate < 1:
+                return None
+            found = nearest_in_ranges(self.held_out_images[self.apart], self.images, ranges)
+            first, second = (np.stack([each.distance[:, place] for each in found]) for place in (0, 1))
+            self.calibrations[training_set] = calibrate(Distances(first, second), self.rate, self.confidence)
+        return self.calibrations[training_set]
 
     def _row(self, metric: str, reference: str, copied: np.ndarray) -> Row:
         return _share_row(metric, "pixels", reference, copied, self.confidence)
@@ -191,7 +223,10 @@ class SimilarityMeter:
 
 
 def _share_row(metric: str, space: str, reference: str, copied: np.ndarray, confidence: float) -> Row:
-    found = share(copied, confidence)
+    return _share_of(metric, space, reference, share(copied, confidence))
+
+
+def _share_of(metric: str, space: str, reference: str, found: Share) -> Row:
     return {
         "metric": metric,
         "space": space,
@@ -204,37 +239,93 @@ def _share_row(metric: str, space: str, reference: str, copied: np.ndarray, conf
 
 
 class FidelityMeter:
-    """Measures how far samples are from the training set and from the held-out images, in each space."""
+    """Measures how far samples are from the training set and from the held-out images, in each space.
 
-    def __init__(self, settings: Mapping[str, Any], references: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+    Beside each distance stands its floor, that of as many real images with the same labels. Against the held-out images
+    these come from the images that the run could have been trained on and was not; against the training set, from these
+    and the held-out ones.
+    """
+
+    def __init__(
+        self, settings: Mapping[str, Any], references: Mapping[str, Mapping[str, np.ndarray]], data: ImageSet
+    ) -> None:
         self.settings = settings
+        self.confidence = settings["confidence"]
         self.references = references
-        self.prepared: dict[tuple[str, TrainingSet | None], dict[str, Callable[[np.ndarray], Distance]]] = {}
+        self.labels = {"train": data.train.labels, "test": data.test.labels}
+        self._distances: dict[tuple[str, TrainingSet | None], dict[str, Metric]] = {}
+        self._floors: dict[tuple[TrainingSet, bytes | int], dict[tuple[str, str, str], Floor]] = {}
 
-    def measure(self, samples: Mapping[str, np.ndarray], training_set: TrainingSet) -> Iterator[Row]:
-        """Distances of samples, given as features (n, d) by space, in each space and against each split."""
+    def measure(
+        self, samples: Mapping[str, np.ndarray], labels: np.ndarray | None, training_set: TrainingSet
+    ) -> Iterator[Row]:
+        """Distances of samples, given as features (n, d) by space, in each space and against each split.
+
+        Those whose floor is known also without it, as ``<metric>_corrected``: squared, and on average 0 for real
+        images. Of the three even KID is not so by itself, as its samples are drawn label by label and not all alike.
+
+        Args:
+            samples: by space.
+            labels: of the samples, (n,); None where the model knows none.
+            training_set: that of the run.
+        """
+        floors = self._floors_of(labels, len(next(iter(samples.values()))), training_set)
         for space, generated in samples.items():
             for reference, chosen in (("train", training_set), ("test", None)):
-                for metric, distance_from in self._distances(space, chosen).items():
-                    distance = distance_from(generated)
-                    yield {
-                        "metric": metric,
-                        "space": space,
-                        "reference": reference,
-                        "value": distance.value,
-                        "ci_low": distance.ci_low,
-                        "ci_high": distance.ci_high,
-                        "generated": len(generated),
-                    }
+                for name, metric in self._prepared(space, chosen).items():
+                    yield self._row(name, space, reference, metric(generated, labels), len(generated))
+                    floor = floors.get((space, reference, name))
+                    if floor:
+                        squared = metric.squared if isinstance(metric, SlicedWasserstein) else metric
+                        corrected = floor.corrected(squared(generated, labels), self.confidence)
+                        yield self._row(f"{name}_corrected", space, reference, corrected, len(generated))
 
-    def _distances(self, space: str, chosen: TrainingSet | None) -> dict[str, Callable[[np.ndarray], Distance]]:
+    def floors(self, samples: pd.DataFrame, training_set: TrainingSet) -> Iterator[Row]:
+        """The floor of each distance of a run, of which these are the samples at one step, if it has any."""
+        count = len(samples)
+        found = self._floors_of(_labels(samples), count, training_set) if count else {}
+        for (space, reference, name), floor in found.items():
+            yield self._row(f"{name}_floor", space, reference, floor.distance(self.confidence), count)
+
+    def _floors_of(
+        self, labels: np.ndarray | None, count: int, training_set: TrainingSet
+    ) -> dict[tuple[str, str, str], Floor]:
+        """By space, reference and distance; none where there are too few real images."""
+        key = training_set, count if labels is None else np.sort(labels).tobytes()
+        if key not in self._floors:
+            self._floors[key] = dict(self._found_floors(labels, count, training_set))
+        return self._floors[key]
+
+    def _found_floors(
+        self, labels: np.ndarray | None, count: int, training_set: TrainingSet
+    ) -> Iterator[tuple[tuple[str, str, str], Floor]]:
+        unseen = np.delete(np.arange(len(self.labels["train"])), training_set.rows)
+        held_out = len(self.labels["train"]) + np.arange(len(self.labels["test"]))
+        everything = np.concatenate([self.labels["train"], self.labels["test"]])
+        for reference, chosen, pool in (
+            ("train", training_set, np.concatenate([unseen, held_out])),
+            ("test", None, unseen),
+        ):
+            draws = draws_like(labels, count, everything[pool], self.settings["floor_draws"])
+            if not draws:
+                continue
+            for space, features in self.references.items():
+                real = np.concatenate([features["train"], features["test"]])[pool]
+                for name, metric in self._prepared(space, chosen).items():
+                    yield (space, reference, name), floor_of(metric, real, draws)
+
+    def _prepared(self, space: str, chosen: TrainingSet | None) -> dict[str, Metric]:
         """The distances asked for, prepared once a reference: a training set, or without one the held-out images."""
-        if (space, chosen) not in self.prepared:
+        if (space, chosen) not in self._distances:
             features = self.references[space]
             images = features["train"][chosen.rows] if chosen else features["test"]
             prepared = {name: DISTANCES[name](images, self.settings) for name in self.settings["distances"]}
-            self.prepared[space, chosen] = prepared
-        return self.prepared[space, chosen]
+            self._distances[space, chosen] = prepared
+        return self._distances[space, chosen]
+
+    @staticmethod
+    def _row(metric: str, space: str, reference: str, distance: Distance, generated: int) -> Row:
+        return {"metric": metric, "space": space, "reference": reference, **asdict(distance), "generated": generated}
 
 
 def _flat(images: np.ndarray) -> np.ndarray:

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torchvision.models import resnet50
 
 DIMENSIONS = 512
 # The power of the mean, and the least value that is raised to it
@@ -29,6 +28,8 @@ class SSCD(nn.Module):
     """Images as ImageNet's networks see them, (B, 3, H, W), to descriptors of unit length, (B, 512)."""
 
     def __init__(self) -> None:
+        from torchvision.models import resnet50  # here, as it takes seconds, and all spaces come this way
+
         super().__init__()
         self.backbone = resnet50(num_classes=DIMENSIONS)
         self.backbone.avgpool = GeneralisedMean()

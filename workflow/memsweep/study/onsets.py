@@ -65,6 +65,13 @@ ONSETS: Mapping[str, Definition] = {
             threshold="f_mem",
         ),
         Definition(
+            "f_mem_calibrated",
+            "copies",
+            "the share of samples that are copies by a rule of one false-positive rate rises above a threshold",
+            "calibrated copies > {percent}",
+            threshold="f_mem",
+        ),
+        Definition(
             "departure",
             "surrogate",
             "the loss on draws from means and covariances of all images leaves the test loss",

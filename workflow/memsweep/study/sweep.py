@@ -82,7 +82,7 @@ FIGURES = (
         name="peaks",
         shows="peak fidelity and rate",
         axis="all",
-        tables=("runs", "peaks"),
+        tables=("runs", "peaks", "metrics"),
         settings=("axes", "palette", "distance", "onset", "thresholds", "formulation"),
     ),
     Figure(

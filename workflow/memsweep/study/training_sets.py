@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 
@@ -42,6 +43,14 @@ class TrainingSet:
         """
         following = itertools.chain(range(self.stop, train), range(self.first), range(train, train + test))
         return list(itertools.islice(following, self.size))
+
+    def others(self, train: int) -> Iterator[TrainingSet]:
+        """The other training sets of this size, which share no image with it or with one another.
+
+        Args:
+            train: images that there are to train on.
+        """
+        return (TrainingSet(self.size, subset) for subset in range(train // self.size) if subset != self.subset)
 
     def __str__(self) -> str:
         return f"{self.size} images" if not self.subset else f"{self.size} images, subset {self.subset}"

@@ -37,8 +37,12 @@ class _Curves:
     swept: SweptAxis
     losses: pd.DataFrame
     metrics: pd.DataFrame
+    of_runs: pd.DataFrame  # metrics that hold for whole runs
     colours: Mapping[Any, style.Colour]
     settings: Mapping[str, Any]
+
+    def floor(self, name: str) -> tuple[float, float, float] | None:
+        return selection.floor(self.of_runs, self.swept.runs, name, self.settings["distance"])
 
     def metric(self, name: str, reference: str, space: str) -> pd.DataFrame:
         return selection.metric(self.metrics, name, reference, space)
@@ -74,10 +78,12 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     runs = swept.runs
     losses = selection.timed(read_table(sources["trajectories"], "trajectories"), runs, settings["time"])
     losses = losses.rename(columns={"loss": "value"})
+    metrics = read_table(sources["metrics"], "metrics")
     curves = _Curves(
         swept,
         losses[np.isfinite(losses["value"])],
-        selection.timed(read_table(sources["metrics"], "metrics"), runs, settings["time"]),
+        selection.timed(metrics, runs, settings["time"]),
+        metrics[metrics["step"].isna()],
         swept.colours(settings["palette"]),
         settings,
     )
@@ -127,6 +133,14 @@ def _f_mem(ax: Axes, curves: _Curves) -> tuple[str, str]:
     return "memorised share", r"$f_\mathrm{mem}$"
 
 
+def _calibrated(ax: Axes, curves: _Curves) -> tuple[str, str]:
+    level = curves.settings["thresholds"]["f_mem"]
+    _threshold(ax, level)
+    _shares(ax, curves, "f_mem_calibrated", "pixels")
+    ax.set_ylim(-0.03, max(ax.get_ylim()[1], 2 * level))
+    return "memorised share", "calibrated copies"
+
+
 def _sscd_score(ax: Axes, curves: _Curves) -> tuple[str, str]:
     _shares(ax, curves, "sscd_score", "sscd")
     for number in _published_scores(curves):
@@ -156,6 +170,8 @@ def _distance(metric: str) -> _Panel:
         space = curves.settings["distance"]
         curves.draw(ax, curves.metric(metric, "train", space), _TRAIN)
         curves.draw(ax, curves.metric(metric, "test", space), _TEST)
+        if (floor := curves.floor(metric)) and ax.lines:
+            style.floor(ax, floor)
         if metric == "kid":  # unbiased, so it may be below 0
             _linear(ax)
         else:
@@ -171,6 +187,7 @@ PANELS: Mapping[str, _Panel] = {
     "loss": _loss,
     "loss_gap": _loss_gap,
     "f_mem": _f_mem,
+    "f_mem_calibrated": _calibrated,
     "sscd_score": _sscd_score,
     "sliced_wasserstein": _distance("sliced_wasserstein"),
     "frechet": _distance("frechet"),
@@ -225,12 +242,14 @@ def _legends(figure: Figure, curves: _Curves) -> None:
     panels, labels = curves.settings["panels"], curves.swept.labels
     swept = [Line2D([], [], color=curves.colours[value], linewidth=2.4, label=label) for value, label in labels.items()]
     styles = [("train", _TRAIN), ("test", _TEST)]
-    shares = {"f_mem": "pixels", "sscd_score": "sscd"}
+    shares = {"f_mem": "pixels", "f_mem_calibrated": "pixels", "sscd_score": "sscd"}
     if any(len(curves.metric(name, "control", space)) for name, space in shares.items() if name in panels):
         styles.append(("control", style.DOTS))
-    if {"f_mem", "loss_gap"} & set(panels):
+    if {"f_mem", "f_mem_calibrated", "loss_gap"} & set(panels):
         styles.append(("onset threshold", style.DASH_DOTS))
     lines = [Line2D([], [], color=style.INK, linestyle=dashes, label=name) for name, dashes in styles]
+    if any(curves.floor(name) for name in panels):
+        lines.append(Line2D([], [], label="real images, to test", **style.FLOOR))
     if "sscd_score" in panels and _published_scores(curves):
         lines.append(Line2D([], [], label=published.LABEL, **style.PUBLISHED))
     diverged = "loss" in panels and len(_diverged(curves)) > 0

@@ -32,7 +32,8 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         settings: ``axes`` of the grid; ``palette``; ``distance``, the feature space of the fidelity.
     """
     runs, axes = read_table(sources["runs"], "runs"), read_axes(settings)
-    paths = _paths(read_table(sources["metrics"], "metrics"), settings["distance"])
+    metrics, space = read_table(sources["metrics"], "metrics"), settings["distance"]
+    paths, floor = _paths(metrics, space), selection.floor(metrics, runs, "sliced_wasserstein", space)
     with style.styled():
         swept = SweptAxis.all_among(runs, axes)
         columns = min(2, len(swept))
@@ -48,6 +49,8 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             ax.text(0, 1.02, fixed, transform=ax.transAxes, fontsize="small", color="0.35", va="bottom")
             _trajectories(ax, selection.timed(paths, along.runs, "step"), along.column, colours)
             _values(ax, along.labels, colours)
+            if floor and len(paths):
+                style.floor(ax, floor, "x")
         if len(paths):
             style.logarithmic(panels[0], "x")
         panels[0].invert_xaxis()
@@ -58,7 +61,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             ax.set_xlabel(f"sliced Wasserstein distance to test ({settings['distance']} space)\nfidelity: better →")
         for ax in panels[::columns]:
             ax.set_ylabel("novelty $1 - f_\\mathrm{mem}$: better →")
-        _legend(figure)
+        _legend(figure, floor is not None)
     return figure
 
 
@@ -94,10 +97,12 @@ def _values(ax: Axes, labels: Mapping[Any, str], colours: Mapping[Any, style.Col
     ax.legend(handles=handles, loc="lower left", handlelength=1.4, ncols=1 + (len(handles) > 6))
 
 
-def _legend(figure: Figure) -> None:
+def _legend(figure: Figure, floored: bool) -> None:
     shapes = [
         Line2D([], [], color="0.4", marker="o", linewidth=0.9, markersize=_SMALLEST**0.5, label="early in training"),
         Line2D([], [], color="0.4", marker="o", linewidth=0.9, markersize=_LARGEST**0.5, label="late"),
         Line2D([], [], color="0.4", marker="o", linewidth=0, markersize=_END**0.5, mec="k", label="run's end"),
     ]
-    figure.legend(handles=shapes, loc="outside lower center", ncols=3)
+    if floored:
+        shapes.append(Line2D([], [], label="real images", **style.FLOOR))
+    figure.legend(handles=shapes, loc="outside lower center", ncols=len(shapes))

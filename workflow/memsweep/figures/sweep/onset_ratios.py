@@ -35,7 +35,8 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     runs, ratios = read_table(sources["runs"], "runs"), read_table(sources["ratios"], "ratios")
     compared = [axis for axis in read_axes(settings) if axis.column in set(ratios["axis"])]
     definitions = [*DEFINITIONS, *(name for name in DEPARTURES if name in set(ratios["definition"]))]
-    looks = dict(zip(definitions, zip(sns.color_palette("colorblind", 6), MARKERS, strict=True), strict=False))
+    palette = sns.color_palette("colorblind", max(len(MARKERS), len(definitions)))
+    looks = {name: (palette[place], MARKERS[place % len(MARKERS)]) for place, name in enumerate(definitions)}
     limits = _limits(ratios)
     values = {axis.column: ratios.loc[ratios["axis"] == axis.column, "value"].unique().tolist() for axis in compared}
     rows = [len(values[axis.column]) for axis in compared]

@@ -17,10 +17,10 @@ from matplotlib.ticker import MaxNLocator
 from ...analysis import published
 from ...study.axes import read_axes
 from ...tables.parquet import read_table
-from .. import style, wording
+from .. import selection, style, wording
 from ..swept_axis import SweptAxis
 
-SOURCES = ("runs", "peaks")
+SOURCES = ("runs", "peaks", "metrics")
 
 _IN_A_ROW = 4  # axes
 
@@ -42,11 +42,12 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     """
     runs, axes = read_table(sources["runs"], "runs"), read_axes(settings)
     table = read_table(sources["peaks"], "peaks")
+    floor = selection.floor(read_table(sources["metrics"], "metrics"), runs, "sliced_wasserstein", settings["distance"])
     definition = settings["onset"]
     table = table[table["definition"] == definition]
     fidelity = table[(table["quantity"] == "peak_fidelity") & (table["space"] == settings["distance"])]
     fidelity = fidelity[(fidelity["metric"] == "sliced_wasserstein") & fidelity["value"].notna()]
-    share = "sscd_score" if definition == "sscd_score" else "f_mem"
+    share = definition if definition in _SHARE_LABELS else "f_mem"
     rates = table[(table["quantity"] == "memorisation_rate") & (table["metric"] == share)]
     swept = SweptAxis.all_among(runs, axes)
 
@@ -59,6 +60,8 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             colours = along.colours(settings["palette"])
             peaks = fidelity.merge(along.placed(), on="run_id")
             _points(top, peaks, along.column, colours)
+            if floor and len(peaks):
+                style.floor(top, floor)
             marked |= _marks(top, peaks, along, settings)
             _points(bottom, rates.merge(along.placed(), on="run_id"), along.column, colours)
             along.show(bottom)
@@ -73,7 +76,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             _name(bottoms[here], letters, "memorisation rate", f"rise of {_SHARE_LABELS[share]}\nper decade of steps")
             figure.align_xlabels(bottoms[here])
         label = wording.definition_label(definition, settings["thresholds"])
-        _legend(figure, label, [fidelity, rates], marked, narrow=len(swept) < 2)
+        _legend(figure, label, [fidelity, rates], marked, floor is not None, narrow=len(swept) < 2)
     return figure
 
 
@@ -102,7 +105,7 @@ def _name(row: Sequence[Axes], letters: Iterator[str], title: str, label: str) -
             style.note(ax, "no values")
 
 
-_SHARE_LABELS = {"f_mem": r"$f_\mathrm{mem}$", "sscd_score": "SSCD score"}
+_SHARE_LABELS = {"f_mem": r"$f_\mathrm{mem}$", "f_mem_calibrated": "calibrated copies", "sscd_score": "SSCD score"}
 
 
 def _points(ax: Axes, rows: pd.DataFrame, column: str, colours: Mapping[Any, style.Colour]) -> None:
@@ -145,7 +148,9 @@ def _from_zero(ax: Axes) -> None:
     ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
 
 
-def _legend(figure: Figure, onset: str, tables: Sequence[pd.DataFrame], marked: bool, narrow: bool) -> None:
+def _legend(
+    figure: Figure, onset: str, tables: Sequence[pd.DataFrame], marked: bool, floored: bool, narrow: bool
+) -> None:
     """The shapes that occur, below the panels."""
     fidelity, rates = tables
     handles = [Line2D([], [], color=style.INK, linewidth=1, label="run and its interval", **_DOT)]
@@ -153,6 +158,8 @@ def _legend(figure: Figure, onset: str, tables: Sequence[pd.DataFrame], marked: 
         handles.append(Line2D([], [], color=style.INK, label="run ended before its onset", **_CENSORED))
     if rates["value"].isna().any():
         handles.append(Line2D([], [], color=style.INK, label="no rate yet", **_UNKNOWN))
+    if floored:
+        handles.append(Line2D([], [], label="real images", **style.FLOOR))
     if marked:
         handles.append(Line2D([], [], label=_PUBLISHED, **style.PUBLISHED))
     figure.legend(

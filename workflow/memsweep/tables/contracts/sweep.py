@@ -173,8 +173,11 @@ SWEEP: dict[str, pa.Schema] = {
                 "metric",
                 pa.string(),
                 "share of copies: f_mem, sscd_score, and with held-out images in place of samples f_mem_held_out, "
-                "sscd_score_held_out; distance: sliced_wasserstein, frechet (squared; the FID in space inception), "
-                "kid (squared MMD, unbiased, so it may be below 0)",
+                "sscd_score_held_out; by a threshold on d1 / d2, copy_threshold, that is set by held-out images: "
+                "f_mem_calibrated, f_mem_calibrated_held_out; distance: sliced_wasserstein, frechet (squared; the FID "
+                "in space inception), kid (squared MMD, unbiased, so it may be below 0); <distance>_floor: that of as "
+                "many real images with the same labels, its interval that of another draw of them; "
+                "<distance>_corrected: squared, less the floor, 0 on average for real images, so at times below 0",
             ),
             column("space", pa.string(), "feature space: pixels, classifier, inception, sscd or dinov2"),
             column("reference", pa.string(), "train, test, control (training-set-sized, disjoint from it) or null"),

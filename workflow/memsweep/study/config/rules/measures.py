@@ -72,4 +72,4 @@ def panels_are_measured(asked: Asked) -> Iterator[str]:
 def _measured(metrics: Mapping[str, Any]) -> set[str]:
     """What the dynamics can show."""
     scores = {"sscd_score"} if "sscd" in metrics["spaces"] else set()
-    return {"loss", "loss_gap", "f_mem", *metrics["distances"], *scores}
+    return {"loss", "loss_gap", "f_mem", "f_mem_calibrated", *metrics["distances"], *scores}
