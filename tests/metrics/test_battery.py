@@ -7,7 +7,7 @@ import ot
 import pandas as pd
 import pytest
 import torch
-from memsweep.metrics.battery import SLICED, Samples, battery
+from memsweep.metrics.battery import PROJECTIONS, Samples, battery
 from memsweep.metrics.fidelity import directions
 from memsweep.metrics.neighbours import nearest
 from memsweep.tables.contracts import SCHEMAS
@@ -42,7 +42,7 @@ def measured(generated: np.ndarray, train: np.ndarray, held_out: np.ndarray | No
 def by_others(generated: np.ndarray, reference: np.ndarray) -> dict[str, float]:
     """The same metrics by prdc, POT and torch-fidelity."""
     statistics = [fid_features_to_statistics(torch.from_numpy(points)) for points in (generated, reference)]
-    projections = directions(generated.shape[1], SLICED["projections"])
+    projections = directions(generated.shape[1], PROJECTIONS)
     kernel = kid_features_to_metric(
         *map(torch.from_numpy, (generated, reference)), kid_subsets=1, kid_subset_size=len(generated), verbose=False
     )

@@ -81,7 +81,11 @@ def test_chance_is_how_often_samples_that_copy_nothing_have_so_many_copies() -> 
     source = np.random.default_rng(0)
     found = calibrate(of_ratios(source.random(199)), 0.05)
     assert chance_of(7, 100, found) == pytest.approx(betabinom.sf(6, 100, 10, 190))
-    assert chance_of(0, 100, found) == 1
+    assert chance_of(0, 100, found) == pytest.approx(1)
+    # All of 100 are among the 10 least of 199 + 100: 10 · 11 · ... · 109 / (200 · 201 · ... · 299)
+    exact = math.exp(sum(math.log((10 + i) / (200 + i)) for i in range(100)))
+    assert exact < 1e-40
+    assert chance_of(100, 100, found) == pytest.approx(exact, rel=1e-9)
     small = 0
     for _ in range(1000):
         held_out, generated = of_ratios(source.random(199)), of_ratios(source.random(100))

@@ -35,8 +35,8 @@ MOST = 2000
 # k of the balls, as of `prdc`
 NEAREST = 5
 
-# Of the sliced Wasserstein distance: directions, and resamples for its interval
-SLICED = {"projections": 200, "bootstrap": 100}
+# Directions of the sliced Wasserstein distance
+PROJECTIONS = 200
 
 # Dimensions, those of Inception, beyond which the Fréchet distance is not taken: its time grows as their cube
 MOST_DIMENSIONS = 2048
@@ -161,9 +161,9 @@ class _Pair:
             beside = math.nan if self._ideal is None else measure(self._ideal, self.confidence).value
         else:
             interval_of = "generated"
-            distance = DISTANCES[metric](self.reference, {**SLICED, "confidence": self.confidence})
+            distance = DISTANCES[metric](self.reference, {"projections": PROJECTIONS, "confidence": self.confidence})
             value = distance(self.generated)
-            beside = math.nan if self.perfect is None else distance(self.perfect).value
+            beside = math.nan if self.perfect is None else distance.value(self.perfect)
         return _row(metric, reference, counts, value, interval_of, beside, warning)
 
     def _failing(self, metric: str) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import logsumexp
 from scipy.stats import beta, betabinom
 
 from ..data.near_duplicates import LARGEST_DISTANCE, reduced
@@ -139,7 +140,11 @@ def chance_of(hits: int, count: int, calibration: Calibration) -> float:
     """
     images = calibration.achieved.count
     found = calibration.achieved.value * images
-    return float(betabinom.sf(hits - 1, count, found, images - found + 1)) if found > 0 else math.nan
+    if found <= 0:
+        return math.nan
+    # Added up from above, as 1 less the rest has no digits where the probability is small
+    terms = betabinom.logpmf(np.arange(hits, count + 1), count, found, images - found + 1)
+    return min(1.0, float(np.exp(logsumexp(terms))))
 
 
 def copy_shares(

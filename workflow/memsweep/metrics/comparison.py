@@ -11,9 +11,8 @@ import pandas as pd
 
 from ..base.errors import UserError
 from ..data.given import Given
-from ..data.near_duplicates import LARGEST_DISTANCE, reduced
 from .battery import Samples, battery
-from .calibration import RATE, Distances, copy_shares
+from .calibration import RATE, Distances, apart, copy_shares
 from .neighbours import Neighbours, nearest
 from .novelty import share
 
@@ -86,32 +85,19 @@ def compare_images(
     Raises:
         UserError: there are fewer than 2 different images of a set, or the network of a space is missing.
     """
-    own, among_generated = _different(train.images), _different(generated.images)
-    kept = np.array(sorted(own.values()))
+    kept = np.array(sorted(_different(train.images).values()))
     _check(len(generated), generated, "images")
     _check(len(kept), train, "different images")
-    apart, duplicated, near = np.empty(0, np.int64), 0, 0
-    if held_out is not None:
-        apart, duplicated, near = _apart(held_out.images, train.images, own)
-        _check(len(apart), held_out, "images that are none of the training images")
-    others = {} if held_out is None else _different(held_out.images[apart])
-    duplicates = Duplicates(
-        train=len(train) - len(own),
-        generated=len(generated) - len(among_generated),
-        generated_train=_equal(generated.images, own),
-        generated_held_out=_equal(generated.images, others),
-        held_out_train=duplicated,
-        held_out_near=near,
-    )
     sets = {"generated": generated.images, "train": train.images[kept]}
     if held_out is not None:
-        sets["held_out"] = held_out.images[apart]
+        sets["held_out"] = held_out.images[apart(held_out.images, train.images)]
+        _check(len(sets["held_out"]), held_out, "images that are none of the training images")
     points = _points(sets, space, weights)
     found = nearest(np.concatenate([points[name] for name in points if name != "train"]), points["train"])
     unit = 255.0 if space == "pixels" else 1.0
     samples = _parts(points, found)
     to = {name: Distances(*(each.found.distance / unit).T) for name, each in samples.items()}
-    used = max(rate, 1 / (len(apart) + 1)) if held_out is not None else rate
+    used = max(rate, 1 / (len(sets["held_out"]) + 1)) if held_out is not None else rate
     shares = copy_shares(to["generated"], to.get("held_out"), used, confidence)
     threshold = float(shares["threshold"].iloc[-1])
     if space == "sscd":
@@ -120,8 +106,22 @@ def compare_images(
         shares,
         battery(samples["generated"], points["train"], samples.get("held_out"), confidence),
         _pairs(generated, train, kept[samples["generated"].found.index[:, 0]], to["generated"], threshold),
-        duplicates,
+        _duplicates(generated, train, held_out, sets.get("held_out")),
         used,
+    )
+
+
+def _duplicates(generated: Given, train: Given, held_out: Given | None, kept: np.ndarray | None) -> Duplicates:
+    """The images that equal others; of the held-out ones, ``kept`` are no training images, nor nearly so."""
+    own, among = _different(train.images), _different(generated.images)
+    equal = 0 if held_out is None else _equal(held_out.images, own)
+    return Duplicates(
+        train=len(train) - len(own),
+        generated=len(generated) - len(among),
+        generated_train=_equal(generated.images, own),
+        generated_held_out=0 if kept is None else _equal(generated.images, _different(kept)),
+        held_out_train=equal,
+        held_out_near=0 if held_out is None or kept is None else len(held_out) - len(kept) - equal,
     )
 
 
@@ -145,18 +145,6 @@ def _digest(image: np.ndarray) -> bytes:
 def _equal(images: np.ndarray, others: Mapping[bytes, int]) -> int:
     """How many images equal one of others."""
     return sum(_digest(image) in others for image in images)
-
-
-def _apart(held_out: np.ndarray, train: np.ndarray, own: Mapping[bytes, int]) -> tuple[np.ndarray, int, int]:
-    """Rows of held-out images that are not training images, and how many are, or else nearly are.
-
-    Nearness is that of pictures of 8x8 pixels at a fixed distance (`data.near_duplicates`): to leave images out by the
-    ratio d1 / d2, too, would take away the very images by which a rule on it is calibrated.
-    """
-    rows = np.array([row for row, image in enumerate(held_out) if _digest(image) not in own], np.int64)
-    pictures = reduced(train, list(own.values()))
-    is_near = nearest(reduced(held_out, rows.tolist()), pictures, 1).distance[:, 0] <= LARGEST_DISTANCE
-    return rows[~is_near], len(held_out) - len(rows), int(is_near.sum())
 
 
 def _points(sets: Mapping[str, np.ndarray], space: str, weights: Mapping[str, str] | None) -> dict[str, np.ndarray]:

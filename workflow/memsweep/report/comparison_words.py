@@ -12,6 +12,9 @@ from ..metrics.comparison import Compared
 
 Row = Mapping[Any, Any]
 
+# What is less probable is as good as impossible
+_LEAST = 1e-6
+
 
 def answer(found: Compared, rate: float, confidence: float) -> str:
     """Whether generated images are copies, a sentence a line, the most important one first.
@@ -64,7 +67,8 @@ def _calibrated(row: Row, nearer: Row, confidence: float, is_known: bool) -> Ite
         f"a generated image is nearer to the training images than a held-out image is with probability "
         f"{_interval(nearer)}, which is 0.5 for a model that knows nothing of its own training images"
     )
-    by_chance = f"without copying, so many would be seen with probability {row['chance']:.1g}"
+    chance = f"{row['chance']:.1g}" if row["chance"] >= _LEAST else f"below {_LEAST:g}"
+    by_chance = f"without copying, so many would be seen with probability {chance}"
     if row["chance"] < 1 - confidence:
         yield f"{'' if is_known else 'It copies: '}{copies}; {by_chance}."
     elif is_known:
@@ -106,14 +110,14 @@ def remarks(found: Compared, rate: float, given: Mapping[str, Given]) -> Iterato
         instead = f"{percent(found.rate)} stands for {percent(rate)}"
         yield f"{count} held-out images set no rate below 1 in {count + 1}: {instead}."
     for count, sentence in (
-        (duplicates.train, "TRAIN: {} equal others of the set, and were left out"),
-        (duplicates.generated, "GENERATED: {} equal others of the set"),
-        (duplicates.generated_held_out, "GENERATED: {} equal a held-out image in every pixel"),
-        (duplicates.held_out_train, "HELD_OUT: {} equal a training image, and were left out"),
-        (duplicates.held_out_near, "HELD_OUT: {} are nearly a training image, and were left out"),
+        (duplicates.train, "TRAIN: left out, as they equal others of the set: {}"),
+        (duplicates.generated, "GENERATED: equal to others of the set: {}"),
+        (duplicates.generated_held_out, "GENERATED: equal to a held-out image in every pixel: {}"),
+        (duplicates.held_out_train, "HELD_OUT: left out, as they equal a training image in every pixel: {}"),
+        (duplicates.held_out_near, "HELD_OUT: left out, as they nearly equal a training image: {}"),
     ):
         if count:
-            yield f"{sentence.format(f'{count:,} images' if count > 1 else '1 image')}."
+            yield sentence.format(f"{count:,} images" if count > 1 else "1 image")
 
 
 def percent(share: float) -> str:
