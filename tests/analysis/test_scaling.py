@@ -596,7 +596,7 @@ def write_study(folder, runs, diverged=()):
     # A calibrated rule that is the field's, and so has its onsets
     thresholds = pd.DataFrame({"run_id": runs["run_id"], "step": None, "metric": "copy_threshold", "value": 1 / 3})
     thresholds = thresholds.assign(ci_low=1 / 3, ci_high=1 / 3, space="pixels", reference="control", generated=20)
-    metrics = pd.concat([metrics, thresholds], ignore_index=True).astype({"step": "Int64"})
+    metrics = pd.concat([part for part in (metrics, thresholds) if len(part)]).astype({"step": "Int64"})
     write_table(folder / "metrics.parquet", "metrics", metrics)
     return losses, neighbours
 

@@ -128,7 +128,10 @@ def test_what_is_accepted_runs_to_its_end(kind: str, tmp_path: Path, length: int
     accepted = (each for each in mutants(kind, seed=2, count=1000) if asked(tmp_path, each[1])[0] == 0)
     ends = Counter[str]()
     wrong: dict[int, Any] = {}
-    for number, config in itertools.islice(accepted, 2 * length**2):
+    # On a busy machine some are too long; then one more is tried, and another
+    for number, config in itertools.islice(accepted, 10 * length**2):
+        if ends.total() >= 2 * length**2 and ends["right"]:
+            break
         end = ended(project, config, drawn=length > 1)
         ends[end] += 1
         if end not in ("right", "too long") and not ("Traceback" not in end and OF_IMAGES.search(end)):

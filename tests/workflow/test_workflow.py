@@ -213,6 +213,7 @@ def test_surrogates_are_evaluated_and_can_be_left_out(finished: Project) -> None
         "loss_gap_absolute",
         "loss_gap_relative",
         "f_mem",
+        "f_mem_calibrated",
     }
     finished.configure(evaluation={**TINY["evaluation"], "surrogates": []})
     jobs = finished.jobs()

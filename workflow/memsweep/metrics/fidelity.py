@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from scipy.linalg import eigh
@@ -26,6 +26,16 @@ class Distance:
     value: float
     ci_low: float
     ci_high: float
+
+
+class Metric(Protocol):
+    """A distance that is prepared with its reference."""
+
+    def value(self, generated: np.ndarray) -> float:
+        """The distance of generated features, (m, d), without an interval."""
+
+    def __call__(self, generated: np.ndarray, strata: np.ndarray | None = None) -> Distance:
+        """The distance of generated features, (m, d), m at least 2; ``strata`` as of `standard_error`."""
 
 
 def directions(dimension: int, count: int) -> np.ndarray:
@@ -277,9 +287,6 @@ def _blocks(features: np.ndarray) -> Iterator[np.ndarray]:
     """Rows in float64, a block at a time."""
     for start in range(0, len(features), BLOCK_ROWS):
         yield features[start : start + BLOCK_ROWS].astype(np.float64)
-
-
-Metric = SlicedWasserstein | Frechet | Kid
 
 
 def _sliced_wasserstein(reference: np.ndarray, settings: Mapping[str, Any]) -> SlicedWasserstein:
