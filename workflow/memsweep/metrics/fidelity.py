@@ -78,7 +78,11 @@ class SlicedWasserstein:
 
     def __call__(self, generated: np.ndarray, strata: np.ndarray | None = None) -> Distance:
         """The distance of generated features, (m, d), m at least 2; ``strata`` as of `standard_error`."""
-        square = self.squared(generated, strata)
+        return self.root(self.squared(generated, strata))
+
+    @staticmethod
+    def root(square: Distance) -> Distance:
+        """The distance of a squared one."""
         value, low, high = np.sqrt(np.maximum([square.value, square.ci_low, square.ci_high], 0)).tolist()
         return Distance(value, low, high)
 

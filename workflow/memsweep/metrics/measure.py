@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -123,9 +124,16 @@ class NoveltyMeter:
         self.images = _flat(np.concatenate([data.train.images, data.test.images]))
         self.held_out_images = _flat(data.test.images)
         self.counts = len(data.train), len(data.test)
-        # By these the calibrated rule is set: a held-out image that is nearly a training image would be a copy
-        self.apart = apart(data.test.images, data.train.images)
+        self.data = data
         self.calibrations: dict[TrainingSet, Calibration] = {}
+
+    @functools.cached_property
+    def apart(self) -> np.ndarray:
+        """The held-out images by which the calibrated rule is set: one that is nearly a training image would be a copy.
+
+        Found where a rule is set at all, as it takes a comparison of all held-out with all training images.
+        """
+        return apart(self.data.test.images, self.data.train.images)
 
     def neighbours(self, samples: pd.DataFrame, images: np.ndarray, training_set: TrainingSet) -> pd.DataFrame:
         """The table ``neighbours`` of the samples of all runs with one training set, in one pass over the images.
@@ -274,11 +282,14 @@ class FidelityMeter:
         for space, generated in samples.items():
             for reference, chosen in (("train", training_set), ("test", None)):
                 for name, metric in self._prepared(space, chosen).items():
-                    yield self._row(name, space, reference, metric(generated, labels), len(generated))
-                    floor = floors.get((space, reference, name))
-                    if floor:
-                        squared = metric.squared if isinstance(metric, SlicedWasserstein) else metric
-                        corrected = floor.corrected(squared(generated, labels), self.confidence)
+                    if isinstance(metric, SlicedWasserstein):
+                        square = metric.squared(generated, labels)
+                        distance = metric.root(square)
+                    else:  # which are squares themselves
+                        square = distance = metric(generated, labels)
+                    yield self._row(name, space, reference, distance, len(generated))
+                    if floor := floors.get((space, reference, name)):
+                        corrected = floor.corrected(square, self.confidence)
                         yield self._row(f"{name}_corrected", space, reference, corrected, len(generated))
             yield from self._halves(space, generated, labels, training_set)
 
