@@ -27,12 +27,8 @@ STAGES = {
     "version": ("training.version",),
 }
 Edit = Callable[[str], str]
-MEASURE, METER, NOVELTY, PRETRAINED = (
-    "metrics.measure",
-    "metrics.novelty_meter",
-    "metrics.novelty",
-    "metrics.pretrained",
-)
+MEASURE, METER = "metrics.measure", "metrics.novelty_meter"
+NOVELTY, PRETRAINED = "metrics.novelty", "metrics.pretrained"
 
 
 @pytest.fixture
@@ -46,7 +42,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def fingerprints() -> dict[str, str]:
     hashes._digest.cache_clear()
-    hashes._parsed.cache_clear()
+    hashes._source.cache_clear()
     return {stage: hashes.fingerprint(*modules) for stage, modules in STAGES.items()}
 
 
