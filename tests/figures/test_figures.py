@@ -292,6 +292,7 @@ def write_sheet(tables: Tables, folder: Path, shape: tuple[int, int, int]) -> di
                         "nearest": nearest,
                         "distance": ratio,
                         "second_distance": 1.0,
+                        "similarity": None,
                     }
                 )
     sources = write({"runs": tables["runs"], "neighbours": pd.DataFrame(neighbours)}, folder)

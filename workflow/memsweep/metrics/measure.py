@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from .fidelity_meter import FidelityMeter
 from .novelty_meter import NoveltyMeter
 from .rows import Row
 from .similarity_meter import SimilarityMeter
+
+# What tells samples apart
+KEYS = ["run_id", "step", "index"]
 
 
 def measure_pack(
@@ -63,6 +67,8 @@ def measure_pack(
     pairs = neighbours.groupby(["run_id", "step"])
 
     rows: list[Row] = []
+    similar: list[pd.DataFrame] = []
+    by = [*KEYS, "reference"]
     with opened(spaces) as maps:
         for run_id, chosen in sets.items():
             own = steps[steps["run_id"] == run_id]
@@ -74,11 +80,17 @@ def measure_pack(
                 distances = fidelity.measure(placed, _labels(group), chosen)
                 metrics = [*novelty.measure(pairs.get_group((run_id, step)), chosen), *distances]
                 if chosen in similarity:
-                    metrics += similarity[chosen].measure(placed["sscd"])
+                    similarities = similarity[chosen].similarities(placed["sscd"])
+                    metrics += similarity[chosen].measure(similarities)
+                    of_samples = group[KEYS]
+                    similar += [
+                        of_samples.assign(reference=name, similarity=similarities[name]) for name in similarities
+                    ]
                 rows += [{"run_id": run_id, "step": step, **row} for row in metrics]
     table = pd.DataFrame(rows).astype({"step": "Int64"})
     write_table(output / "metrics.parquet", "metrics", table)
-    write_table(output / "neighbours.parquet", "neighbours", neighbours)
+    found = pd.concat(similar) if similar else neighbours[by].head(0).assign(similarity=math.nan)
+    write_table(output / "neighbours.parquet", "neighbours", neighbours.merge(found, on=by, how="left"))
 
 
 def _read_pack(train: Path, data_hash: str) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:

@@ -123,6 +123,11 @@ SWEEP: dict[str, pa.Schema] = {
             column("nearest", pa.int64(), "row of the nearest image, counted in the image table's split train"),
             column("distance", pa.float64(), "distance d1 to the nearest image", "pixel values in [0, 1], L2"),
             column("second_distance", pa.float64(), "distance d2 to the second nearest", "pixel values in [0, 1], L2"),
+            column(
+                "similarity",
+                pa.float64(),
+                "greatest cosine similarity to an image of the reference in the space sscd, if it is measured",
+            ),
         ]
     ),
     "trajectories": pa.schema(

@@ -69,6 +69,13 @@ def panels_are_measured(asked: Asked) -> Iterator[str]:
             yield f"{asked.found('figures.panels', panel)}; accepted is what is measured, and this needs {needed}"
 
 
+def the_onset_that_parts_is_found(asked: Asked) -> Iterator[str]:
+    """The definition that parts peak fidelity from the memorisation rate is one that the study has."""
+    if asked.config["figures"]["onset"] == "sscd_score" and "sscd" not in asked.config["metrics"]["spaces"]:
+        needed = "metrics.spaces with sscd"
+        yield f"{asked.found('figures.onset')}; accepted is an onset that is found, and this needs {needed}"
+
+
 def _measured(metrics: Mapping[str, Any]) -> set[str]:
     """What the dynamics can show."""
     scores = {"sscd_score"} if "sscd" in metrics["spaces"] else set()
