@@ -18,6 +18,7 @@ from memsweep.base.errors import UserError
 from memsweep.figures import selection, style, wording
 from memsweep.figures.fits import height
 from memsweep.figures.sweep import (
+    battery,
     dynamics,
     memorisation_time,
     novelty_fidelity,
@@ -306,6 +307,7 @@ def write_sheet(tables: Tables, folder: Path, shape: tuple[int, int, int]) -> di
 
 FIGURES: dict[str, ModuleType] = {
     "dynamics": dynamics,
+    "battery": battery,
     "memorisation_time": memorisation_time,
     "scaling_exponents": scaling_exponents,
     "onset_ratios": onset_ratios,

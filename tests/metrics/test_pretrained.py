@@ -376,6 +376,7 @@ def metrics_settings(weights: dict[str, str]) -> dict[str, Any]:
         "weights": {"sscd": weights["sscd"]},
         "projections": 4,
         "floor_draws": 3,
+        "battery": [],
         "confidence": 0.95,
     }
 

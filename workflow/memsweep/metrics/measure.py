@@ -15,6 +15,7 @@ from ..base.errors import UserError
 from ..data.images import decode, read_images
 from ..study.training_sets import TrainingSet
 from ..tables.parquet import check_runs, image_shape, metadata_of, read_arrow, read_table, write_table
+from .battery_meter import BatteryMeter
 from .features import Space, features_of, opened
 from .fidelity_meter import FidelityMeter
 from .novelty_meter import NoveltyMeter
@@ -57,6 +58,7 @@ def measure_pack(
     distinct = list(dict.fromkeys(sets.values()))
     novelty = NoveltyMeter(settings, data)
     fidelity = FidelityMeter(settings, references, data)
+    battery = BatteryMeter(settings, references, data)
     similar_to = distinct if "sscd" in spaces else []
     similarity = {chosen: SimilarityMeter(settings, references["sscd"], chosen) for chosen in similar_to}
     held_out = {chosen: list(novelty.held_out(chosen)) for chosen in distinct}
@@ -73,12 +75,14 @@ def measure_pack(
         for run_id, chosen in sets.items():
             own = steps[steps["run_id"] == run_id]
             first = own[own["step"] == own["step"].min()]
-            of_run = [*held_out[chosen], *fidelity.floors(_labels(first), len(first), chosen)]
+            floors = fidelity.floors(_labels(first), len(first), chosen)
+            of_run = [*held_out[chosen], *floors, *battery.held_out(len(first), chosen)]
             rows += [{"run_id": run_id, "step": None, **row} for row in of_run]
             for step, group in own.groupby("step"):
                 placed = {name: to_features(generated[group.index]) for name, to_features in maps.items()}
+                near = pairs.get_group((run_id, step))
                 distances = fidelity.measure(placed, _labels(group), chosen)
-                metrics = [*novelty.measure(pairs.get_group((run_id, step)), chosen), *distances]
+                metrics = [*novelty.measure(near, chosen), *distances, *battery.measure(placed, near, chosen)]
                 if chosen in similarity:
                     similarities = similarity[chosen].similarities(placed["sscd"])
                     metrics += similarity[chosen].measure(similarities)

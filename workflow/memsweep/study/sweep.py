@@ -40,6 +40,15 @@ FIGURES = (
         settings=("axes", "palette", "time", "panels", "distance", "thresholds", "formulation"),
     ),
     Figure(
+        name="battery",
+        shows="closeness, quality and diversity",
+        axis="{axis}",
+        file="battery_{axis}",
+        tables=("runs", "trajectories", "metrics"),
+        settings=("axes", "palette", "time", "battery", "distance"),
+        when=lambda study: bool(study.config["metrics"]["battery"]),
+    ),
+    Figure(
         name="memorisation_time",
         shows="memorisation time",
         axis="{axis}",
@@ -382,6 +391,7 @@ class Sweep(Study):
             **self.config["figures"],
             "thresholds": {key: onset[key] for key in THRESHOLDS},
             "f_mem_threshold": self.config["metrics"]["f_mem_threshold"],
+            "battery": self.config["metrics"]["battery"],
             "confidence": self.config["confidence"],
             # Published numbers are found by it, and none is of runs that are all trained in another way
             "formulation": None if learns_otherwise(shared) else name,

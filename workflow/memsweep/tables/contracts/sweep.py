@@ -183,7 +183,9 @@ SWEEP: dict[str, pa.Schema] = {
                 "in space inception), kid (squared MMD, unbiased, so it may be below 0); <distance>_floor: that of as "
                 "many real images with the same labels, its interval that of another draw of them; "
                 "<distance>_corrected: squared, less the floor, 0 on average for real images, so at times below 0; "
-                "<distance>_corrected_first, <distance>_corrected_second: that of either half of the samples",
+                "<distance>_corrected_first, <distance>_corrected_second: that of either half of the samples; of the "
+                "battery: nearer (probability of being nearer than a held-out image), authenticity, precision, recall, "
+                "density and coverage, and as <metric>_held_out that of held-out images in place of samples",
             ),
             column("space", pa.string(), "feature space: pixels, classifier, inception, sscd or dinov2"),
             column("reference", pa.string(), "train, test, control (training-set-sized, disjoint from it) or null"),
