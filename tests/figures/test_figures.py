@@ -75,6 +75,7 @@ SETTINGS: dict[str, Any] = {
     "thresholds": {"loss_gap_absolute": 0.05, "loss_gap_relative": 0.5, "f_mem": 0.05, "departure": 0.1},
     "surrogates": ["gaussian", "gaussian_mixture"],
     "f_mem_threshold": 1 / 3,
+    "battery": ["nearer", "coverage"],
     "sheet_steps": 4,
     "sheet_samples": 10,
 }
