@@ -252,6 +252,27 @@ SWEEP: dict[str, pa.Schema] = {
             *RUNS_BEHIND,
         ]
     ),
+    "fidelity_trends": pa.schema(
+        [
+            column("definition", pa.string(), "definition of the onset up to which fidelity has its peak"),
+            column("metric", pa.string(), "the distance, as in the table peaks"),
+            column("space", pa.string(), "feature space of the distance"),
+            column("term", pa.string(), "axis, by its column of the table runs; parameters for the model size"),
+            column(
+                "exponent",
+                pa.float64(),
+                "k in: squared peak distance is proportional to axis ** k, the other axes held fixed",
+            ),
+            *interval("exponent"),
+            column("runs", pa.int64(), "runs behind the fit"),
+            column(
+                "bounded_runs",
+                pa.int64(),
+                "of these, runs of which no more is known than that the distance is smaller: at or below its floor, or "
+                "ended before the onset",
+            ),
+        ]
+    ),
     "ratios": pa.schema(
         [
             column("definition", pa.string(), "definition of the onset"),
