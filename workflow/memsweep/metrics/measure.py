@@ -33,6 +33,7 @@ def measure_pack(
     features: Path,
     classifier: Path | None,
     output: Path,
+    threads: int = 1,
 ) -> None:
     """Write the metrics of a pack's runs at each step, and their samples' nearest neighbours.
 
@@ -43,6 +44,7 @@ def measure_pack(
         features: folder with the features of the images in each space.
         classifier: weights of the study's classifier, which only the space of that name needs.
         output: folder that receives ``metrics`` and ``neighbours``.
+        threads: CPU cores with which neighbours are searched, who are the same with any number; the rest takes one.
     """
     torch.set_num_threads(1)
     data = read_images(images)
@@ -65,7 +67,9 @@ def measure_pack(
     for chosen, meter in similarity.items():
         held_out[chosen].append(meter.held_out())
     set_of_sample = steps["run_id"].map(sets)
+    torch.set_num_threads(threads)
     neighbours = pd.concat([novelty.neighbours(steps[set_of_sample == each], generated, each) for each in distinct])
+    torch.set_num_threads(1)
     pairs = neighbours.groupby(["run_id", "step"])
 
     rows: list[Row] = []

@@ -27,6 +27,10 @@ from .run import Run
 OWN_SPACES = ("pixels", "classifier")
 
 
+# Floating-point operations of a search for neighbours beyond which another core is worth it, and the most of these
+FLOPS_OF_A_THREAD = 2e12
+MOST_THREADS = 8
+
 # Runs of a grid beyond which it may not be meant
 MANY_RUNS = 100_000
 
@@ -337,6 +341,12 @@ class Sweep(Study):
     def gpus_to_measure(self, present: int, *spaces: str) -> int:
         """GPUs that a job asks for which looks at images in these spaces: published networks use one."""
         return int(present > 0 and any(space not in OWN_SPACES for space in spaces))
+
+    def threads_to_measure(self, job: str) -> int:
+        """CPU cores with which the neighbours of a pack's samples are searched: more where one would take minutes."""
+        # Samples are on disk twice, and are held against a training set and as many others
+        flops = sum(2 * self.requests.cost(run).sample_bytes * run.train_size for run in self.packs[job])
+        return max(1, min(MOST_THREADS, round(flops / FLOPS_OF_A_THREAD)))
 
     def features(self, space: str) -> str:
         """Settings of ``features`` for one space."""
