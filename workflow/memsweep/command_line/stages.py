@@ -111,6 +111,12 @@ def measure(settings: Settings, files: Arguments) -> None:
         measure_pack(settings, *inputs, files.output, files.threads)
 
 
+def agree(settings: Settings, files: Arguments) -> None:
+    from ..metrics.agree import agree_runs
+
+    agree_runs(settings, files.images, files.train, files.features, files.classifier, files.output)
+
+
 def metric_check(settings: Settings, files: Arguments) -> None:
     from ..metrics.metric_check import write_metric_check
 
@@ -239,6 +245,11 @@ def _measuring(stage: argparse.ArgumentParser) -> None:
     stage.add_argument("--threads", type=int, default=1, help="CPU cores")
 
 
+def _agreeing(stage: argparse.ArgumentParser) -> None:
+    _own_space(stage)
+    stage.add_argument("--train", type=Path, nargs="+", required=True, help="folders of packs")
+
+
 def _device(stage: argparse.ArgumentParser) -> None:
     stage.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     stage.add_argument("--threads", type=int, default=1, help="CPU cores")
@@ -300,6 +311,7 @@ STAGES: dict[str, Stage] = {
     "classifier": Stage(classifier, "the study's own classifier", ["images", "output"]),
     "features": Stage(features, "features of every image in one space", ["images", "cache", "output"], _own_space),
     "measure": Stage(measure, "metrics of one pack", ["images", "train", "features", "output"], _measuring),
+    "agree": Stage(agree, "how far runs agree", ["images", "features", "output"], _agreeing),
     "metric_check": Stage(metric_check, "what each metric reads of constructed generators", ["images", "output"]),
     "collect": Stage(collect, "the study's tables", ["train", "measured", "output"]),
     "analyse": Stage(analyse, "onsets, scaling exponents, ratios and peaks", ["tables", "train", "measured", "output"]),

@@ -99,7 +99,7 @@ class SlicedWasserstein:
         influence = np.empty_like(left)
         np.put_along_axis(influence, order, plan.potential(left, self.reference), axis=0)
         error, freedom = standard_error(influence.mean(axis=1), strata)
-        return _normal(plan.square(left, self.reference), error, freedom, self.confidence)
+        return with_margin(plan.square(left, self.reference), error, freedom, self.confidence)
 
 
 class _Coupling:
@@ -217,7 +217,7 @@ class Frechet:
         """The distance of generated features, (m, d), m at least 2; ``strata`` as of `standard_error`."""
         value, influence = self.influenced(generated)
         # The sum of the terms may round to just below zero, where the distance is none
-        return _normal(max(0.0, value), *standard_error(influence, strata), self.confidence, lowest=0.0)
+        return with_margin(max(0.0, value), *standard_error(influence, strata), self.confidence, lowest=0.0)
 
     def influenced(self, generated: np.ndarray) -> tuple[float, np.ndarray]:
         """The distance, and the influence of each generated image on it, (m,)."""
@@ -270,7 +270,7 @@ class FrechetInfinity:
             half, of_half = self.frechet.influenced(generated[rows])
             value -= half / 2
             influence[rows] -= of_half * (len(generated) / len(rows) / 2)
-        return _normal(value, *standard_error(influence, strata), self.confidence)
+        return with_margin(value, *standard_error(influence, strata), self.confidence)
 
 
 def _spectrum(symmetric: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -333,7 +333,7 @@ class Kid:
         without = (within.sum() - 2 * within) / ((m - 1) * (m - 2)) - 2 * (across.sum() - across) / (m - 1)
         # A mean of pseudo-values has the jackknife's standard error
         error, freedom = standard_error((m - 1) * without, strata)
-        return _normal(value, error, freedom, self.confidence)
+        return with_margin(value, error, freedom, self.confidence)
 
 
 def _similarity(left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -359,7 +359,7 @@ def _kernel(product: np.ndarray) -> np.ndarray:
     return shifted * shifted * shifted
 
 
-def _normal(value: float, error: float, freedom: int, confidence: float, lowest: float = -np.inf) -> Distance:
+def with_margin(value: float, error: float, freedom: int, confidence: float, lowest: float = -np.inf) -> Distance:
     """A value with Student's interval for its standard error."""
     margin = float(student.ppf((1 + confidence) / 2, freedom)) * error
     return Distance(value, max(lowest, value - margin), value + margin)

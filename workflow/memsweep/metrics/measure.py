@@ -48,7 +48,7 @@ def measure_pack(
     """
     torch.set_num_threads(1)
     data = read_images(images)
-    runs, steps, generated = _read_pack(train, data.data_hash)
+    runs, steps, generated = read_pack(train, data.data_hash)
     spaces = {name: Space.find(name, classifier, settings.get("weights")) for name in settings["spaces"]}
     references = {
         name: features_of(space, features / f"{name}.parquet", data.data_hash) for name, space in spaces.items()
@@ -101,7 +101,7 @@ def measure_pack(
     write_table(output / "neighbours.parquet", "neighbours", neighbours.merge(found, on=by, how="left"))
 
 
-def _read_pack(train: Path, data_hash: str) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
+def read_pack(train: Path, data_hash: str) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
     """A pack's runs; run, step and index of each of their samples; and these, (n, H, W, C) uint8.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..base.records import read_records
 from . import checked
-from .axes import Axis, is_short, swept_keys
+from .axes import REPEATED, Axis, is_short, swept_keys
 from .catalogue import describe
 from .config.schemas import schema
 from .cost import bytes_label
@@ -19,6 +19,7 @@ from .identity import evaluation_parameters, learns_otherwise, training_paramete
 from .kind import Study, canonical, watchable
 from .networks import is_built_in, network_file, network_settings
 from .onsets import DEFINITIONS, DEPARTURES, ONSETS, THRESHOLDS, among
+from .pairs import pairs
 from .requests import Request, Requests
 from .retraining import guard, retraining
 from .run import Run
@@ -130,7 +131,7 @@ class Sweep(Study):
         packs: job path to the runs that one training job trains.
     """
 
-    rules = ("prepare", "sweep", "surrogates", "train", "measure", "metric_check", "collect", "analyse")
+    rules = ("prepare", "sweep", "surrogates", "train", "measure", "agree", "metric_check", "collect", "analyse")
     figures = FIGURES
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -361,6 +362,27 @@ class Sweep(Study):
     def measure(self) -> str:
         """Settings of ``measure``."""
         return canonical({**self.config["metrics"], **self._section("confidence")})
+
+    @functools.cached_property
+    def comparisons(self) -> dict[str, list[Run]]:
+        """By job path, the runs of which some differ only in the subset or only in the seed: those of whole packs."""
+        apart = [axis for axis in axes_of(self.config["grid"]) if axis not in (*self.config["pack"], *REPEATED)]
+        return {job: members for job, members in packs(self.runs, apart).items() if pairs(members)}
+
+    def packs_of(self, comparison: str) -> list[str]:
+        """The job paths of the packs that hold the runs of a comparison."""
+        return list(dict.fromkeys(self._job_of[run.run_id] for run in self.comparisons[comparison]))
+
+    @functools.cached_property
+    def _job_of(self) -> dict[str, str]:
+        """The job path of the pack that trains each run."""
+        return {run.run_id: job for job, members in self.packs.items() for run in members}
+
+    def agree(self, comparison: str) -> str:
+        """Settings of ``agree`` for one comparison."""
+        compared = [[pair.run_id, pair.other_run_id, pair.differs] for pair in pairs(self.comparisons[comparison])]
+        metrics = {key: self.config["metrics"][key] for key in ("spaces", "weights", "sscd_threshold")}
+        return canonical({"pairs": compared, **metrics, **self._section("confidence")})
 
     @functools.cached_property
     def checked_sizes(self) -> list[int]:
