@@ -1,14 +1,6 @@
 # How far runs agree that differ only in their training images, or only in their seed.
 
 
-AGREE = f"{RESULTS}/agree/{{comparison}}"
-AGREED = lineage(*MEASURED, *map(STUDY.agree, STUDY.comparisons), fingerprint("metrics.agree"))
-
-
-wildcard_constraints:
-    comparison=r"all|\w+=[^/]+(/\w+=[^/]+)*",
-
-
 rule agree:
     input:
         images=rules.prepare.output[0],

@@ -15,6 +15,7 @@ from memsweep.training.version import TRAINING_VERSION
 # results lie in object storage.
 TRAIN = f"{RESULTS}/train/{{job}}"
 MEASURE = f"{RESULTS}/measure/{{job}}"
+AGREE = f"{RESULTS}/agree/{{comparison}}"
 FEATURES = f"{RESULTS}/data/features/{{space}}.parquet"
 CLASSIFIER = f"{RESULTS}/data/classifier.safetensors"
 SPACES = STUDY.config["metrics"]["spaces"]
@@ -22,6 +23,7 @@ SPACES = STUDY.config["metrics"]["spaces"]
 
 wildcard_constraints:
     job=r"all|\w+=[^/]+(/\w+=[^/]+)*",
+    comparison=r"all|\w+=[^/]+(/\w+=[^/]+)*",
     space="|".join(SPACES),
     axis="|".join(STUDY.axes),
 
@@ -42,5 +44,6 @@ def measured(job):
 
 MEASURED = [measured(job) for job in STUDY.jobs]
 BASELINES = lineage(PREPARED, STUDY.baselines(), fingerprint("analysis.baselines"))
-COLLECTED = lineage(*MEASURED, STUDY.collect(), fingerprint("analysis.collect"))
+COLLECTED = lineage(*MEASURED, AGREED, STUDY.collect(), fingerprint("analysis.collect"))
+AGREED = lineage(*MEASURED, *map(STUDY.agree, STUDY.comparisons), fingerprint("metrics.agree"))
 ANALYSED = lineage(COLLECTED, STUDY.analyse(), fingerprint("analysis.analyse"))

@@ -20,6 +20,7 @@ from .collect import of_job
 from .departure import SURROGATES, departure, excess, paired_curves
 from .fidelity_trends import fidelity_trends
 from .onset import NEVER_EVALUATED, Onset, copy_onset, loss_onsets, share_onset
+from .pair_onsets import bias_onset, split_onset
 from .peaks import peaks
 from .scaling import ratios, scaling
 
@@ -29,6 +30,7 @@ def analyse(
     tables: Path,
     losses: Mapping[str, Path],
     neighbours: Mapping[str, Path],
+    paired: Mapping[str, Path],
     output: Path,
 ) -> None:
     """Write ``onsets``, ``scaling``, ``ratios``, ``peaks``, ``fidelity_trends`` and ``excess`` of a study.
@@ -42,6 +44,7 @@ def analyse(
         tables: folder of the study's ``runs.parquet`` and ``metrics.parquet``.
         losses: the packs' tables of losses, by job path.
         neighbours: the packs' tables of neighbours, likewise.
+        paired: the tables of paired samples, by job path of the comparison.
         output: folder that receives the tables.
 
     Raises:
@@ -73,6 +76,8 @@ def analyse(
         )
         if "sscd_score" in definitions:
             found[run_id, "sscd_score"] = _similarity_onset(settings, run_id, rows)
+    for path in paired.values():
+        found |= _pair_onsets(settings, read_table(path, "paired_samples"))
     onsets = _table(runs, definitions, found)
     write_table(output / "onsets.parquet", "onsets", onsets, of)
     compared = onsets, runs, read_axes(settings), settings["confidence"]
@@ -139,6 +144,18 @@ def _similarity_onset(settings: Mapping[str, Any], run_id: str, neighbours: pd.D
     )
 
 
+def _pair_onsets(settings: Mapping[str, Any], paired: pd.DataFrame) -> dict[tuple[str, str], Onset]:
+    """The onsets of the runs of a comparison, by run and definition."""
+    estimators = {"bias": bias_onset, "split": split_onset}
+    shared = {"resamples": settings["bootstrap"], "confidence": settings["confidence"]}
+    found = {}
+    for run_id in pd.unique(paired[["run_id", "other_run_id"]].to_numpy().ravel()):
+        own = paired[(paired["run_id"] == run_id) | (paired["other_run_id"] == run_id)]
+        for name in among(settings["definitions"], estimators):
+            found[str(run_id), name] = estimators[name](str(run_id), own, threshold=settings[name], **shared)
+    return found
+
+
 def _in_order_of(runs: pd.DataFrame, curves: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Rows of ``excess``, run by run as in the table ``runs``, whatever the order of the packs."""
     rows = pd.concat(curves) if curves else pd.DataFrame(columns=SCHEMAS["excess"].names)
@@ -151,7 +168,8 @@ def _table(runs: pd.DataFrame, definitions: Sequence[str], found: Mapping[tuple[
     rows = []
     for run_id, status in zip(runs["run_id"], runs["status"], strict=True):
         for definition in definitions:
-            if status != "diverged" and (run_id, definition) not in found:
+            of_pairs = ONSETS[definition].of == "pairs"  # which not every run is in
+            if status != "diverged" and (run_id, definition) not in found and not of_pairs:
                 source = "neighbours" if ONSETS[definition].of in ("copies", "similarity") else "losses"
                 raise UserError(f"run {run_id}: it is {status}, but no pack's {source} hold it")
             onset = found.get((run_id, definition), NEVER_EVALUATED)

@@ -20,13 +20,15 @@ from ..tables.together import provenance
 KEYS = ["run_id", "step", "split"]
 
 
-def collect(settings: Mapping[str, Any], train: Path, measured: Path, output: Path) -> None:
-    """Write ``runs``, ``trajectories``, ``noise_levels`` and ``metrics`` of a study.
+def collect(settings: Mapping[str, Any], train: Path, measured: Path, agreed: Path, output: Path) -> None:
+    """Write ``runs``, ``trajectories``, ``noise_levels``, ``metrics`` and ``agreement`` of a study.
 
     Args:
-        settings: ``jobs``, the packs' job paths; ``noise_levels``; ``confidence``.
+        settings: ``jobs``, the packs' job paths; ``comparisons``, those of comparisons; ``noise_levels``;
+            ``confidence``.
         train: folder of the packs' training results, one folder per job path.
         measured: likewise, of their metrics.
+        agreed: likewise, of comparisons.
         output: folder that receives the tables.
     """
     jobs, confidence = settings["jobs"], settings["confidence"]
@@ -34,6 +36,9 @@ def collect(settings: Mapping[str, Any], train: Path, measured: Path, output: Pa
     of = provenance(pd.concat(runs_of.values()))
     gather(train, runs_of, train, "runs", output, of)
     gather(measured, runs_of, train, "metrics", output, of)
+    with table_writer(output / "agreement.parquet", "agreement", of) as table:
+        for part in read_parts([agreed / job / "agreement.parquet" for job in settings["comparisons"]], "agreement"):
+            table.add(part)
     with (
         table_writer(output / "trajectories.parquet", "trajectories", of) as trajectories,
         table_writer(output / "noise_levels.parquet", "noise_levels", of) as noise_levels,

@@ -126,15 +126,16 @@ def metric_check(settings: Settings, files: Arguments) -> None:
 def collect(settings: Settings, files: Arguments) -> None:
     from ..analysis.collect import collect
 
-    collect(settings, files.train, files.measured, files.output)
+    collect(settings, files.train, files.measured, files.agreed, files.output)
 
 
 def analyse(settings: Settings, files: Arguments) -> None:
     from ..analysis.analyse import analyse
 
     losses = {job: files.train / job / "losses.parquet" for job in settings["jobs"]}
+    paired = {job: files.agreed / job / "paired_samples.parquet" for job in settings["comparisons"]}
     neighbours = {job: files.measured / job / "neighbours.parquet" for job in settings["jobs"]}
-    analyse(settings, files.tables, losses, neighbours, files.output)
+    analyse(settings, files.tables, losses, neighbours, paired, files.output)
 
 
 @contextmanager
@@ -313,8 +314,10 @@ STAGES: dict[str, Stage] = {
     "measure": Stage(measure, "metrics of one pack", ["images", "train", "features", "output"], _measuring),
     "agree": Stage(agree, "how far runs agree", ["images", "features", "output"], _agreeing),
     "metric_check": Stage(metric_check, "what each metric reads of constructed generators", ["images", "output"]),
-    "collect": Stage(collect, "the study's tables", ["train", "measured", "output"]),
-    "analyse": Stage(analyse, "onsets, scaling exponents, ratios and peaks", ["tables", "train", "measured", "output"]),
+    "collect": Stage(collect, "the study's tables", ["train", "measured", "agreed", "output"]),
+    "analyse": Stage(
+        analyse, "onsets, scaling exponents, ratios and peaks", ["tables", "train", "measured", "agreed", "output"]
+    ),
     "unit_theory": Stage(unit_theory, "what theory says of the mixed cumulant model's units", ["output"]),
     "learn_unit": Stage(learn_unit, "the replicas of a single unit in one dimension", ["output"], _device),
     "unit_recovery": Stage(

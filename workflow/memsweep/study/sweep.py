@@ -214,7 +214,19 @@ class Sweep(Study):
         """The definitions of an onset that the study has, in the order of the registry."""
         similarity = ["sscd_score"] if "sscd" in self.config["metrics"]["spaces"] else []
         departures = [name for name in DEPARTURES if ONSETS[name].surrogate in self.surrogates]
-        return among([*DEFINITIONS, *similarity, *departures], ONSETS)
+        differ = self._differences.values()
+        bias = ["bias"] if any("subset" in kinds for kinds in differ) else []
+        split = ["split"] if any(len(kinds) > 1 for kinds in differ) else []
+        return among([*DEFINITIONS, *similarity, *bias, *split, *departures], ONSETS)
+
+    @functools.cached_property
+    def _differences(self) -> dict[str, set[str]]:
+        """In what each run differs from others, as of `pairs`."""
+        found: dict[str, set[str]] = {}
+        for pair in pairs(self.runs):
+            for run_id in (pair.run_id, pair.other_run_id):
+                found.setdefault(run_id, set()).add(pair.differs)
+        return found
 
     def sheet_run(self) -> tuple[str, Run]:
         """Job path and run of the sample sheet: the first run that takes the most values of ``grid.base``."""
@@ -402,6 +414,7 @@ class Sweep(Study):
         return canonical(
             {
                 "jobs": self.jobs,
+                "comparisons": list(self.comparisons),
                 "noise_levels": self.config["evaluation"]["noise_levels"],
                 **self._section("confidence"),
             }
@@ -410,6 +423,7 @@ class Sweep(Study):
     def analyse(self) -> str:
         """Settings of ``analyse``."""
         details = {key: self.config["metrics"][key] for key in ("f_mem_threshold", "sscd_threshold")}
+        details |= {"comparisons": list(self.comparisons)}
         details |= {"definitions": self.definitions, "axes": self._described_axes, **self._section("confidence")}
         return canonical({"jobs": self.jobs, **self.config["onset"], **details})
 
