@@ -44,6 +44,6 @@ def measured(job):
 
 MEASURED = [measured(job) for job in STUDY.jobs]
 BASELINES = lineage(PREPARED, STUDY.baselines(), fingerprint("analysis.baselines"))
-COLLECTED = lineage(*MEASURED, AGREED, STUDY.collect(), fingerprint("analysis.collect"))
 AGREED = lineage(*MEASURED, *map(STUDY.agree, STUDY.comparisons), fingerprint("metrics.agree"))
+COLLECTED = lineage(*MEASURED, AGREED, STUDY.collect(), fingerprint("analysis.collect"))
 ANALYSED = lineage(COLLECTED, STUDY.analyse(), fingerprint("analysis.analyse"))
