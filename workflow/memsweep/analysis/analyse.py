@@ -20,7 +20,7 @@ from .collect import of_job
 from .departure import SURROGATES, departure, excess, paired_curves
 from .fidelity_trends import fidelity_trends
 from .onset import NEVER_EVALUATED, Onset, copy_onset, loss_onsets, share_onset
-from .pair_onsets import bias_onset, split_onset
+from .pair_onsets import PARTNERS, bias_onset, split_onset
 from .peaks import peaks
 from .scaling import ratios, scaling
 
@@ -36,7 +36,8 @@ def analyse(
     """Write ``onsets``, ``scaling``, ``ratios``, ``peaks``, ``fidelity_trends`` and ``excess`` of a study.
 
     One pack is held in memory at a time. Rows of ``onsets`` follow the table ``runs``, and
-    within a run the definitions; every run has a row for each.
+    within a run the definitions; every run has a row for each, but for those of pairs, which
+    the earlier run of a pair has.
 
     Args:
         settings: the config's ``onset`` (thresholds and ``bootstrap``), the ``definitions`` that the study
@@ -149,10 +150,11 @@ def _pair_onsets(settings: Mapping[str, Any], paired: pd.DataFrame) -> dict[tupl
     estimators = {"bias": bias_onset, "split": split_onset}
     shared = {"resamples": settings["bootstrap"], "confidence": settings["confidence"]}
     found = {}
-    for run_id in pd.unique(paired[["run_id", "other_run_id"]].to_numpy().ravel()):
-        own = paired[(paired["run_id"] == run_id) | (paired["other_run_id"] == run_id)]
+    for run_id, own in paired.groupby("run_id", sort=False):
+        differ = set(own["differs"])
         for name in among(settings["definitions"], estimators):
-            found[str(run_id), name] = estimators[name](str(run_id), own, threshold=settings[name], **shared)
+            if differ >= PARTNERS[name]:
+                found[str(run_id), name] = estimators[name](str(run_id), own, threshold=settings[name], **shared)
     return found
 
 
@@ -168,8 +170,9 @@ def _table(runs: pd.DataFrame, definitions: Sequence[str], found: Mapping[tuple[
     rows = []
     for run_id, status in zip(runs["run_id"], runs["status"], strict=True):
         for definition in definitions:
-            of_pairs = ONSETS[definition].of == "pairs"  # which not every run is in
-            if status != "diverged" and (run_id, definition) not in found and not of_pairs:
+            if (run_id, definition) not in found and ONSETS[definition].of == "pairs":
+                continue  # not every run is compared with others
+            if status != "diverged" and (run_id, definition) not in found:
                 source = "neighbours" if ONSETS[definition].of in ("copies", "similarity") else "losses"
                 raise UserError(f"run {run_id}: it is {status}, but no pack's {source} hold it")
             onset = found.get((run_id, definition), NEVER_EVALUATED)

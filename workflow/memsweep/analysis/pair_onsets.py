@@ -3,7 +3,8 @@
 Both come before copying, and often before the test loss turns (Garnier-Brun et al. 2026, arXiv 2603.03469). The lean of
 a pair is ½ for models that know nothing of their own images, and of m latents its standard deviation is then at most
 (8 m)^-½: the default threshold of 0.7 is four of these away for 50 samples, and no model that has learnt nothing of its
-images passes it. A run that is compared with several others has the mean over these.
+images passes it. A run that is compared with several others has the mean over these. The onset of a pair is that of its
+earlier run alone, so that no pair counts twice.
 """
 
 from __future__ import annotations
@@ -13,13 +14,16 @@ import pandas as pd
 
 from .onset import NEVER_EVALUATED, Onset, crossing, pivot, resampled, share_onset, with_interval
 
+# In what the partners differ that a run needs
+PARTNERS = {"bias": {"subset"}, "split": {"subset", "seed"}}
+
 
 def bias_onset(run_id: str, paired: pd.DataFrame, *, threshold: float, resamples: int, confidence: float) -> Onset:
     """The onset of a run's lean to its own training images.
 
     Args:
         run_id: of the run; seeds the bootstrap, which resamples latents with their whole history.
-        paired: rows of the table ``paired_samples`` that hold the run, on either side; may be empty.
+        paired: rows of the table ``paired_samples`` of the run, which is the earlier one; may be empty.
         threshold: on the mean lean.
         resamples: bootstrap replicates.
         confidence: level of the interval, between 0 and 1.
