@@ -16,7 +16,7 @@ from ..study.onsets import DEPARTURES, LOSS_DEFINITIONS, MEMORISATION, ONSETS, a
 from ..tables.contracts import SCHEMAS
 from ..tables.parquet import check_runs, read_arrow, read_table, write_table
 from ..tables.together import check_together, provenance
-from .collect import of_job
+from .collect import compared, of_job
 from .departure import SURROGATES, departure, excess, paired_curves
 from .fidelity_trends import fidelity_trends
 from .onset import NEVER_EVALUATED, Onset, copy_onset, loss_onsets, share_onset
@@ -30,7 +30,7 @@ def analyse(
     tables: Path,
     losses: Mapping[str, Path],
     neighbours: Mapping[str, Path],
-    paired: Mapping[str, Path],
+    agreed: Path,
     output: Path,
 ) -> None:
     """Write ``onsets``, ``scaling``, ``ratios``, ``peaks``, ``fidelity_trends`` and ``excess`` of a study.
@@ -41,11 +41,11 @@ def analyse(
 
     Args:
         settings: the config's ``onset`` (thresholds and ``bootstrap``), the ``definitions`` that the study
-            has, ``f_mem_threshold``, ``sscd_threshold``, ``axes`` of the grid and ``confidence``.
+            has, ``comparisons``, the job paths of pairs, ``f_mem_threshold``, ``sscd_threshold``, ``axes`` of the grid and ``confidence``.
         tables: folder of the study's ``runs.parquet`` and ``metrics.parquet``.
         losses: the packs' tables of losses, by job path.
         neighbours: the packs' tables of neighbours, likewise.
-        paired: the tables of paired samples, by job path of the comparison.
+        agreed: folder of the comparisons' folders, with their tables of paired samples.
         output: folder that receives the tables.
 
     Raises:
@@ -77,17 +77,17 @@ def analyse(
         )
         if "sscd_score" in definitions:
             found[run_id, "sscd_score"] = _similarity_onset(settings, run_id, rows)
-    for path in paired.values():
-        found |= _pair_onsets(settings, read_table(path, "paired_samples"))
+    for paired in compared(agreed, settings["comparisons"], "paired_samples", runs, tables):
+        found |= _pair_onsets(settings, paired.to_pandas())
     onsets = _table(runs, definitions, found)
     write_table(output / "onsets.parquet", "onsets", onsets, of)
-    compared = onsets, runs, read_axes(settings), settings["confidence"]
-    write_table(output / "scaling.parquet", "scaling", scaling(*compared), of)
-    write_table(output / "ratios.parquet", "ratios", ratios(*compared), of)
+    of_study = onsets, runs, read_axes(settings), settings["confidence"]
+    write_table(output / "scaling.parquet", "scaling", scaling(*of_study), of)
+    write_table(output / "ratios.parquet", "ratios", ratios(*of_study), of)
     memorisation = onsets[onsets["definition"].isin(MEMORISATION)]
     at_peaks = peaks(memorisation, metrics, settings["confidence"])
     write_table(output / "peaks.parquet", "peaks", at_peaks, of)
-    trends = fidelity_trends(at_peaks, *compared[1:])
+    trends = fidelity_trends(at_peaks, *of_study[1:])
     write_table(output / "fidelity_trends.parquet", "fidelity_trends", trends, of)
     write_table(output / "excess.parquet", "excess", _in_order_of(runs, curves), of)
 

@@ -133,9 +133,8 @@ def analyse(settings: Settings, files: Arguments) -> None:
     from ..analysis.analyse import analyse
 
     losses = {job: files.train / job / "losses.parquet" for job in settings["jobs"]}
-    paired = {job: files.agreed / job / "paired_samples.parquet" for job in settings["comparisons"]}
     neighbours = {job: files.measured / job / "neighbours.parquet" for job in settings["jobs"]}
-    analyse(settings, files.tables, losses, neighbours, paired, files.output)
+    analyse(settings, files.tables, losses, neighbours, files.agreed, files.output)
 
 
 @contextmanager

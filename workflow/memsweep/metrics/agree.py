@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -68,7 +67,7 @@ def agree_runs(
     meter = AgreementMeter({name: each["train"].mean(axis=0) for name, each in known.items()}, settings)
     to_sets = _distances_to_sets(runs, pairs, data)
     rows: list[Row] = []
-    paired: list[pd.DataFrame] = []
+    paired: list[dict[str, np.ndarray]] = []
     with opened(spaces) as maps:
         for step in sorted({step for run in runs.values() for step in run.images}):
             there = {run_id: run for run_id, run in runs.items() if step in run.images}
@@ -86,16 +85,21 @@ def agree_runs(
                     left, right = placed[first][name][same], placed[second][name][same]
                     rows += [{**of, **row} for row in meter.measure(name, left, right, labels[same])]
                 left, right = (_flat(there[run_id].images[step][same]) for run_id in (first, second))
-                distance = relative(left, right, labels[same])
-                found = pd.DataFrame({"index": same, "distance": distance.distances if distance else math.nan})
-                found["lean"] = math.nan
+                found, lean = relative(left, right, labels[same]), np.full(len(same), np.nan)
                 if differs == "subset":
-                    found["lean"] = leans(*(to_sets[way][step][same] for way in _ways(first, second)))
-                    rows.append({**of, **meter.lean(found["lean"].to_numpy(), labels[same])})
-                paired.append(found.assign(**of))
-    for name, table in (("agreement", pd.DataFrame(rows)), ("paired_samples", pd.concat(paired) if paired else None)):
+                    lean = leans(*(to_sets[way][step][same] for way in _ways(first, second)))
+                    rows.append({**of, **meter.lean(lean, labels[same])})
+                distance = found.distances if found else np.full(len(same), np.nan)
+                values = {"index": same, "distance": distance, "lean": lean}
+                paired.append({**{name: np.full(len(same), value) for name, value in of.items()}, **values})
+    for name, table in (("agreement", pd.DataFrame(rows)), ("paired_samples", _stacked(paired))):
         empty = pd.DataFrame(columns=SCHEMAS[name].names)
-        write_table(output / f"{name}.parquet", name, empty if table is None or table.empty else table)
+        write_table(output / f"{name}.parquet", name, empty if table.empty else table)
+
+
+def _stacked(parts: Sequence[Mapping[str, np.ndarray]]) -> pd.DataFrame:
+    """One table of parts with the same columns, some of which may hold nothing."""
+    return pd.DataFrame({name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {})
 
 
 class AgreementMeter:
