@@ -24,7 +24,7 @@ FIGURES = (
     "scaling_exponents",
     "peaks",
 )
-ALL_FIGURES = (*FIGURES, "simplicity_bias", "two_clocks", "novelty_fidelity", "sample_sheet")
+ALL_FIGURES = (*FIGURES, "simplicity_bias", "clocks", "novelty_fidelity", "sample_sheet")
 COLLECTED = ("runs", "trajectories", "noise_levels", "metrics")
 TABLES = (*COLLECTED, "onsets", "scaling", "ratios", "peaks", "fidelity_trends", "excess", "baselines")
 FIGURE_RULES = {
@@ -33,7 +33,7 @@ FIGURE_RULES = {
     "memorisation_time": 2,
     "scaling_exponents": 1,
     "simplicity_bias": 1,
-    "two_clocks": 1,
+    "clocks": 1,
     "peaks": 1,
     "novelty_fidelity": 1,
     "sample_sheet": 1,
@@ -122,7 +122,7 @@ def test_a_value_of_the_figures_redraws_the_figures(finished: Project) -> None:
 
 def test_an_onset_threshold_analyses_again_and_trains_nothing(finished: Project) -> None:
     finished.configure(onset={"bootstrap": 5, "f_mem": 0.3})
-    figures = {"dynamics", "memorisation_time", "peaks", "scaling_exponents", "simplicity_bias", "two_clocks"}
+    figures = {"dynamics", "memorisation_time", "peaks", "scaling_exponents", "simplicity_bias", "clocks"}
     assert set(finished.jobs()) == {"analyse", "table_pages", *figures}
 
 
@@ -219,7 +219,7 @@ def test_surrogates_are_evaluated_and_can_be_left_out(finished: Project) -> None
     finished.configure(evaluation={**TINY["evaluation"], "surrogates": []})
     jobs = finished.jobs()
     assert jobs["train"] == 2  # what is evaluated is part of a run's identity
-    assert not {"surrogates", "baselines", "simplicity_bias", "two_clocks"} & set(jobs)
+    assert not {"surrogates", "baselines", "simplicity_bias", "clocks"} & set(jobs)
     # In another order the surrogates are the same
     finished.configure(evaluation={**TINY["evaluation"], "surrogates": ["gaussian_mixture", "gaussian"]})
     assert finished.jobs() == {}
@@ -228,7 +228,7 @@ def test_surrogates_are_evaluated_and_can_be_left_out(finished: Project) -> None
 def test_a_departure_threshold_trains_nothing(finished: Project) -> None:
     finished.configure(onset={"bootstrap": 5, "departure": 0.2})
     jobs = set(finished.jobs())
-    assert {"analyse", "simplicity_bias", "two_clocks"} <= jobs
+    assert {"analyse", "simplicity_bias", "clocks"} <= jobs
     assert not {"train", "surrogates", "baselines", "measure", "collect"} & jobs
 
 

@@ -41,7 +41,8 @@ def analyse(
 
     Args:
         settings: the config's ``onset`` (thresholds and ``bootstrap``), the ``definitions`` that the study
-            has, ``comparisons``, the job paths of pairs, ``f_mem_threshold``, ``sscd_threshold``, ``axes`` of the grid and ``confidence``.
+            has, ``comparisons``, the job paths of pairs, ``f_mem_threshold``, ``sscd_threshold``, ``axes`` of
+            the grid and ``confidence``.
         tables: folder of the study's ``runs.parquet`` and ``metrics.parquet``.
         losses: the packs' tables of losses, by job path.
         neighbours: the packs' tables of neighbours, likewise.

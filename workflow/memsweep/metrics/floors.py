@@ -73,8 +73,14 @@ def floor_of(metric: Metric, features: np.ndarray, draws: list[np.ndarray]) -> F
         features: of real images, (n, d).
         draws: rows of these, as of `draws_like`.
     """
-    values = np.array([metric.value(features[rows]) for rows in draws])
-    return Floor(values, np.square(values) if isinstance(metric, SlicedWasserstein) else values)
+    if not isinstance(metric, SlicedWasserstein):
+        values = np.array([metric.value(features[rows]) for rows in draws])
+        return Floor(values, values)
+    # Each image is projected once, however often it is drawn
+    used, place = np.unique(np.stack(draws), return_inverse=True)
+    projected = metric.projected(features[used])
+    values = np.array([metric.value_of_projected(projected[rows]) for rows in place.reshape(len(draws), -1)])
+    return Floor(values, np.square(values))
 
 
 def draws_like(labels: np.ndarray | None, count: int, pool: np.ndarray, draws: int) -> list[np.ndarray]:

@@ -229,7 +229,8 @@ SWEEP: dict[str, pa.Schema] = {
                 "MMD, unbiased, so at times below 0); <distance>_floor: that of as many real images with the same "
                 "labels, its interval that of another draw of them; "
                 "<distance>_corrected: squared, less the floor, 0 on average for real images, so at times below 0; "
-                "<distance>_corrected_first, <distance>_corrected_second: that of either half of the samples; of the "
+                "<distance>_corrected_first, <distance>_corrected_second: that of either half of the samples; lean: "
+                "share nearer to the training set than to the control set, 1/2 for what knows neither; of the "
                 "battery: nearer (probability of being nearer than a held-out image), authenticity, precision, recall, "
                 "density and coverage, and as <metric>_held_out that of held-out images in place of samples",
             ),
