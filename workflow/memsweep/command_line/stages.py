@@ -50,6 +50,12 @@ def baselines(settings: Settings, files: Arguments) -> None:
     write_baselines(settings, files.images, files.surrogates, files.output)
 
 
+def empirical_samples(settings: Settings, files: Arguments) -> None:
+    from ..closed_form.empirical_sampler import write_empirical_samples
+
+    write_empirical_samples(settings, files.images, files.output)
+
+
 def network(settings: Settings, files: Arguments) -> None:
     from ..models.measuring import measure
     from ..models.own import check
@@ -286,6 +292,7 @@ STAGES: dict[str, Stage] = {
     "prepare": Stage(prepare, "the dataset as an image table", ["output"], _guard),
     "surrogates": Stage(surrogates, "Gaussian surrogates of the dataset", ["images", "output"]),
     "baselines": Stage(baselines, "losses that need no training", ["images", "surrogates", "output"]),
+    "empirical_samples": Stage(empirical_samples, "what perfect memories of one size generate", ["images", "output"]),
     "network": Stage(network, "what a network of one's own costs, measured", [], _networks),
     "train": Stage(train, "the runs of one pack", ["images", "checkpoints", "output"], _way),
     "classifier": Stage(classifier, "the study's own classifier", ["images", "output"]),

@@ -94,6 +94,20 @@ SWEEP: dict[str, pa.Schema] = {
             column("image", pa.binary(), "pixels, uint8; shape and channel order in the schema metadata"),
         ]
     ),
+    "empirical_samples": pa.schema(
+        [
+            column("train_size", pa.int64(), "training images N of the set that is sampled for", "images"),
+            column("subset", pa.int64(), "which of the training sets of this size"),
+            column(
+                "reference",
+                pa.string(),
+                "whose posterior mean the sampler runs with: train, the training set; control, as many other images",
+            ),
+            column("index", pa.int64(), "which sample; its latent and label are those of runs with the training set"),
+            column("label", pa.int64(), "class of the image; null where the model is unconditional"),
+            column("image", pa.binary(), "pixels, uint8; shape and channel order in the schema metadata"),
+        ]
+    ),
     "surrogates": pa.schema(
         [
             column("split", pa.string(), "gaussian or gaussian_mixture: whose draws"),
