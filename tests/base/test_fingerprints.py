@@ -27,12 +27,8 @@ STAGES = {
     "version": ("training.version",),
 }
 Edit = Callable[[str], str]
-MEASURE, METER, NOVELTY, PRETRAINED = (
-    "metrics.measure",
-    "metrics.novelty_meter",
-    "metrics.novelty",
-    "metrics.pretrained",
-)
+MEASURE, METER = "metrics.measure", "metrics.novelty_meter"
+NOVELTY, PRETRAINED = "metrics.novelty", "metrics.pretrained"
 
 
 @pytest.fixture
