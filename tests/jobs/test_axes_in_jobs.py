@@ -15,7 +15,10 @@ from memsweep.data.images import ImageSet, decode, read_images
 from memsweep.jobs.packs import train_pack
 from memsweep.jobs.workshop import Way
 from memsweep.metrics.features import write_features
-from memsweep.metrics.measure import FidelityMeter, NoveltyMeter, SimilarityMeter, measure_pack
+from memsweep.metrics.fidelity_meter import FidelityMeter
+from memsweep.metrics.measure import measure_pack
+from memsweep.metrics.novelty_meter import NoveltyMeter
+from memsweep.metrics.similarity_meter import SimilarityMeter
 from memsweep.study.axes import encoded
 from memsweep.study.training_sets import TrainingSet
 from memsweep.tables.parquet import image_shape, metadata_of, read_arrow, read_table

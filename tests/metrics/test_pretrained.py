@@ -28,10 +28,11 @@ from memsweep.metrics import features, pretrained
 from memsweep.metrics.classifier import train_classifier
 from memsweep.metrics.features import SPACES, Space, features_of, write_features
 from memsweep.metrics.fidelity import DISTANCES
-from memsweep.metrics.measure import SimilarityMeter, measure_pack
+from memsweep.metrics.measure import measure_pack
 from memsweep.metrics.novelty import share
 from memsweep.metrics.pretrained import SOURCES, file_hash, find_weights, open_network
 from memsweep.metrics.similarity import cosine_similarity
+from memsweep.metrics.similarity_meter import SimilarityMeter
 from memsweep.study.config import resolve, schema
 from memsweep.study.sweep import OWN_SPACES
 from memsweep.study.training_sets import TrainingSet

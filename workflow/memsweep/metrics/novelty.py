@@ -43,7 +43,7 @@ def copied(neighbours: pd.DataFrame, threshold: float) -> np.ndarray:
 def share_of_copies(samples: np.ndarray, images: np.ndarray, threshold: float) -> float:
     """The share of samples (n, H, W, C) that are copies of images (m, H, W, C), both uint8; as `copies`.
 
-    By it a run may end early; the tables have f_mem from `measure.NoveltyMeter`, with its interval and control.
+    By it a run may end early; the tables have f_mem from `novelty_meter.NoveltyMeter`, with its interval and control.
     """
     from .neighbours import nearest  # and torch, which who only reads tables need not wait for
 
