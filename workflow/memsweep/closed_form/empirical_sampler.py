@@ -151,12 +151,16 @@ def write_empirical_samples(settings: Mapping[str, Any], images: Path, output: P
 def _of_training_set(
     data: ImageSet, formulation: Formulation, chosen: TrainingSet, count: int
 ) -> Iterator[pd.DataFrame]:
-    """What a training set, and what its control set generates from the latents and labels of its runs."""
+    """What a training set, and what its control set generates from the latents and labels of its runs.
+
+    As for other metrics, a single image is no control set.
+    """
     train = data.training_set(chosen)
     latents, labels = latents_of(count, data.shape), labels_of(count, train)
-    for reference, own in (("train", train), ("control", control_set(data, chosen))):
-        if not len(own):
-            continue
+    sets = {"train": train}
+    if len(control := control_set(data, chosen)) > 1:
+        sets["control"] = control
+    for reference, own in sets.items():
         index, samples = generate(formulation, own, latents, labels)
         yield pd.DataFrame(
             {

@@ -110,7 +110,8 @@ def features(settings: Settings, files: Arguments) -> None:
 def measure(settings: Settings, files: Arguments) -> None:
     from ..metrics.measure import measure_pack
 
-    measure_pack(settings, files.images, files.train, files.features, files.classifier, files.output)
+    folders = files.train, files.features, files.classifier, files.output
+    measure_pack(settings, files.images, *folders, files.empirical)
 
 
 def metric_check(settings: Settings, files: Arguments) -> None:
@@ -236,6 +237,11 @@ def _own_space(stage: argparse.ArgumentParser) -> None:
     stage.add_argument("--classifier", type=Path, nargs="?", help="of the study, for its own space")
 
 
+def _measured(stage: argparse.ArgumentParser) -> None:
+    _own_space(stage)
+    stage.add_argument("--empirical", type=Path, nargs="*", default=[], help="what perfect memories generate")
+
+
 def _device(stage: argparse.ArgumentParser) -> None:
     stage.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     stage.add_argument("--threads", type=int, default=1, help="CPU cores")
@@ -297,7 +303,7 @@ STAGES: dict[str, Stage] = {
     "train": Stage(train, "the runs of one pack", ["images", "checkpoints", "output"], _way),
     "classifier": Stage(classifier, "the study's own classifier", ["images", "output"]),
     "features": Stage(features, "features of every image in one space", ["images", "cache", "output"], _own_space),
-    "measure": Stage(measure, "metrics of one pack", ["images", "train", "features", "output"], _own_space),
+    "measure": Stage(measure, "metrics of one pack", ["images", "train", "features", "output"], _measured),
     "metric_check": Stage(metric_check, "what each metric reads of constructed generators", ["images", "output"]),
     "collect": Stage(collect, "the study's tables", ["train", "measured", "output"]),
     "analyse": Stage(analyse, "onsets, scaling exponents, ratios and peaks", ["tables", "train", "measured", "output"]),

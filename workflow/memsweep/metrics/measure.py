@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from ..base.errors import UserError
 from ..data.images import decode, read_images
 from ..study.training_sets import TrainingSet
 from ..tables.parquet import check_runs, image_shape, metadata_of, read_arrow, read_table, write_table
+from .empirical_meter import EmpiricalMeter
 from .features import Space, features_of, opened
 from .fidelity_meter import FidelityMeter
 from .novelty_meter import NoveltyMeter
@@ -28,6 +29,7 @@ def measure_pack(
     features: Path,
     classifier: Path | None,
     output: Path,
+    empirical: Sequence[Path] = (),
 ) -> None:
     """Write the metrics of a pack's runs at each step, and their samples' nearest neighbours.
 
@@ -38,6 +40,7 @@ def measure_pack(
         features: folder with the features of the images in each space.
         classifier: weights of the study's classifier, which only the space of that name needs.
         output: folder that receives ``metrics`` and ``neighbours``.
+        empirical: tables ``empirical_samples`` of the runs' train sizes, where there are any.
     """
     torch.set_num_threads(1)
     data = read_images(images)
@@ -53,6 +56,7 @@ def measure_pack(
     distinct = list(dict.fromkeys(sets.values()))
     novelty = NoveltyMeter(settings, data)
     fidelity = FidelityMeter(settings, references, data)
+    memory = EmpiricalMeter(empirical, data.data_hash, settings["confidence"])
     similar_to = distinct if "sscd" in spaces else []
     similarity = {chosen: SimilarityMeter(settings, references["sscd"], chosen) for chosen in similar_to}
     held_out = {chosen: list(novelty.held_out(chosen)) for chosen in distinct}
@@ -64,7 +68,7 @@ def measure_pack(
 
     rows: list[Row] = []
     with opened(spaces) as maps:
-        for run_id, chosen in sets.items():
+        for (run_id, chosen), run in zip(sets.items(), runs.to_dict("records"), strict=True):
             own = steps[steps["run_id"] == run_id]
             first = own[own["step"] == own["step"].min()]
             of_run = [*held_out[chosen], *fidelity.floors(_labels(first), len(first), chosen)]
@@ -73,6 +77,7 @@ def measure_pack(
                 placed = {name: to_features(generated[group.index]) for name, to_features in maps.items()}
                 distances = fidelity.measure(placed, _labels(group), chosen)
                 metrics = [*novelty.measure(pairs.get_group((run_id, step)), chosen), *distances]
+                metrics += memory.measure(run, group, generated[group.index])
                 if chosen in similarity:
                     metrics += similarity[chosen].measure(placed["sscd"])
                 rows += [{"run_id": run_id, "step": step, **row} for row in metrics]
