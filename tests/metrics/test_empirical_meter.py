@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,13 @@ def rows_of(labels: np.ndarray | torch.Tensor) -> pd.DataFrame:
     return pd.DataFrame({"index": range(len(labels)), "label": np.asarray(labels)})
 
 
+def meter_of(table: Path, data: ImageSet, **run: Any) -> EmpiricalMeter:
+    """The meter of one run."""
+    return EmpiricalMeter([table], pd.DataFrame([{"run_id": "run", **SET, **run}]), data.data_hash, 0.95)
+
+
 def measured(table: Path, data: ImageSet, images: np.ndarray, labels: torch.Tensor) -> dict[str, Any]:
-    (row,) = EmpiricalMeter([table], data.data_hash, 0.95).measure(SET, rows_of(labels), images)
+    (row,) = meter_of(table, data).measure("run", rows_of(labels), images)
     return row
 
 
@@ -213,27 +219,23 @@ def test_only_samples_count_of_which_the_control_set_has_the_label(
     train = data.training_set(TrainingSet(7))
     labels = labels_of(SAMPLES, train)
     shared = np.isin(labels, data.train.labels[7:14])
-    meter = EmpiricalMeter([tmp_path / "samples.parquet"], data.data_hash, 0.95)
     asked = build_formulation(SECTION, data.classes)
     images = to_pixels(generate(asked, train, latents_of(SAMPLES, data.shape), labels)[1])
     images[~shared] = 0  # whatever the others are
-    (row,) = meter.measure({"train_size": 7, "subset": 0}, rows_of(labels), images)
+    meter = meter_of(tmp_path / "samples.parquet", data, train_size=7, subset=0)
+    (row,) = meter.measure("run", rows_of(labels), images)
     assert (row["value"], row["generated"]) == (0, shared.sum())
 
 
-def test_without_two_samples_to_hold_them_against_there_is_no_row(
-    table: Path, digits: Path, data: ImageSet, tmp_path: Path
-) -> None:
-    path = tmp_path / "samples.parquet"
-    write_empirical_samples(settings(train_size=1, subsets=[0], samples=3), digits, path)
-    # A single image is no control set, sets of other sizes are not in the table, and some have no label in common
-    write_empirical_samples(settings(train_size=3, subsets=[0], samples=3), digits, tmp_path / "apart.parquet")
-    meter = EmpiricalMeter([path, table, tmp_path / "apart.parquet"], data.data_hash, 0.95)
-    for size, subset in ((1, 0), (32, 7), (3, 0)):
-        train = data.training_set(TrainingSet(size, subset))
-        images = np.zeros((3, *data.shape), np.uint8)
-        assert not list(meter.measure({"train_size": size, "subset": subset}, rows_of(labels_of(3, train)), images))
-    assert not list(EmpiricalMeter([], data.data_hash, 0.95).measure(SET, rows_of(labels_of(3, own(data))), images))
+def test_without_two_samples_to_hold_them_against_there_is_no_row(digits: Path, data: ImageSet, tmp_path: Path) -> None:
+    """A single image is no control set; three digits have no label in common with the next three."""
+    path, images = tmp_path / "samples.parquet", np.zeros((3, *data.shape), np.uint8)
+    for size in (1, 3):
+        write_empirical_samples(settings(train_size=size, subsets=[0], samples=3), digits, path)
+        labels = labels_of(3, data.training_set(TrainingSet(size)))
+        assert not list(meter_of(path, data, train_size=size, subset=0).measure("run", rows_of(labels), images))
+    without = EmpiricalMeter([], pd.DataFrame([{"run_id": "run", **SET}]), data.data_hash, 0.95)
+    assert not list(without.measure("run", rows_of(labels), images))
 
 
 def test_a_run_is_held_against_the_samples_of_its_own_formulation(digits: Path, data: ImageSet, tmp_path: Path) -> None:
@@ -252,7 +254,6 @@ def test_a_run_is_held_against_the_samples_of_its_own_formulation(digits: Path, 
     ]
     path = tmp_path / "samples.parquet"
     write_empirical_samples(settings(formulations=several, axes=axes), digits, path)
-    meter = EmpiricalMeter([path], data.data_hash, 0.95)
     labels = labels_of(SAMPLES, own(data))
     values = np.empty((3, 3))
     for row, section in enumerate(several):
@@ -260,26 +261,34 @@ def test_a_run_is_held_against_the_samples_of_its_own_formulation(digits: Path, 
         images = to_pixels(generate(asked, own(data), latents_of(SAMPLES, data.shape), labels)[1])
         for column, other in enumerate(several):
             rows = rows_of(labels).assign(label=None) if other["label_dropout"] else rows_of(labels)
-            (found,) = meter.measure({**SET, **other["values"]}, rows, images)
+            (found,) = meter_of(path, data, **other["values"]).measure("run", rows, images)
             values[row, column] = found["value"]
     assert (np.diag(values) == 0).all()
     assert (values[~np.eye(3, dtype=bool)] > 0.1).all()
-    assert not list(
-        meter.measure({**SET, "formulation_sampling_steps": 2, "formulation_label_dropout": 0}, rows, images)
-    )
+
+
+def test_a_run_with_guidance_has_no_row(digits: Path, data: ImageSet, tmp_path: Path) -> None:
+    axis = {"name": "formulation.guidance", "column": "formulation_guidance", "type": "number", "meaning": "weight"}
+    formulations = [{**SECTION, "values": {"formulation_guidance": 0}}]
+    write_empirical_samples(settings(formulations=formulations, axes=[axis]), digits, tmp_path / "samples.parquet")
+    labels, images = labels_of(SAMPLES, own(data)), np.zeros((SAMPLES, *data.shape), np.uint8)
+    for guidance, rows in ((0.0, 1), (1.5, 0)):
+        meter = meter_of(tmp_path / "samples.parquet", data, formulation_guidance=guidance)
+        assert len(list(meter.measure("run", rows_of(labels), images))) == rows
 
 
 def test_tables_that_are_not_the_runs_own_are_one_sentence(table: Path, data: ImageSet, tmp_path: Path) -> None:
     labels = labels_of(SAMPLES, own(data))
     images = np.zeros((SAMPLES, *data.shape), np.uint8)
     with pytest.raises(UserError, match=r"samples\.parquet: sampled from images with content hash .* have other"):
-        EmpiricalMeter([table], "other", 0.95)
-    meter = EmpiricalMeter([table], data.data_hash, 0.95)
+        meter_of(table, replace(data, data_hash="other"))
+    with pytest.raises(UserError, match=r"samples\.parquet: no samples for runs with a training set of 16 images"):
+        meter_of(table, data, train_size=16)
     for rows in (rows_of(labels.flip(0)), rows_of(labels).iloc[:-1]):
         with pytest.raises(UserError, match=r"samples\.parquet: not sampled on the labels of the runs' samples"):
-            list(meter.measure(SET, rows, images[: len(rows)]))
+            list(meter_of(table, data).measure("run", rows, images[: len(rows)]))
     with pytest.raises(UserError, match="no such file"):
-        EmpiricalMeter([tmp_path / "missing.parquet"], data.data_hash, 0.95)
+        meter_of(tmp_path / "missing.parquet", data)
 
 
 def test_the_metrics_of_a_pack_have_the_distance_at_every_step(digits: Path, data: ImageSet, tmp_path: Path) -> None:

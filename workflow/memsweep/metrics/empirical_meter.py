@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +12,7 @@ from scipy.stats import t as student
 
 from ..base.errors import UserError
 from ..data.images import decode
+from ..study.training_sets import TrainingSet
 from ..tables.parquet import extra_columns, image_shape, metadata_of, read_arrow
 from .fidelity import Distance, standard_error
 from .rows import Row, row_of_distance
@@ -36,46 +36,57 @@ class EmpiricalMeter:
     interval is for other latents, the two sets as they are.
     """
 
-    def __init__(self, files: Sequence[Path], data_hash: str, confidence: float) -> None:
-        """files: the tables ``empirical_samples`` of the runs' train sizes; data_hash: of the study's images.
+    def __init__(self, files: Sequence[Path], runs: pd.DataFrame, data_hash: str, confidence: float) -> None:
+        """Find the samples of each run's sets.
+
+        Args:
+            files: the tables ``empirical_samples`` of the runs' train sizes, or none.
+            runs: the table ``runs``.
+            data_hash: of the study's images.
+            confidence: level of the intervals.
 
         Raises:
-            UserError: as `tables.parquet.read_arrow`, or images of other data.
+            UserError: as `tables.parquet.read_arrow`; or images of other data, or none of a run without guidance.
         """
         self.confidence = confidence
-        self._files = [(path, _keys(path), _read(path, data_hash)) for path in files]
+        found = [(path, _keys(path), _read(path, data_hash)) for path in files]
+        self._sets: dict[str, tuple[Path, dict[str, _Generated]]] = {}
+        for run in runs.to_dict("records"):
+            for path, keys, sets in found:
+                if own := sets.get(tuple(run.get(key) for key in keys)):
+                    self._sets[run["run_id"]] = path, own
+            if found and run["run_id"] not in self._sets and not run.get("formulation_guidance"):
+                chosen = TrainingSet(run["train_size"], run["subset"])
+                raise UserError(
+                    f"{', '.join(map(str, files))}: no samples for runs with a training set of {chosen}; delete what "
+                    "is not this study's to make it again"
+                )
 
-    def measure(self, run: Mapping[Hashable, Any], samples: pd.DataFrame, images: np.ndarray) -> Iterator[Row]:
+    def measure(self, run_id: str, samples: pd.DataFrame, images: np.ndarray) -> Iterator[Row]:
         """The row of a run's samples at one step; none where there are no others to hold them against.
 
         Args:
-            run: its row of the table ``runs``.
+            run_id: of the run.
             samples: columns ``index`` and ``label``.
             images: the samples, (m, H, W, C) uint8.
 
         Raises:
             UserError: the posterior means were sampled on other labels, or more or fewer times.
         """
-        path, found = self._of(run)
-        if "control" not in found:
+        if run_id not in self._sets:
             return
-        own, control = found["train"], found["control"]
-        labels = _labels(samples)
+        path, found = self._sets[run_id]
+        own, labels = found["train"], _labels(samples)
         if not (np.array_equal(own.index, samples["index"]) and np.array_equal(own.labels, labels)):
             raise UserError(f"{path}: not sampled on the labels of the runs' samples; delete it to make it again")
-        places = np.searchsorted(own.index, control.index)
-        if len(places) < 2:
+        if "control" not in found or len(found["control"].index) < 2:
             return
-        to_own, to_control = (distances(images[places], others) for others in (own.images[places], control.images))
+        control = found["control"]
+        places = np.searchsorted(own.index, control.index)
+        to_own, to_control = (distances(images[places], each) for each in (own.images[places], control.images))
         distance = ratio_of_means(to_own, to_control, labels[places], self.confidence)
         if distance:
             yield row_of_distance("empirical_distance", "pixels", "train", distance, len(places))
-
-    def _of(self, run: Mapping[Hashable, Any]) -> tuple[Path | None, dict[str, _Generated]]:
-        for path, keys, sets in self._files:
-            if found := sets.get(tuple(run[key] for key in keys)):
-                return path, found
-        return None, {}
 
 
 def _keys(path: Path) -> list[str]:

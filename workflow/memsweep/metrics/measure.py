@@ -56,7 +56,7 @@ def measure_pack(
     distinct = list(dict.fromkeys(sets.values()))
     novelty = NoveltyMeter(settings, data)
     fidelity = FidelityMeter(settings, references, data)
-    memory = EmpiricalMeter(empirical, data.data_hash, settings["confidence"])
+    memory = EmpiricalMeter(empirical, runs, data.data_hash, settings["confidence"])
     similar_to = distinct if "sscd" in spaces else []
     similarity = {chosen: SimilarityMeter(settings, references["sscd"], chosen) for chosen in similar_to}
     held_out = {chosen: list(novelty.held_out(chosen)) for chosen in distinct}
@@ -68,7 +68,7 @@ def measure_pack(
 
     rows: list[Row] = []
     with opened(spaces) as maps:
-        for (run_id, chosen), run in zip(sets.items(), runs.to_dict("records"), strict=True):
+        for run_id, chosen in sets.items():
             own = steps[steps["run_id"] == run_id]
             first = own[own["step"] == own["step"].min()]
             of_run = [*held_out[chosen], *fidelity.floors(_labels(first), len(first), chosen)]
@@ -77,7 +77,7 @@ def measure_pack(
                 placed = {name: to_features(generated[group.index]) for name, to_features in maps.items()}
                 distances = fidelity.measure(placed, _labels(group), chosen)
                 metrics = [*novelty.measure(pairs.get_group((run_id, step)), chosen), *distances]
-                metrics += memory.measure(run, group, generated[group.index])
+                metrics += memory.measure(run_id, group, generated[group.index])
                 if chosen in similarity:
                     metrics += similarity[chosen].measure(placed["sscd"])
                 rows += [{"run_id": run_id, "step": step, **row} for row in metrics]
