@@ -14,7 +14,7 @@ from helpers.packs import FORMULATIONS, pack_settings
 from memsweep.base.errors import UserError
 from memsweep.closed_form import empirical_sampler
 from memsweep.closed_form.empirical_sampler import CHUNK, control_set, generate, write_empirical_samples
-from memsweep.data.images import ImageSet, Split, read_images, to_pixels
+from memsweep.data.images import ImageSet, Split, read_images, scaled, to_pixels
 from memsweep.diffusion.formulation import build_formulation
 from memsweep.study.run import Run
 from memsweep.study.training_sets import TrainingSet
@@ -151,7 +151,7 @@ def test_images_and_samples_in_blocks_are_the_same_numbers(name: str, monkeypatc
     images, (latents, labels) = drawn(50), latents_and_labels(40)
     whole = generate(formulation(name, 12), images, latents, labels)[1]
     for images_at_once, values, samples in ((1, 2**23, CHUNK), (7, 2**23, 5), (4096, 5 * 4, 3)):
-        monkeypatch.setattr(empirical_sampler, "BLOCK_IMAGES", images_at_once)
+        monkeypatch.setattr(empirical_sampler, "BLOCK", images_at_once)
         monkeypatch.setattr(empirical_sampler, "BLOCK_VALUES", values)
         monkeypatch.setattr(empirical_sampler, "CHUNK", samples)
         parts = generate(formulation(name, 12), images, latents, labels)[1]
@@ -161,13 +161,13 @@ def test_images_and_samples_in_blocks_are_the_same_numbers(name: str, monkeypatc
 def test_of_a_set_larger_than_a_block_one_block_is_converted_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     most = 0
 
-    def counted(images: np.ndarray) -> torch.Tensor:
+    def counted(pixels: torch.Tensor) -> torch.Tensor:
         nonlocal most
-        most = max(most, len(images))
-        return torch.from_numpy(points(images)).reshape(-1, 1, 2, 2)
+        most = max(most, len(pixels))
+        return scaled(pixels)
 
-    monkeypatch.setattr(empirical_sampler, "to_network", counted)
-    monkeypatch.setattr(empirical_sampler, "BLOCK_IMAGES", 8)
+    monkeypatch.setattr(empirical_sampler, "scaled", counted)
+    monkeypatch.setattr(empirical_sampler, "BLOCK", 8)
     generate(formulation("ddpm", 3, label_dropout=1), drawn(50), *latents_and_labels(4))
     assert most == 8
 

@@ -89,6 +89,8 @@ def test_a_new_value_trains_only_the_new_runs(swept: Project, tmp_path: Path) ->
         ([*PRODUCTS, {"training.flip": [True], "network.attention_levels": [[1]]}], 1),
     ):
         project.configure(grid=grid(*products))
+        # Another subset has samples of its own made in a file that other packs read, which are not measured again
+        assert project.jobs("results/tiny/tables/runs.parquet")["measure"] == 1
         project.snakemake("results/tiny/tables/runs.parquet")
         after = trained(project)
         assert {run: after[run] for run in before} == before

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from ..base.errors import UserError
-from ..data.images import ImageSet, Split, encode, read_images, to_network, to_pixels
+from ..data.images import ImageSet, Split, encode, read_images, scaled, to_pixels
 from ..diffusion.formulation import Formulation, build_formulation
 from ..study.training_sets import TrainingSet
 from ..tables.contracts.sweep import axis_columns
@@ -34,10 +34,15 @@ from ..tables.parquet import image_metadata, write_table
 from ..training.evaluation import labels_of, latents_of
 from .posterior_means import denoiser
 
-# Samples at a time
-CHUNK = 512
-# Of the images: as many at a time, and as many of their values, as float64
-BLOCK_IMAGES, BLOCK_VALUES = 4096, 2**23
+# At most so many samples at a time, and of their values as float64
+CHUNK, CHUNK_VALUES = 1024, 2**22
+# And of the images
+BLOCK, BLOCK_VALUES = 4096, 2**23
+
+
+def _rows(most: int, values: int, size: int) -> int:
+    """How many images of a size fit into a block."""
+    return max(1, min(most, values // size))
 
 
 class Memory:
@@ -49,20 +54,17 @@ class Memory:
 
     def __init__(self, images: np.ndarray, noisy: int) -> None:
         """images: (n, H, W, C) uint8, n at least 1; noisy: how many images are on their way."""
-        self.images = images
-        rows = max(1, min(BLOCK_IMAGES, BLOCK_VALUES // images[0].size))
-        self._starts = range(0, len(images), rows)
+        size = images[0].size
+        self._pixels = torch.from_numpy(images).permute(0, 3, 1, 2).flatten(1).split(_rows(BLOCK, BLOCK_VALUES, size))
         # A set of one block is converted once, a larger one at every step, so that memory does not grow with it
-        self._only = self._converted(0) if len(self._starts) == 1 else None
+        self._only = [scaled(pixels).double() for pixels in self._pixels] if len(self._pixels) == 1 else None
         self._squares = [block.square().sum(dim=1) for block in self._blocks()]
         self._open = torch.ones(noisy, dtype=torch.bool)
-        self._ends = torch.empty((noisy, images[0].size), dtype=torch.float64)
-
-    def _converted(self, start: int) -> Tensor:
-        return to_network(self.images[start : start + self._starts.step]).double().flatten(1)
+        self._ends = torch.empty((noisy, size), dtype=torch.float64)
 
     def _blocks(self) -> Iterator[Tensor]:
-        return (self._converted(start) if self._only is None else self._only for start in self._starts)
+        """The images as networks see them, (n, d) float64, a block at a time."""
+        return iter(self._only) if self._only else (scaled(pixels).double() for pixels in self._pixels)
 
     def __call__(self, noisy: Tensor, signal: Tensor, sigma: Tensor, label: Tensor) -> Tensor:
         """x̂ (m, d) of the noisy images (m, d) and their shares a and s of image and noise, (m, 1); float64."""
@@ -115,7 +117,7 @@ def generate(formulation: Formulation, images: Split, latents: Tensor, labels: T
         if not len(own):
             continue
         of_label = torch.ones_like(known) if label is None else labels == label
-        for rows in of_label.nonzero()[:, 0].split(CHUNK):
+        for rows in of_label.nonzero()[:, 0].split(_rows(CHUNK, CHUNK_VALUES, latents[0].numel())):
             network = denoiser(formulation.process, Memory(own, len(rows)))
             samples[rows] = formulation.sample(network, samples[rows], labels[rows])
         known |= of_label
