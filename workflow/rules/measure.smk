@@ -42,7 +42,9 @@ rule measure:
         samples=rules.train.output.samples,
         features=expand(FEATURES, space=SPACES),
         # By what a pack takes of them, which its lineage holds, and not by their times: they also serve other packs
-        empirical=lambda wildcards: ancient(expand(EMPIRICAL, train_size=STUDY.empirical_sizes(wildcards.job))),
+        empirical=lambda wildcards: ancient(
+            expand(EMPIRICAL, train_size=STUDY.empirical_sizes(wildcards.job))
+        ),
         weights=STUDY.weights(*SPACES),
     output:
         metrics=f"{MEASURE}/metrics.parquet",

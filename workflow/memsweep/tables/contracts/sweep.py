@@ -193,7 +193,7 @@ SWEEP: dict[str, pa.Schema] = {
                 "many real images with the same labels, its interval that of another draw of them; "
                 "<distance>_corrected: squared, less the floor, 0 on average for real images, so at times below 0; "
                 "<distance>_corrected_first, <distance>_corrected_second: that of either half of the samples; "
-                "empirical_distance: mean L2 distance of samples to those of the posterior mean of the training images, "
+                "empirical_distance: mean distance of samples to those of the posterior mean of the training images, "
                 "from the same latents, over that to those of the control set",
             ),
             column("space", pa.string(), "feature space: pixels, classifier, inception, sscd or dinov2"),
