@@ -25,6 +25,7 @@ METRICS = {
     "spaces": ["pixels", "classifier"],
     "projections": 4,
     "floor_draws": 3,
+    "battery": [],
     "confidence": 0.95,
     "distances": ["sliced_wasserstein"],
 }

@@ -42,7 +42,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def fingerprints() -> dict[str, str]:
     hashes._digest.cache_clear()
-    hashes._parsed.cache_clear()
+    hashes._source.cache_clear()
     return {stage: hashes.fingerprint(*modules) for stage, modules in STAGES.items()}
 
 

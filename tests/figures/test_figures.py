@@ -18,6 +18,7 @@ from memsweep.base.errors import UserError
 from memsweep.figures import selection, style, wording
 from memsweep.figures.fits import height
 from memsweep.figures.sweep import (
+    battery,
     dynamics,
     memorisation_time,
     novelty_fidelity,
@@ -292,6 +293,7 @@ def write_sheet(tables: Tables, folder: Path, shape: tuple[int, int, int]) -> di
                         "nearest": nearest,
                         "distance": ratio,
                         "second_distance": 1.0,
+                        "similarity": None,
                     }
                 )
     sources = write({"runs": tables["runs"], "neighbours": pd.DataFrame(neighbours)}, folder)
@@ -305,6 +307,7 @@ def write_sheet(tables: Tables, folder: Path, shape: tuple[int, int, int]) -> di
 
 FIGURES: dict[str, ModuleType] = {
     "dynamics": dynamics,
+    "battery": battery,
     "memorisation_time": memorisation_time,
     "scaling_exponents": scaling_exponents,
     "onset_ratios": onset_ratios,

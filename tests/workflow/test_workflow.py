@@ -20,7 +20,7 @@ from helpers.projects import TINY, Project, new_project
 
 SWEPT = ("train_size", "learning_rate")
 FIGURES = (
-    *(f"{figure}_{axis}" for figure in ("dynamics", "memorisation_time") for axis in SWEPT),
+    *(f"{figure}_{axis}" for figure in ("dynamics", "battery", "memorisation_time") for axis in SWEPT),
     "scaling_exponents",
     "peaks",
 )
@@ -29,6 +29,7 @@ COLLECTED = ("runs", "trajectories", "noise_levels", "metrics")
 TABLES = (*COLLECTED, "onsets", "scaling", "ratios", "peaks", "excess", "baselines")
 FIGURE_RULES = {
     "dynamics": 2,
+    "battery": 2,
     "memorisation_time": 2,
     "scaling_exponents": 1,
     "simplicity_bias": 1,
@@ -126,10 +127,10 @@ def test_touching_what_all_figures_share_redraws_the_figures(finished: Project) 
 
 def test_a_value_of_the_figures_redraws_the_figures(finished: Project) -> None:
     finished.configure(figures={"palette": "magma"})
-    coloured = {"dynamics", "memorisation_time", "peaks", "novelty_fidelity"}
+    coloured = {"dynamics", "battery", "memorisation_time", "peaks", "novelty_fidelity"}
     assert finished.jobs() == {rule: count for rule, count in FIGURE_RULES.items() if rule in coloured}
     finished.configure(figures={"time": "step"})
-    assert finished.jobs() == {"dynamics": 2}
+    assert finished.jobs() == {"dynamics": 2, "battery": 2}
     finished.configure(figures={"sheet_samples": 4})
     assert finished.jobs() == {"sample_sheet": 1}
 

@@ -12,13 +12,13 @@ import pyarrow.compute as pc
 
 from ..base.errors import UserError
 from ..study.axes import read_axes
-from ..study.onsets import DEFINITIONS, LOSS_DEFINITIONS, ONSETS
+from ..study.onsets import DEPARTURES, LOSS_DEFINITIONS, MEMORISATION, ONSETS, among
 from ..tables.contracts import SCHEMAS
 from ..tables.parquet import check_runs, read_arrow, read_table, write_table
 from ..tables.together import check_together, provenance
 from .collect import of_job
 from .departure import SURROGATES, departure, excess, paired_curves
-from .onset import NEVER_EVALUATED, Onset, copy_onset, loss_onsets
+from .onset import NEVER_EVALUATED, Onset, copy_onset, loss_onsets, share_onset
 from .peaks import peaks
 from .scaling import ratios, scaling
 
@@ -33,12 +33,11 @@ def analyse(
     """Write ``onsets``, ``scaling``, ``ratios``, ``peaks`` and ``excess`` of a study.
 
     One pack is held in memory at a time. Rows of ``onsets`` follow the table ``runs``, and
-    within a run `study.onsets.DEFINITIONS`, then the departures from the surrogates that there are;
-    every run has a row for each.
+    within a run the definitions; every run has a row for each.
 
     Args:
-        settings: the config's ``onset`` (thresholds and ``bootstrap``), ``surrogates``,
-            ``f_mem_threshold``, ``axes`` of the grid and ``confidence``.
+        settings: the config's ``onset`` (thresholds and ``bootstrap``), the ``definitions`` that the study
+            has, ``f_mem_threshold``, ``sscd_threshold``, ``axes`` of the grid and ``confidence``.
         tables: folder of the study's ``runs.parquet`` and ``metrics.parquet``.
         losses: the packs' tables of losses, by job path.
         neighbours: the packs' tables of neighbours, likewise.
@@ -47,7 +46,8 @@ def analyse(
     Raises:
         UserError: a table cannot be read or is not of the study's runs, or a finished run is in none of the packs.
     """
-    left = {name: surrogate for name, surrogate in SURROGATES.items() if surrogate in settings["surrogates"]}
+    definitions = settings["definitions"]
+    left = {name: SURROGATES[name] for name in among(definitions, DEPARTURES)}
     runs_file, metrics_file = tables / "runs.parquet", tables / "metrics.parquet"
     runs = read_table(runs_file, "runs")
     of = provenance(runs)
@@ -64,19 +64,20 @@ def analyse(
             confidence = settings["confidence"]
             found[run_id, definition] = departure(*pair, threshold=settings["departure"], confidence=confidence)
             curves.append(excess(*pair, confidence=confidence).assign(run_id=run_id, surrogate=surrogate))
-    for run_id, rows in _by_run(
-        neighbours, "neighbours", ["step", "index", "reference", "distance", "second_distance"], runs, runs_file
-    ):
+    columns = ["step", "index", "reference", "distance", "second_distance", "similarity"]
+    for run_id, rows in _by_run(neighbours, "neighbours", columns, runs, runs_file):
         found[run_id, "f_mem"] = _copy_onset(settings, run_id, rows, settings["f_mem_threshold"])
         found[run_id, "f_mem_calibrated"] = (
             _copy_onset(settings, run_id, rows, calibrated[run_id]) if run_id in calibrated else NEVER_EVALUATED
         )
-    onsets = _table(runs, [*DEFINITIONS, *left], found)
+        if "sscd_score" in definitions:
+            found[run_id, "sscd_score"] = _similarity_onset(settings, run_id, rows)
+    onsets = _table(runs, definitions, found)
     write_table(output / "onsets.parquet", "onsets", onsets, of)
     compared = onsets, runs, read_axes(settings), settings["confidence"]
     write_table(output / "scaling.parquet", "scaling", scaling(*compared), of)
     write_table(output / "ratios.parquet", "ratios", ratios(*compared), of)
-    memorisation = onsets[onsets["definition"].isin(DEFINITIONS)]
+    memorisation = onsets[onsets["definition"].isin(MEMORISATION)]
     write_table(output / "peaks.parquet", "peaks", peaks(memorisation, metrics, settings["confidence"]), of)
     write_table(output / "excess.parquet", "excess", _in_order_of(runs, curves), of)
 
@@ -123,6 +124,17 @@ def _copy_onset(settings: Mapping[str, Any], run_id: str, neighbours: pd.DataFra
     )
 
 
+def _similarity_onset(settings: Mapping[str, Any], run_id: str, neighbours: pd.DataFrame) -> Onset:
+    training = neighbours[neighbours["reference"] == "train"]
+    return share_onset(
+        run_id,
+        training.assign(hit=training["similarity"] > settings["sscd_threshold"]),
+        share=settings["sscd_score"],
+        resamples=settings["bootstrap"],
+        confidence=settings["confidence"],
+    )
+
+
 def _in_order_of(runs: pd.DataFrame, curves: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Rows of ``excess``, run by run as in the table ``runs``, whatever the order of the packs."""
     rows = pd.concat(curves) if curves else pd.DataFrame(columns=SCHEMAS["excess"].names)
@@ -136,7 +148,7 @@ def _table(runs: pd.DataFrame, definitions: Sequence[str], found: Mapping[tuple[
     for run_id, status in zip(runs["run_id"], runs["status"], strict=True):
         for definition in definitions:
             if status != "diverged" and (run_id, definition) not in found:
-                source = "neighbours" if ONSETS[definition].of == "copies" else "losses"
+                source = "neighbours" if ONSETS[definition].of in ("copies", "similarity") else "losses"
                 raise UserError(f"run {run_id}: it is {status}, but no pack's {source} hold it")
             onset = found.get((run_id, definition), NEVER_EVALUATED)
             rows.append({"run_id": run_id, "definition": definition, **asdict(onset)})

@@ -45,7 +45,6 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from ..study.axes import Axis, is_short, other_columns, text
-from ..study.onsets import DEFINITIONS
 from ..tables.contracts import SCHEMAS
 
 Array = NDArray[np.float64]
@@ -79,8 +78,8 @@ def scaling(onsets: pd.DataFrame, runs: pd.DataFrame, axes: Sequence[Axis], conf
         confidence: level of the intervals, between 0 and 1.
 
     Returns:
-        Table ``scaling``, one row for each of `DEFINITIONS` (and what else ``onsets`` holds, which
-        are departures from surrogates) and each axis of positive numbers, repetitions aside.
+        Table ``scaling``, one row for each definition of ``onsets`` and each axis of positive
+        numbers, repetitions aside.
         ``runs`` counts the runs in groups where the axis varies, 0 for an axis that is not swept;
         what makes an exponent NaN stands at `effect`.
     """
@@ -121,9 +120,9 @@ def ratios(onsets: pd.DataFrame, runs: pd.DataFrame, axes: Sequence[Axis], confi
 
 
 def _by_definition(onsets: pd.DataFrame, runs: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Each definition, whether or not there are onsets under it, and its onsets with the columns of ``runs``."""
+    """Each definition, and its onsets with the columns of ``runs``."""
     table = onsets.merge(runs, on="run_id", validate="many_to_one")
-    for definition in dict.fromkeys([*DEFINITIONS, *onsets["definition"]]):
+    for definition in dict.fromkeys(onsets["definition"]):
         yield definition, table[table["definition"] == definition]
 
 

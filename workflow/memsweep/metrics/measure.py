@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,16 @@ from ..base.errors import UserError
 from ..data.images import decode, read_images
 from ..study.training_sets import TrainingSet
 from ..tables.parquet import check_runs, image_shape, metadata_of, read_arrow, read_table, write_table
+from .battery_meter import BatteryMeter
 from .empirical_meter import EmpiricalMeter
 from .features import Space, features_of, opened
 from .fidelity_meter import FidelityMeter
 from .novelty_meter import NoveltyMeter
 from .rows import Row
 from .similarity_meter import SimilarityMeter
+
+# What tells samples apart
+KEYS = ["run_id", "step", "index"]
 
 
 def measure_pack(
@@ -56,6 +61,7 @@ def measure_pack(
     distinct = list(dict.fromkeys(sets.values()))
     novelty = NoveltyMeter(settings, data)
     fidelity = FidelityMeter(settings, references, data)
+    battery = BatteryMeter(settings, references, data)
     memory = EmpiricalMeter(empirical, runs, data.data_hash, settings["confidence"])
     similar_to = distinct if "sscd" in spaces else []
     similarity = {chosen: SimilarityMeter(settings, references["sscd"], chosen) for chosen in similar_to}
@@ -67,23 +73,33 @@ def measure_pack(
     pairs = neighbours.groupby(["run_id", "step"])
 
     rows: list[Row] = []
+    similar: list[pd.DataFrame] = []
+    by = [*KEYS, "reference"]
     with opened(spaces) as maps:
         for run_id, chosen in sets.items():
             own = steps[steps["run_id"] == run_id]
             first = own[own["step"] == own["step"].min()]
-            of_run = [*held_out[chosen], *fidelity.floors(_labels(first), len(first), chosen)]
+            floors = fidelity.floors(_labels(first), len(first), chosen)
+            of_run = [*held_out[chosen], *floors, *battery.held_out(len(first), chosen)]
             rows += [{"run_id": run_id, "step": None, **row} for row in of_run]
             for step, group in own.groupby("step"):
                 placed = {name: to_features(generated[group.index]) for name, to_features in maps.items()}
+                near = pairs.get_group((run_id, step))
                 distances = fidelity.measure(placed, _labels(group), chosen)
-                metrics = [*novelty.measure(pairs.get_group((run_id, step)), chosen), *distances]
+                metrics = [*novelty.measure(near, chosen), *distances, *battery.measure(placed, near, chosen)]
                 metrics += memory.measure(run_id, group, generated[group.index])
                 if chosen in similarity:
-                    metrics += similarity[chosen].measure(placed["sscd"])
+                    similarities = similarity[chosen].similarities(placed["sscd"])
+                    metrics += similarity[chosen].measure(similarities)
+                    of_samples = group[KEYS]
+                    similar += [
+                        of_samples.assign(reference=name, similarity=similarities[name]) for name in similarities
+                    ]
                 rows += [{"run_id": run_id, "step": step, **row} for row in metrics]
     table = pd.DataFrame(rows).astype({"step": "Int64"})
     write_table(output / "metrics.parquet", "metrics", table)
-    write_table(output / "neighbours.parquet", "neighbours", neighbours)
+    found = pd.concat(similar) if similar else neighbours[by].head(0).assign(similarity=math.nan)
+    write_table(output / "neighbours.parquet", "neighbours", neighbours.merge(found, on=by, how="left"))
 
 
 def _read_pack(train: Path, data_hash: str) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:

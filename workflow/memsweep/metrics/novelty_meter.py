@@ -44,7 +44,7 @@ class NoveltyMeter:
         return apart(self.data.test.images, self.data.train.images)
 
     def neighbours(self, samples: pd.DataFrame, images: np.ndarray, training_set: TrainingSet) -> pd.DataFrame:
-        """The table ``neighbours`` of the samples of all runs with one training set, in one pass over the images.
+        """The distances of ``neighbours``, of samples of all runs with one training set, in one pass over the images.
 
         Args:
             samples: columns ``run_id``, ``step`` and ``index``; their index counts rows of ``images``.

@@ -19,7 +19,7 @@ from .grid import axes_of, base_value, packs, products, runs
 from .identity import evaluation_parameters, learns_otherwise, training_parameters
 from .kind import Study, canonical, watchable
 from .networks import is_built_in, network_file, network_settings
-from .onsets import THRESHOLDS
+from .onsets import DEFINITIONS, DEPARTURES, ONSETS, THRESHOLDS, among
 from .requests import Request, Requests
 from .retraining import guard, retraining
 from .run import Run
@@ -39,6 +39,15 @@ FIGURES = (
         file="dynamics_{axis}",
         tables=("runs", "trajectories", "metrics"),
         settings=("axes", "palette", "time", "panels", "distance", "thresholds", "formulation"),
+    ),
+    Figure(
+        name="battery",
+        shows="closeness, quality and diversity",
+        axis="{axis}",
+        file="battery_{axis}",
+        tables=("runs", "trajectories", "metrics"),
+        settings=("axes", "palette", "time", "battery", "distance"),
+        when=lambda study: bool(study.config["metrics"]["battery"]),
     ),
     Figure(
         name="memorisation_time",
@@ -195,6 +204,13 @@ class Sweep(Study):
     def surrogates(self) -> list[str]:
         """The surrogates on which runs are evaluated."""
         return sorted(self.config["evaluation"]["surrogates"])
+
+    @property
+    def definitions(self) -> list[str]:
+        """The definitions of an onset that the study has, in the order of the registry."""
+        similarity = ["sscd_score"] if "sscd" in self.config["metrics"]["spaces"] else []
+        departures = [name for name in DEPARTURES if ONSETS[name].surrogate in self.surrogates]
+        return among([*DEFINITIONS, *similarity, *departures], ONSETS)
 
     def sheet_run(self) -> tuple[str, Run]:
         """Job path and run of the sample sheet: the first run that takes the most values of ``grid.base``."""
@@ -409,8 +425,8 @@ class Sweep(Study):
 
     def analyse(self) -> str:
         """Settings of ``analyse``."""
-        details = {"f_mem_threshold": self.config["metrics"]["f_mem_threshold"], "surrogates": self.surrogates}
-        details |= {"axes": self._described_axes, **self._section("confidence")}
+        details = {key: self.config["metrics"][key] for key in ("f_mem_threshold", "sscd_threshold")}
+        details |= {"definitions": self.definitions, "axes": self._described_axes, **self._section("confidence")}
         return canonical({"jobs": self.jobs, **self.config["onset"], **details})
 
     @functools.cached_property
@@ -423,6 +439,7 @@ class Sweep(Study):
             **self.config["figures"],
             "thresholds": {key: onset[key] for key in THRESHOLDS},
             "f_mem_threshold": self.config["metrics"]["f_mem_threshold"],
+            "battery": self.config["metrics"]["battery"],
             "confidence": self.config["confidence"],
             # Published numbers are found by it, and none is of runs that are all trained in another way
             "formulation": None if learns_otherwise(shared) else name,

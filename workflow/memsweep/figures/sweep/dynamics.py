@@ -23,6 +23,10 @@ from ..swept_axis import SweptAxis
 
 SOURCES = ("runs", "trajectories", "metrics")
 
+# Of the battery, those that are taken in pixels alone, and all
+CLOSENESS = ("nearer", "authenticity")
+BATTERY = (*CLOSENESS, "precision", "recall", "density", "coverage")
+
 
 _TRAIN: style.Dashes = (0, ())
 _TEST: style.Dashes = (0, (3.5, 1.8))
@@ -181,6 +185,18 @@ def _distance(metric: str) -> _Panel:
     return panel
 
 
+def _battery(metric: str, label: str) -> _Panel:
+    def panel(ax: Axes, curves: _Curves) -> tuple[str, str]:
+        space = "pixels" if metric in CLOSENESS else curves.settings["distance"]
+        curves.draw(ax, curves.metric(metric, "control", space), style.DOTS, width=0.9, band=False)
+        curves.draw(ax, curves.metric(metric, "train", space), _TRAIN)
+        curves.draw(ax, curves.metric(metric, "test", space), _TEST)
+        _linear(ax)
+        return metric.replace("nearer", "nearer than held-out images"), label
+
+    return panel
+
+
 _Panel = Callable[[Axes, _Curves], tuple[str, str]]
 
 PANELS: Mapping[str, _Panel] = {
@@ -192,6 +208,12 @@ PANELS: Mapping[str, _Panel] = {
     "sliced_wasserstein": _distance("sliced_wasserstein"),
     "frechet": _distance("frechet"),
     "kid": _distance("kid"),
+    "nearer": _battery("nearer", "probability"),
+    "authenticity": _battery("authenticity", "share of generated images"),
+    "precision": _battery("precision", "share of generated images"),
+    "recall": _battery("recall", "share of real images"),
+    "density": _battery("density", "balls of a generated image"),
+    "coverage": _battery("coverage", "share of real images"),
 }
 """What a panel can show, by name: each draws on an axes, and returns the title and the label of the y axis."""
 
@@ -243,6 +265,7 @@ def _legends(figure: Figure, curves: _Curves) -> None:
     swept = [Line2D([], [], color=curves.colours[value], linewidth=2.4, label=label) for value, label in labels.items()]
     styles = [("train", _TRAIN), ("test", _TEST)]
     shares = {"f_mem": "pixels", "f_mem_calibrated": "pixels", "sscd_score": "sscd"}
+    shares |= {name: "pixels" if name in CLOSENESS else curves.settings["distance"] for name in BATTERY}
     if any(len(curves.metric(name, "control", space)) for name, space in shares.items() if name in panels):
         styles.append(("control", style.DOTS))
     if {"f_mem", "f_mem_calibrated", "loss_gap"} & set(panels):

@@ -137,6 +137,11 @@ SWEEP: dict[str, pa.Schema] = {
             column("nearest", pa.int64(), "row of the nearest image, counted in the image table's split train"),
             column("distance", pa.float64(), "distance d1 to the nearest image", "pixel values in [0, 1], L2"),
             column("second_distance", pa.float64(), "distance d2 to the second nearest", "pixel values in [0, 1], L2"),
+            column(
+                "similarity",
+                pa.float64(),
+                "greatest cosine similarity to an image of the reference in the space sscd, if it is measured",
+            ),
         ]
     ),
     "trajectories": pa.schema(
@@ -192,7 +197,9 @@ SWEEP: dict[str, pa.Schema] = {
                 "in space inception), kid (squared MMD, unbiased, so it may be below 0); <distance>_floor: that of as "
                 "many real images with the same labels, its interval that of another draw of them; "
                 "<distance>_corrected: squared, less the floor, 0 on average for real images, so at times below 0; "
-                "<distance>_corrected_first, <distance>_corrected_second: that of either half of the samples; "
+                "<distance>_corrected_first, <distance>_corrected_second: that of either half of the samples; of the "
+                "battery: nearer (probability of being nearer than a held-out image), authenticity, precision, recall, "
+                "density and coverage, and as <metric>_held_out that of held-out images in place of samples; "
                 "empirical_distance: mean distance of samples to those of the posterior mean of the training images, "
                 "from the same latents, over that to those of the control set",
             ),

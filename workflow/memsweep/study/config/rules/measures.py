@@ -9,6 +9,8 @@ from typing import Any
 from ....base.errors import UserError
 from ..asked import Asked
 
+DISTANCES = ("sliced_wasserstein", "frechet", "kid")
+
 
 def spaces_suit_the_classes(asked: Asked) -> None:
     """Default spaces of images of one class: those of pixels, as a classifier would have nothing to tell apart."""
@@ -65,11 +67,25 @@ def panels_are_measured(asked: Asked) -> Iterator[str]:
     """Every panel of the dynamics shows a metric that there is."""
     for panel in asked.config["figures"]["panels"]:
         if panel not in _measured(asked.config["metrics"]):
-            needed = "metrics.spaces with sscd" if panel == "sscd_score" else f"metrics.distances with {panel}"
+            needed = _where(panel)
             yield f"{asked.found('figures.panels', panel)}; accepted is what is measured, and this needs {needed}"
+
+
+def the_onset_that_parts_is_found(asked: Asked) -> Iterator[str]:
+    """The definition that parts peak fidelity from the memorisation rate is one that the study has."""
+    if asked.config["figures"]["onset"] == "sscd_score" and "sscd" not in asked.config["metrics"]["spaces"]:
+        needed = "metrics.spaces with sscd"
+        yield f"{asked.found('figures.onset')}; accepted is an onset that is found, and this needs {needed}"
 
 
 def _measured(metrics: Mapping[str, Any]) -> set[str]:
     """What the dynamics can show."""
     scores = {"sscd_score"} if "sscd" in metrics["spaces"] else set()
-    return {"loss", "loss_gap", "f_mem", "f_mem_calibrated", *metrics["distances"], *scores}
+    return {"loss", "loss_gap", "f_mem", "f_mem_calibrated", *metrics["distances"], *metrics["battery"], *scores}
+
+
+def _where(panel: str) -> str:
+    """What has to be measured for a panel."""
+    if panel == "sscd_score":
+        return "metrics.spaces with sscd"
+    return f"metrics.{'distances' if panel in DISTANCES else 'battery'} with {panel}"
