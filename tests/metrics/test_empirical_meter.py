@@ -302,7 +302,7 @@ def test_the_metrics_of_a_pack_have_the_distance_at_every_step(digits: Path, dat
     write_empirical_samples(settings(**sampling, formulations=formulations), digits, tmp_path / "empirical.parquet")
     write_features({"space": "pixels", "weights": {}}, digits, None, tmp_path / "cache", tmp_path / "pixels.parquet")
     metrics = {"f_mem_threshold": 1 / 3, "false_positive_rate": 0.05, "spaces": ["pixels"], "projections": 2}
-    metrics |= {"distances": ["sliced_wasserstein"], "floor_draws": 2, "confidence": 0.95}
+    metrics |= {"distances": ["sliced_wasserstein"], "battery": [], "floor_draws": 2, "confidence": 0.95}
     given = digits, tmp_path / "train", tmp_path, None, tmp_path
     measure_pack(metrics, *given, [tmp_path / "empirical.parquet"])
     table = read_table(tmp_path / "metrics.parquet", "metrics").query("metric == 'empirical_distance'")
