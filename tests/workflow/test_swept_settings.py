@@ -89,13 +89,22 @@ def test_a_new_value_trains_only_the_new_runs(swept: Project, tmp_path: Path) ->
         ([*PRODUCTS, {"training.flip": [True], "network.attention_levels": [[1]]}], 1),
     ):
         project.configure(grid=grid(*products))
-        # Another subset has samples of its own made in a file that other packs read, which are not measured again
-        assert project.jobs("results/tiny/tables/runs.parquet")["measure"] == 1
         project.snakemake("results/tiny/tables/runs.parquet")
         after = trained(project)
         assert {run: after[run] for run in before} == before
         assert len(after) == len(before) + new
         before = after
+
+
+def test_a_new_subset_is_sampled_in_a_file_that_all_packs_read_and_measures_only_its_own_again(
+    swept: Project, tmp_path: Path
+) -> None:
+    project = swept.copy_to(tmp_path / "project")
+    project.configure(grid=grid(*PRODUCTS, {"subset": [2]}))
+    tables, new = "results/tiny/tables/runs.parquet", {"train": 1, "measure": 1, "collect": 1}
+    assert project.jobs(tables) == {**new, "empirical_samples": 1}
+    project.snakemake("results/tiny/empirical/train_size=8/samples.parquet")
+    assert project.jobs(tables) == new
 
 
 def test_an_axis_of_training_that_is_new_trains_only_its_new_runs(swept: Project, tmp_path: Path) -> None:
