@@ -611,7 +611,9 @@ def write_study(folder, runs, diverged=()):
 
 
 def outputs_in(folder):
-    return [folder / f"{table}.parquet" for table in ("onsets", "scaling", "peaks", "excess", "ratios")]
+    return [
+        folder / f"{table}.parquet" for table in ("onsets", "scaling", "peaks", "excess", "ratios", "fidelity_trends")
+    ]
 
 
 def test_analyse_writes_its_tables(tmp_path):

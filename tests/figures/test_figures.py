@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from memsweep.analysis.fidelity_trends import fidelity_trends
 from memsweep.analysis.peaks import peaks as peaks_table
 from memsweep.analysis.scaling import ratios, scaling
 from memsweep.base.errors import UserError
@@ -75,6 +76,7 @@ SETTINGS: dict[str, Any] = {
     "thresholds": {"loss_gap_absolute": 0.05, "loss_gap_relative": 0.5, "f_mem": 0.05, "departure": 0.1},
     "surrogates": ["gaussian", "gaussian_mixture"],
     "f_mem_threshold": 1 / 3,
+    "battery": ["nearer", "coverage"],
     "sheet_steps": 4,
     "sheet_samples": 10,
 }
@@ -148,6 +150,7 @@ def study() -> Tables:
     tables["ratios"] = pd.DataFrame(columns=SCHEMAS["ratios"].names)
     of_memorisation = tables["onsets"][tables["onsets"]["definition"].isin(DEFINITIONS)]
     tables["peaks"] = peaks_table(of_memorisation, tables["metrics"], 0.95)
+    tables["fidelity_trends"] = fidelity_trends(tables["peaks"], tables["runs"], GRID, 0.95)
     return {**tables, "baselines": _baselines()}
 
 
@@ -587,6 +590,10 @@ def lines(figure: Figure, marker: str) -> list[Any]:
 def test_peaks_has_two_rows_and_a_column_for_each_swept_axis(tables: Tables, tmp_path: Path) -> None:
     figure = drawn("peaks", tables, tmp_path)
     assert len(figure.axes) == 2 * 4
+    trends = tables["fidelity_trends"]
+    trends = trends[(trends["definition"] == "f_mem") & (trends["metric"] == "sliced_wasserstein_corrected")]
+    shown = trends[(trends["space"] == "classifier") & trends["exponent"].notna()]
+    assert words(figure).count("less floor") == len(shown)
     tables["runs"] = tables["runs"][tables["runs"]["learning_rate"] == 1e-3]
     figure = drawn("peaks", tables, tmp_path)
     assert [ax.get_xlabel() for ax in figure.axes[3:]] == [wording.axis_label(axis) for axis in SWEPT[:3]]
@@ -628,7 +635,9 @@ def paper_study() -> Tables:
         dataset="cifar10",
     )
     metrics = tables["metrics"].replace({"space": {"classifier": "inception"}})
-    return {**tables, "runs": runs, "metrics": metrics, "peaks": peaks_table(tables["onsets"], metrics, 0.95)}
+    at_peaks = peaks_table(tables["onsets"], metrics, 0.95)
+    trends = tables["fidelity_trends"].head(0)
+    return {**tables, "runs": runs, "metrics": metrics, "peaks": at_peaks, "fidelity_trends": trends}
 
 
 PAPER = {"distance": "inception"}

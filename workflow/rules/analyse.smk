@@ -13,6 +13,7 @@ rule analyse:
         scaling=f"{SHOWN}/tables/scaling.parquet",
         ratios=f"{SHOWN}/tables/ratios.parquet",
         peaks=f"{SHOWN}/tables/peaks.parquet",
+        fidelity_trends=f"{SHOWN}/tables/fidelity_trends.parquet",
         excess=f"{SHOWN}/tables/excess.parquet",
     log:
         f"{SHOWN}/logs/analyse.log",

@@ -18,6 +18,7 @@ from ..tables.parquet import check_runs, read_arrow, read_table, write_table
 from ..tables.together import check_together, provenance
 from .collect import of_job
 from .departure import SURROGATES, departure, excess, paired_curves
+from .fidelity_trends import fidelity_trends
 from .onset import NEVER_EVALUATED, Onset, copy_onset, loss_onsets, share_onset
 from .peaks import peaks
 from .scaling import ratios, scaling
@@ -30,7 +31,7 @@ def analyse(
     neighbours: Mapping[str, Path],
     output: Path,
 ) -> None:
-    """Write ``onsets``, ``scaling``, ``ratios``, ``peaks`` and ``excess`` of a study.
+    """Write ``onsets``, ``scaling``, ``ratios``, ``peaks``, ``fidelity_trends`` and ``excess`` of a study.
 
     One pack is held in memory at a time. Rows of ``onsets`` follow the table ``runs``, and
     within a run the definitions; every run has a row for each.
@@ -78,7 +79,10 @@ def analyse(
     write_table(output / "scaling.parquet", "scaling", scaling(*compared), of)
     write_table(output / "ratios.parquet", "ratios", ratios(*compared), of)
     memorisation = onsets[onsets["definition"].isin(MEMORISATION)]
-    write_table(output / "peaks.parquet", "peaks", peaks(memorisation, metrics, settings["confidence"]), of)
+    at_peaks = peaks(memorisation, metrics, settings["confidence"])
+    write_table(output / "peaks.parquet", "peaks", at_peaks, of)
+    trends = fidelity_trends(at_peaks, *compared[1:])
+    write_table(output / "fidelity_trends.parquet", "fidelity_trends", trends, of)
     write_table(output / "excess.parquet", "excess", _in_order_of(runs, curves), of)
 
 

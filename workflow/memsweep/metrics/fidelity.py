@@ -142,6 +142,22 @@ def standard_error(influence: np.ndarray, strata: np.ndarray | None = None) -> t
     return float(np.sqrt(variance)), max(1, m - int((sizes > 1).sum()) - int(lonely.any()))
 
 
+def halves(labels: np.ndarray | None, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of either half of some samples, with as many of each label in both, or one more in the first.
+
+    Args:
+        labels: of the samples, (m,); None where the model knows none.
+        count: samples m.
+    """
+    if labels is None:
+        labels = np.zeros(count, dtype=np.int64)
+    order = np.argsort(labels, kind="stable")
+    _, sizes = np.unique(labels, return_counts=True)
+    place = np.empty(count, dtype=np.int64)
+    place[order] = np.concatenate([np.arange(size) for size in sizes])
+    return np.flatnonzero(place % 2 == 0), np.flatnonzero(place % 2 == 1)
+
+
 class Frechet:
     """Fréchet distance of the Gaussians with the two sets' means and covariances (Heusel et al. 2017):
 
@@ -155,7 +171,7 @@ class Frechet:
     The value is biased upwards, by about an amount inversely proportional to the number of samples
     and larger in more dimensions (Chong & Forsyth 2020): of fewer than some 5,000 samples in the
     2048 dimensions of Inception, it compares only with values of as many samples and as many
-    reference images. Nothing is corrected for; the column ``generated`` says how many samples.
+    reference images (`FrechetInfinity` is free of it); the column ``generated`` says how many samples.
 
     The interval is for what samples of this size show, bias included: normal, with the standard
     error of the infinitesimal jackknife (Jaeckel 1972; Efron 1982), the root of
@@ -193,15 +209,57 @@ class Frechet:
 
     def __call__(self, generated: np.ndarray, strata: np.ndarray | None = None) -> Distance:
         """The distance of generated features, (m, d), m at least 2; ``strata`` as of `standard_error`."""
+        value, influence = self.influenced(generated)
+        # The sum of the terms may round to just below zero, where the distance is none
+        return _normal(max(0.0, value), *standard_error(influence, strata), self.confidence, lowest=0.0)
+
+    def influenced(self, generated: np.ndarray) -> tuple[float, np.ndarray]:
+        """The distance, and the influence of each generated image on it, (m,)."""
         m = len(generated)
         mean = generated.mean(axis=0, dtype=np.float64)
         centred, shift = generated - mean, mean - self.mean
         squares = np.square(centred).sum(axis=1)
         root = _diagonal_of_root(centred @ self.factor / np.sqrt(m - 1))
         value = shift @ shift + squares.sum() / (m - 1) + self.trace - 2 * root.sum()
-        error, freedom = standard_error(2 * centred @ shift + squares - (m - 1) * root, strata)
-        # The sum of the terms may round to just below zero, where the distance is none
-        return _normal(max(0.0, float(value)), error, freedom, self.confidence, lowest=0.0)
+        return float(value), 2 * centred @ shift + squares - (m - 1) * root
+
+
+class FrechetInfinity:
+    """The Fréchet distance at infinitely many generated images (Chong & Forsyth 2020), the ``FID∞`` in ``inception``.
+
+    The line through the values of all m images and of their two halves, in the mean, against 1/m, at 1/m = 0:
+    2 F(m) − F(m/2). Free of the bias in 1/m, which is all of it where m is large against the dimensions; of fewer
+    images than dimensions it is not, and the value is between. The halves, which share no image and have as many of
+    each label, stand for the many random subsets of the paper. What the reference's own size adds stays.
+
+    Unbiased at a distance of 0, and so at times below it. The interval is normal, with the standard error of the same
+    combination of influences as the value is of distances (`Frechet`).
+
+    Args:
+        reference, confidence: as of `Frechet`.
+    """
+
+    def __init__(self, reference: np.ndarray, confidence: float) -> None:
+        self.frechet, self.confidence = Frechet(reference, confidence), confidence
+
+    def value(self, generated: np.ndarray) -> float:
+        """The distance of generated features, (m, d), m at least 4, without an interval."""
+        return self(generated).value
+
+    def __call__(self, generated: np.ndarray, strata: np.ndarray | None = None) -> Distance:
+        """The distance of generated features, (m, d); NaN for fewer than 4; ``strata`` as of `standard_error`."""
+        parts = halves(strata, len(generated))
+        if min(len(rows) for rows in parts) < 2:  # as where no label is there twice
+            parts = halves(None, len(generated))
+        if len(generated) < 4:
+            return Distance(np.nan, np.nan, np.nan)
+        whole, influence = self.frechet.influenced(generated)
+        value, influence = 2 * whole, 2 * influence
+        for rows in parts:
+            half, of_half = self.frechet.influenced(generated[rows])
+            value -= half / 2
+            influence[rows] -= of_half * (len(generated) / len(rows) / 2)
+        return _normal(value, *standard_error(influence, strata), self.confidence)
 
 
 def _spectrum(symmetric: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -301,5 +359,6 @@ def _sliced_wasserstein(reference: np.ndarray, settings: Mapping[str, Any]) -> S
 DISTANCES: dict[str, Callable[[np.ndarray, Mapping[str, Any]], Metric]] = {
     "sliced_wasserstein": _sliced_wasserstein,
     "frechet": lambda reference, settings: Frechet(reference, settings["confidence"]),
+    "frechet_infinity": lambda reference, settings: FrechetInfinity(reference, settings["confidence"]),
     "kid": lambda reference, settings: Kid(reference, settings["confidence"]),
 }

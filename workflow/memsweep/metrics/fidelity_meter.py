@@ -10,8 +10,8 @@ import numpy as np
 
 from ..data.images import ImageSet
 from ..study.training_sets import TrainingSet
-from .fidelity import DISTANCES, Metric, SlicedWasserstein
-from .floors import HALVES, PEAK_DISTANCE, Floor, draws_like, floor_of, halves
+from .fidelity import DISTANCES, Metric, SlicedWasserstein, halves
+from .floors import HALVES, PEAK_DISTANCE, Floor, draws_like, floor_of
 from .rows import Row, row_of_distance
 
 
@@ -56,6 +56,8 @@ class FidelityMeter:
                         distance = metric.root(square)
                     else:  # which are squares themselves
                         square = distance = metric(generated, labels)
+                    if np.isnan(distance.value):
+                        continue  # too few samples
                     yield row_of_distance(name, space, reference, distance, count)
                     if floor := self._floor(space, reference, name, labels, count, training_set):
                         corrected = floor.corrected(square, self.confidence)
@@ -98,7 +100,8 @@ class FidelityMeter:
             features = self.references[space]
             real = np.concatenate([features["train"], features["test"]])[pool]
             metric = self._prepared(space, training_set if reference == "train" else None)[name]
-            self._floors[key] = floor_of(metric, real, draws) if draws else None
+            found = floor_of(metric, real, draws) if draws else None
+            self._floors[key] = None if found is None or np.isnan(found.values).any() else found
         return self._floors[key]
 
     def _pool(self, reference: str, training_set: TrainingSet) -> np.ndarray:

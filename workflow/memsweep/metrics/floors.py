@@ -77,22 +77,6 @@ def floor_of(metric: Metric, features: np.ndarray, draws: list[np.ndarray]) -> F
     return Floor(values, np.square(values) if isinstance(metric, SlicedWasserstein) else values)
 
 
-def halves(labels: np.ndarray | None, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of either half of some samples, with as many of each label in both, or one more in the first.
-
-    Args:
-        labels: of the samples, (m,); None where the model knows none.
-        count: samples m.
-    """
-    if labels is None:
-        labels = np.zeros(count, dtype=np.int64)
-    order = np.argsort(labels, kind="stable")
-    _, sizes = np.unique(labels, return_counts=True)
-    place = np.empty(count, dtype=np.int64)
-    place[order] = np.concatenate([np.arange(size) for size in sizes])
-    return np.flatnonzero(place % 2 == 0), np.flatnonzero(place % 2 == 1)
-
-
 def draws_like(labels: np.ndarray | None, count: int, pool: np.ndarray, draws: int) -> list[np.ndarray]:
     """Draws of real images with as many of each label as generated ones have, none twice in a draw.
 

@@ -92,7 +92,7 @@ FIGURES = (
         name="peaks",
         shows="peak fidelity and rate",
         axis="all",
-        tables=("runs", "peaks", "metrics"),
+        tables=("runs", "peaks", "metrics", "fidelity_trends"),
         settings=("axes", "palette", "distance", "onset", "thresholds", "formulation"),
     ),
     Figure(

@@ -176,7 +176,7 @@ def _distance(metric: str) -> _Panel:
         curves.draw(ax, curves.metric(metric, "test", space), _TEST)
         if (floor := curves.floor(metric)) and ax.lines:
             style.floor(ax, floor)
-        if metric == "kid":  # unbiased, so it may be below 0
+        if metric in ("kid", "frechet_infinity"):  # unbiased, so it may be below 0
             _linear(ax)
         else:
             _logarithmic(ax)
@@ -207,6 +207,7 @@ PANELS: Mapping[str, _Panel] = {
     "sscd_score": _sscd_score,
     "sliced_wasserstein": _distance("sliced_wasserstein"),
     "frechet": _distance("frechet"),
+    "frechet_infinity": _distance("frechet_infinity"),
     "kid": _distance("kid"),
     "nearer": _battery("nearer", "probability"),
     "authenticity": _battery("authenticity", "share of generated images"),

@@ -194,8 +194,9 @@ SWEEP: dict[str, pa.Schema] = {
                 "share of copies: f_mem, sscd_score, and with held-out images in place of samples f_mem_held_out, "
                 "sscd_score_held_out; by a threshold on d1 / d2, copy_threshold, that is set by held-out images: "
                 "f_mem_calibrated, f_mem_calibrated_held_out; distance: sliced_wasserstein, frechet (squared; the FID "
-                "in space inception), kid (squared MMD, unbiased, so it may be below 0); <distance>_floor: that of as "
-                "many real images with the same labels, its interval that of another draw of them; "
+                "in space inception), frechet_infinity (at infinitely many samples, so at times below 0), kid (squared "
+                "MMD, unbiased, so at times below 0); <distance>_floor: that of as many real images with the same "
+                "labels, its interval that of another draw of them; "
                 "<distance>_corrected: squared, less the floor, 0 on average for real images, so at times below 0; "
                 "<distance>_corrected_first, <distance>_corrected_second: that of either half of the samples; of the "
                 "battery: nearer (probability of being nearer than a held-out image), authenticity, precision, recall, "
@@ -265,6 +266,27 @@ SWEEP: dict[str, pa.Schema] = {
             column("exponent", pa.float64(), "k in: onset is proportional to axis ** k, the other axes held fixed"),
             *interval("exponent"),
             *RUNS_BEHIND,
+        ]
+    ),
+    "fidelity_trends": pa.schema(
+        [
+            column("definition", pa.string(), "definition of the onset up to which fidelity has its peak"),
+            column("metric", pa.string(), "the distance, as in the table peaks"),
+            column("space", pa.string(), "feature space of the distance"),
+            column("term", pa.string(), "axis, by its column of the table runs; parameters for the model size"),
+            column(
+                "exponent",
+                pa.float64(),
+                "k in: squared peak distance is proportional to axis ** k, the other axes held fixed",
+            ),
+            *interval("exponent"),
+            column("runs", pa.int64(), "runs behind the fit"),
+            column(
+                "bounded_runs",
+                pa.int64(),
+                "of these, runs of which no more is known than that the distance is smaller: at or below its floor, or "
+                "ended before the onset",
+            ),
         ]
     ),
     "ratios": pa.schema(

@@ -9,7 +9,7 @@ from typing import Any
 from ....base.errors import UserError
 from ..asked import Asked
 
-DISTANCES = ("sliced_wasserstein", "frechet", "kid")
+DISTANCES = ("sliced_wasserstein", "frechet", "frechet_infinity", "kid")
 
 
 def spaces_suit_the_classes(asked: Asked) -> None:
