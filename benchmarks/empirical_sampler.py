@@ -1,6 +1,6 @@
 """How long it takes to sample what a perfect memory generates, beside the matrix products that plain sampling takes.
 
-    python benchmarks/empirical_sampler.py          # about a minute on two cores
+    python benchmarks/empirical_sampler.py          # two and a half minutes on two cores
     python benchmarks/empirical_sampler.py --unconditional --images 4096 --samples 500
 
 Plain sampling takes the weights of all images of the class at every step, two products of float64 for each sample; what
