@@ -63,7 +63,7 @@ def images(queries: int, references: int, side: int) -> tuple[np.ndarray, np.nda
     source = np.random.default_rng(0)
     right = natural_images(references, side, source)
     left = natural_images(queries, side, source)
-    copied = source.choice(references, queries // 2, replace=False)
+    copied = source.choice(references, queries // 2, replace=queries > references)
     noise = source.normal(0, 8, (queries // 2, left.shape[1]))
     left[: queries // 2] = np.clip(right[copied] + noise, 0, 255).astype(np.uint8)
     return left, right

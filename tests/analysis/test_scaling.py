@@ -554,6 +554,7 @@ SETTINGS = {
     "f_mem_threshold": 1 / 3,
     "departure": 0.1,
     "definitions": DEFINITIONS,
+    "comparisons": [],
     "sscd_threshold": 0.6,
     "axes": [axis.described() for axis in AXES],
     "confidence": 0.95,
@@ -620,7 +621,7 @@ def test_analyse_writes_its_tables(tmp_path):
     runs = grid(product([16, 32, 64, 256], [4], [8], [1e-3], [0, 1]))
     losses, neighbours = write_study(tmp_path, runs)
     outputs = onsets_path, scaling_path, peaks_path, *_ = outputs_in(tmp_path)
-    analyse(SETTINGS, tmp_path, losses, neighbours, tmp_path)
+    analyse(SETTINGS, tmp_path, losses, neighbours, tmp_path, tmp_path)
 
     onsets = read_table(onsets_path, "onsets")
     assert list(zip(onsets["run_id"], onsets["definition"], strict=True)) == list(product(runs["run_id"], DEFINITIONS))
@@ -647,7 +648,7 @@ def test_analyse_writes_its_tables(tmp_path):
 
     before = [path.read_bytes() for path in outputs]
     backwards = (dict(reversed(paths.items())) for paths in (losses, neighbours))
-    analyse(SETTINGS, tmp_path, *backwards, tmp_path)
+    analyse(SETTINGS, tmp_path, *backwards, tmp_path, tmp_path)
     assert [path.read_bytes() for path in outputs] == before
 
 
@@ -658,7 +659,7 @@ def test_copies_by_sscd_have_an_onset_of_their_own(tmp_path):
     # What is nearer than d2 / 3 in this study is also more similar than 0.6, and nothing than 0.95
     for threshold, share, similar in ((0.6, SETTINGS["f_mem"], True), (0.95, SETTINGS["f_mem"], False)):
         settings = {**SETTINGS, "definitions": definitions, "sscd_threshold": threshold, "sscd_score": share}
-        analyse(settings, tmp_path, *paths, tmp_path)
+        analyse(settings, tmp_path, *paths, tmp_path, tmp_path)
         onsets = read_table(tmp_path / "onsets.parquet", "onsets")
         assert onsets["definition"].tolist() == definitions * 3
         by_sscd, by_distance = (
@@ -676,7 +677,7 @@ def test_analyse_keeps_a_run_that_diverged_before_its_first_evaluation(tmp_path)
     runs = grid(product([16, 32], [4], [8], [1e-3], [0]))
     runs["status"] = ["finished", "diverged"]
     paths = write_study(tmp_path, runs, diverged=["run001"])
-    analyse(SETTINGS, tmp_path, *paths, tmp_path)
+    analyse(SETTINGS, tmp_path, *paths, tmp_path, tmp_path)
     onsets = read_table(tmp_path / "onsets.parquet", "onsets")
     diverged = onsets[onsets["run_id"] == "run001"]
     assert diverged["definition"].tolist() == list(DEFINITIONS)
@@ -686,7 +687,7 @@ def test_analyse_keeps_a_run_that_diverged_before_its_first_evaluation(tmp_path)
 def test_analyse_reads_packs_without_a_single_evaluation(tmp_path):
     runs = grid(product([16, 32], [4], [8], [1e-3], [0])).assign(status="diverged")
     paths = write_study(tmp_path, runs, diverged=["run000", "run001"])
-    analyse(SETTINGS, tmp_path, *paths, tmp_path)
+    analyse(SETTINGS, tmp_path, *paths, tmp_path, tmp_path)
     assert read_table(tmp_path / "onsets.parquet", "onsets")["censored"].all()
     assert read_table(tmp_path / "scaling.parquet", "scaling")["exponent"].isna().all()
 
@@ -696,7 +697,7 @@ def test_analyse_misses_a_finished_run(tmp_path):
     losses, neighbours = write_study(tmp_path, runs)
     outputs = outputs_in(tmp_path)
     with pytest.raises(UserError, match="run run002: it is finished, but no pack's losses hold it"):
-        analyse(SETTINGS, tmp_path, {"pack=0": losses["pack=0"]}, neighbours, tmp_path)
+        analyse(SETTINGS, tmp_path, {"pack=0": losses["pack=0"]}, neighbours, tmp_path, tmp_path)
     with pytest.raises(UserError, match="run run002: it is finished, but no pack's neighbours hold it"):
-        analyse(SETTINGS, tmp_path, losses, {"pack=0": neighbours["pack=0"]}, tmp_path)
+        analyse(SETTINGS, tmp_path, losses, {"pack=0": neighbours["pack=0"]}, tmp_path, tmp_path)
     assert not any(path.exists() for path in outputs)

@@ -32,6 +32,8 @@ def test_a_definition_is_named_with_its_threshold() -> None:
         "loss_gap_relative": 0.5,
         "departure": 0.1,
         "sscd_score": 0.2,
+        "bias": 0.7,
+        "split": 1.5,
     }
     assert [definition.label(thresholds) for definition in ONSETS.values()] == [
         "test loss minimum",
@@ -40,6 +42,8 @@ def test_a_definition_is_named_with_its_threshold() -> None:
         r"$f_\mathrm{mem}$ > 5 %",
         "calibrated copies > 5 %",
         "SSCD score > 20 %",
+        "lean > 0.7",
+        "other images / seed > 1.5",
         "leaves Gaussian by 10 %",
         "leaves mixture by 10 %",
     ]

@@ -51,6 +51,7 @@ rule measure:
         neighbours=f"{MEASURE}/neighbours.parquet",
     log:
         f"{RESULTS}/logs/measure/{{job}}.log",
+    threads: lambda wildcards: STUDY.threads_to_measure(wildcards.job)
     resources:
         gpu=STUDY.gpus_to_measure(GPUS, *SPACES),
     params:
@@ -63,7 +64,7 @@ rule measure:
     shell:
         "python -m memsweep measure --images {input.images:q} --classifier {input.classifier:q}"
         " --train {params.train:q} --features {params.data:q}/features --empirical {input.empirical:q}"
-        " --output {params.folder:q} <<< {params.settings:q} 2> {log:q}"
+        " --output {params.folder:q} --threads {threads} <<< {params.settings:q} 2> {log:q}"
 
 
 # Targets for a study that several machines share: what all packs need, and then the packs.

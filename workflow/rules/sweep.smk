@@ -15,6 +15,7 @@ from memsweep.training.version import TRAINING_VERSION
 # results lie in object storage.
 TRAIN = f"{RESULTS}/train/{{job}}"
 MEASURE = f"{RESULTS}/measure/{{job}}"
+AGREE = f"{RESULTS}/agree/{{comparison}}"
 FEATURES = f"{RESULTS}/data/features/{{space}}.parquet"
 CLASSIFIER = f"{RESULTS}/data/classifier.safetensors"
 EMPIRICAL = f"{RESULTS}/empirical/train_size={{train_size}}/samples.parquet"
@@ -23,6 +24,7 @@ SPACES = STUDY.config["metrics"]["spaces"]
 
 wildcard_constraints:
     job=r"all|\w+=[^/]+(/\w+=[^/]+)*",
+    comparison=r"all|\w+=[^/]+(/\w+=[^/]+)*",
     space="|".join(SPACES),
     train_size=r"\d+",
     axis="|".join(STUDY.axes),
@@ -52,5 +54,6 @@ def measured(job):
 
 MEASURED = [measured(job) for job in STUDY.jobs]
 BASELINES = lineage(PREPARED, STUDY.baselines(), fingerprint("analysis.baselines"))
-COLLECTED = lineage(*MEASURED, STUDY.collect(), fingerprint("analysis.collect"))
+AGREED = lineage(*MEASURED, *map(STUDY.agree, STUDY.comparisons), fingerprint("metrics.agree"))
+COLLECTED = lineage(*MEASURED, AGREED, STUDY.collect(), fingerprint("analysis.collect"))
 ANALYSED = lineage(COLLECTED, STUDY.analyse(), fingerprint("analysis.analyse"))

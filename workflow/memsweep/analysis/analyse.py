@@ -16,10 +16,11 @@ from ..study.onsets import DEPARTURES, LOSS_DEFINITIONS, MEMORISATION, ONSETS, a
 from ..tables.contracts import SCHEMAS
 from ..tables.parquet import check_runs, read_arrow, read_table, write_table
 from ..tables.together import check_together, provenance
-from .collect import of_job
+from .collect import compared, of_job
 from .departure import SURROGATES, departure, excess, paired_curves
 from .fidelity_trends import fidelity_trends
 from .onset import NEVER_EVALUATED, Onset, copy_onset, loss_onsets, share_onset
+from .pair_onsets import PARTNERS, bias_onset, split_onset
 from .peaks import peaks
 from .scaling import ratios, scaling
 
@@ -29,19 +30,22 @@ def analyse(
     tables: Path,
     losses: Mapping[str, Path],
     neighbours: Mapping[str, Path],
+    agreed: Path,
     output: Path,
 ) -> None:
     """Write ``onsets``, ``scaling``, ``ratios``, ``peaks``, ``fidelity_trends`` and ``excess`` of a study.
 
     One pack is held in memory at a time. Rows of ``onsets`` follow the table ``runs``, and
-    within a run the definitions; every run has a row for each.
+    within a run the definitions; every run has a row for each, but for those of pairs, which
+    the earlier run of a pair has.
 
     Args:
         settings: the config's ``onset`` (thresholds and ``bootstrap``), the ``definitions`` that the study
-            has, ``f_mem_threshold``, ``sscd_threshold``, ``axes`` of the grid and ``confidence``.
+            has, ``comparisons``, the job paths of pairs, ``f_mem_threshold``, ``sscd_threshold``, ``axes`` of the grid and ``confidence``.
         tables: folder of the study's ``runs.parquet`` and ``metrics.parquet``.
         losses: the packs' tables of losses, by job path.
         neighbours: the packs' tables of neighbours, likewise.
+        agreed: folder of the comparisons' folders, with their tables of paired samples.
         output: folder that receives the tables.
 
     Raises:
@@ -73,15 +77,17 @@ def analyse(
         )
         if "sscd_score" in definitions:
             found[run_id, "sscd_score"] = _similarity_onset(settings, run_id, rows)
+    for paired in compared(agreed, settings["comparisons"], "paired_samples", runs, tables):
+        found |= _pair_onsets(settings, paired.to_pandas())
     onsets = _table(runs, definitions, found)
     write_table(output / "onsets.parquet", "onsets", onsets, of)
-    compared = onsets, runs, read_axes(settings), settings["confidence"]
-    write_table(output / "scaling.parquet", "scaling", scaling(*compared), of)
-    write_table(output / "ratios.parquet", "ratios", ratios(*compared), of)
+    of_study = onsets, runs, read_axes(settings), settings["confidence"]
+    write_table(output / "scaling.parquet", "scaling", scaling(*of_study), of)
+    write_table(output / "ratios.parquet", "ratios", ratios(*of_study), of)
     memorisation = onsets[onsets["definition"].isin(MEMORISATION)]
     at_peaks = peaks(memorisation, metrics, settings["confidence"])
     write_table(output / "peaks.parquet", "peaks", at_peaks, of)
-    trends = fidelity_trends(at_peaks, *compared[1:])
+    trends = fidelity_trends(at_peaks, *of_study[1:])
     write_table(output / "fidelity_trends.parquet", "fidelity_trends", trends, of)
     write_table(output / "excess.parquet", "excess", _in_order_of(runs, curves), of)
 
@@ -139,6 +145,19 @@ def _similarity_onset(settings: Mapping[str, Any], run_id: str, neighbours: pd.D
     )
 
 
+def _pair_onsets(settings: Mapping[str, Any], paired: pd.DataFrame) -> dict[tuple[str, str], Onset]:
+    """The onsets of the runs of a comparison, by run and definition."""
+    estimators = {"bias": bias_onset, "split": split_onset}
+    shared = {"resamples": settings["bootstrap"], "confidence": settings["confidence"]}
+    found = {}
+    for run_id, own in paired.groupby("run_id", sort=False):
+        differ = set(own["differs"])
+        for name in among(settings["definitions"], estimators):
+            if differ >= PARTNERS[name]:
+                found[str(run_id), name] = estimators[name](str(run_id), own, threshold=settings[name], **shared)
+    return found
+
+
 def _in_order_of(runs: pd.DataFrame, curves: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Rows of ``excess``, run by run as in the table ``runs``, whatever the order of the packs."""
     rows = pd.concat(curves) if curves else pd.DataFrame(columns=SCHEMAS["excess"].names)
@@ -151,6 +170,8 @@ def _table(runs: pd.DataFrame, definitions: Sequence[str], found: Mapping[tuple[
     rows = []
     for run_id, status in zip(runs["run_id"], runs["status"], strict=True):
         for definition in definitions:
+            if (run_id, definition) not in found and ONSETS[definition].of == "pairs":
+                continue  # not every run is compared with others
             if status != "diverged" and (run_id, definition) not in found:
                 source = "neighbours" if ONSETS[definition].of in ("copies", "similarity") else "losses"
                 raise UserError(f"run {run_id}: it is {status}, but no pack's {source} hold it")

@@ -193,7 +193,7 @@ def loss_onsets(
     Raises:
         UserError: an evaluation lacks a noisy image that another has.
     """
-    items = _pivot(run_id, losses, ["split", "index", "item"], "loss")
+    items = pivot(run_id, losses, ["split", "index", "item"], "loss")
     finite = np.isfinite(items.to_numpy()).all(axis=0)
     items = items.loc[:, np.logical_and.accumulate(finite)]
     if items.empty:
@@ -253,7 +253,7 @@ def share_onset(run_id: str, samples: pd.DataFrame, *, share: float, resamples: 
     Raises:
         UserError: an evaluation lacks a sample that another has.
     """
-    histories = _pivot(run_id, samples, ["index"], "hit")
+    histories = pivot(run_id, samples, ["index"], "hit")
     if histories.empty:
         return NEVER_EVALUATED
     steps = histories.columns.to_numpy(dtype=np.float64)
@@ -267,7 +267,7 @@ def _at(curves: Array, positions: NDArray[np.intp]) -> Array:
     return np.take_along_axis(curves, positions[..., None], axis=-1)[..., 0]
 
 
-def _pivot(run_id: str, rows: pd.DataFrame, unit: list[str], value: str) -> pd.DataFrame:
+def pivot(run_id: str, rows: pd.DataFrame, unit: list[str], value: str) -> pd.DataFrame:
     """One row a unit, one column a step, in increasing order of both.
 
     Raises:

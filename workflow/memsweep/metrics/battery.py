@@ -24,7 +24,7 @@ from scipy.stats import t as student
 
 from .balls import Balls, Support, support
 from .closeness import authentic, nearer
-from .fidelity import DISTANCES, Distance
+from .fidelity import DISTANCES, MOST_DIMENSIONS, Distance
 from .neighbours import Neighbours
 from .novelty import share
 
@@ -37,9 +37,6 @@ NEAREST = 5
 
 # Directions of the sliced Wasserstein distance
 PROJECTIONS = 200
-
-# Dimensions, those of Inception, beyond which the Fréchet distance is not taken: its time grows as their cube
-MOST_DIMENSIONS = 2048
 
 # Dimensions below which the KID is said to see little
 NARROW = 128

@@ -12,11 +12,15 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from scipy.linalg import eigh
+from scipy.linalg import eigh, eigvalsh
 from scipy.stats import t as student
 
 # Rows held in float64 at once where a whole reference would take too much memory.
 BLOCK_ROWS = 4096
+
+# Dimensions, those of Inception, beyond which Fréchet distances are not taken: their time grows as the cube
+MOST_DIMENSIONS = 2048
+FRECHET = ("frechet", "frechet_infinity")
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ class SlicedWasserstein:
         influence = np.empty_like(left)
         np.put_along_axis(influence, order, plan.potential(left, self.reference), axis=0)
         error, freedom = standard_error(influence.mean(axis=1), strata)
-        return _normal(plan.square(left, self.reference), error, freedom, self.confidence)
+        return with_margin(plan.square(left, self.reference), error, freedom, self.confidence)
 
 
 class _Coupling:
@@ -205,23 +209,30 @@ class Frechet:
 
     def value(self, generated: np.ndarray) -> float:
         """The distance of generated features, (m, d), m at least 2, without an interval."""
-        return self(generated).value
+        centred, shift, factored = self._parts(generated)
+        value = shift @ shift + np.square(centred).sum() / (len(centred) - 1) + self.trace
+        return max(0.0, float(value - 2 * np.sqrt(_positive(eigvalsh(_smaller_gram(factored)))).sum()))
 
     def __call__(self, generated: np.ndarray, strata: np.ndarray | None = None) -> Distance:
         """The distance of generated features, (m, d), m at least 2; ``strata`` as of `standard_error`."""
         value, influence = self.influenced(generated)
         # The sum of the terms may round to just below zero, where the distance is none
-        return _normal(max(0.0, value), *standard_error(influence, strata), self.confidence, lowest=0.0)
+        return with_margin(max(0.0, value), *standard_error(influence, strata), self.confidence, lowest=0.0)
 
     def influenced(self, generated: np.ndarray) -> tuple[float, np.ndarray]:
         """The distance, and the influence of each generated image on it, (m,)."""
         m = len(generated)
-        mean = generated.mean(axis=0, dtype=np.float64)
-        centred, shift = generated - mean, mean - self.mean
+        centred, shift, factored = self._parts(generated)
         squares = np.square(centred).sum(axis=1)
-        root = _diagonal_of_root(centred @ self.factor / np.sqrt(m - 1))
+        root = _diagonal_of_root(factored)
         value = shift @ shift + squares.sum() / (m - 1) + self.trace - 2 * root.sum()
         return float(value), 2 * centred @ shift + squares - (m - 1) * root
+
+    def _parts(self, generated: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The images less their mean, (m, d); that less the reference's, (d,); and A of the class, (m, rank)."""
+        mean = generated.mean(axis=0, dtype=np.float64)
+        centred = generated - mean
+        return centred, mean - self.mean, centred @ self.factor / np.sqrt(len(generated) - 1)
 
 
 class FrechetInfinity:
@@ -259,7 +270,7 @@ class FrechetInfinity:
             half, of_half = self.frechet.influenced(generated[rows])
             value -= half / 2
             influence[rows] -= of_half * (len(generated) / len(rows) / 2)
-        return _normal(value, *standard_error(influence, strata), self.confidence)
+        return with_margin(value, *standard_error(influence, strata), self.confidence)
 
 
 def _spectrum(symmetric: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -269,12 +280,21 @@ def _spectrum(symmetric: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return values[kept], vectors[:, kept]
 
 
+def _positive(values: np.ndarray) -> np.ndarray:
+    """Eigenvalues but for what rounding alone would give."""
+    return values[values > np.finfo(np.float64).eps * values.max(initial=0)]
+
+
+def _smaller_gram(a: np.ndarray) -> np.ndarray:
+    """The smaller of A Aᵀ and Aᵀ A, which have the same positive eigenvalues."""
+    return a @ a.T if len(a) <= a.shape[1] else a.T @ a
+
+
 def _diagonal_of_root(a: np.ndarray) -> np.ndarray:
     """Diagonal of (A Aᵀ)^½ for A of shape (m, r): shape (m,), by way of the smaller Gram matrix."""
+    values, vectors = _spectrum(_smaller_gram(a))
     if len(a) <= a.shape[1]:
-        values, vectors = _spectrum(a @ a.T)
         return np.square(vectors) @ np.sqrt(values)
-    values, vectors = _spectrum(a.T @ a)
     return np.square(a @ vectors) @ (1 / np.sqrt(values))
 
 
@@ -313,7 +333,7 @@ class Kid:
         without = (within.sum() - 2 * within) / ((m - 1) * (m - 2)) - 2 * (across.sum() - across) / (m - 1)
         # A mean of pseudo-values has the jackknife's standard error
         error, freedom = standard_error((m - 1) * without, strata)
-        return _normal(value, error, freedom, self.confidence)
+        return with_margin(value, error, freedom, self.confidence)
 
 
 def _similarity(left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -339,7 +359,7 @@ def _kernel(product: np.ndarray) -> np.ndarray:
     return shifted * shifted * shifted
 
 
-def _normal(value: float, error: float, freedom: int, confidence: float, lowest: float = -np.inf) -> Distance:
+def with_margin(value: float, error: float, freedom: int, confidence: float, lowest: float = -np.inf) -> Distance:
     """A value with Student's interval for its standard error."""
     margin = float(student.ppf((1 + confidence) / 2, freedom)) * error
     return Distance(value, max(lowest, value - margin), value + margin)

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..data.images import ImageSet
 from ..study.training_sets import TrainingSet
-from .fidelity import DISTANCES, Metric, SlicedWasserstein, halves
+from .fidelity import DISTANCES, FRECHET, MOST_DIMENSIONS, Metric, SlicedWasserstein, halves
 from .floors import HALVES, PEAK_DISTANCE, Floor, draws_like, floor_of
 from .rows import Row, row_of_distance
 
@@ -29,6 +29,7 @@ class FidelityMeter:
         self.settings = settings
         self.confidence = settings["confidence"]
         self.draws = settings["floor_draws"]
+        self.names = settings["distances"]
         self.references = references
         self.labels = {"train": data.train.labels, "test": data.test.labels}
         self._distances: dict[tuple[str, TrainingSet | None], dict[str, Metric]] = {}
@@ -79,9 +80,10 @@ class FidelityMeter:
 
     def floors(self, labels: np.ndarray | None, count: int, training_set: TrainingSet) -> Iterator[Row]:
         """The floor of each distance, if it has any, of so many samples with these labels."""
-        for reference, space, name in itertools.product(("train", "test"), self.references, self.settings["distances"]):
-            if count and (floor := self._floor(space, reference, name, labels, count, training_set)):
-                yield row_of_distance(f"{name}_floor", space, reference, floor.distance(self.confidence), count)
+        for reference, space in itertools.product(("train", "test"), self.references):
+            for name in self._prepared(space, training_set if reference == "train" else None):
+                if count and (floor := self._floor(space, reference, name, labels, count, training_set)):
+                    yield row_of_distance(f"{name}_floor", space, reference, floor.distance(self.confidence), count)
 
     def _floor(
         self,
@@ -114,6 +116,7 @@ class FidelityMeter:
         if (space, chosen) not in self._distances:
             features = self.references[space]
             images = features["train"][chosen.rows] if chosen else features["test"]
-            prepared = {name: DISTANCES[name](images, self.settings) for name in self.settings["distances"]}
+            left_out = FRECHET if images.shape[1] > MOST_DIMENSIONS else ()
+            prepared = {name: DISTANCES[name](images, self.settings) for name in self.names if name not in left_out}
             self._distances[space, chosen] = prepared
         return self._distances[space, chosen]

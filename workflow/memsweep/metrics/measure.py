@@ -34,6 +34,7 @@ def measure_pack(
     features: Path,
     classifier: Path | None,
     output: Path,
+    threads: int = 1,
     empirical: Sequence[Path] = (),
 ) -> None:
     """Write the metrics of a pack's runs at each step, and their samples' nearest neighbours.
@@ -45,11 +46,12 @@ def measure_pack(
         features: folder with the features of the images in each space.
         classifier: weights of the study's classifier, which only the space of that name needs.
         output: folder that receives ``metrics`` and ``neighbours``.
+        threads: CPU cores with which neighbours are searched, who are the same with any number; the rest takes one.
         empirical: tables ``empirical_samples`` of the runs' train sizes, where there are any.
     """
     torch.set_num_threads(1)
     data = read_images(images)
-    runs, steps, generated = _read_pack(train, data.data_hash)
+    runs, steps, generated = read_pack(train, data.data_hash)
     spaces = {name: Space.find(name, classifier, settings.get("weights")) for name in settings["spaces"]}
     references = {
         name: features_of(space, features / f"{name}.parquet", data.data_hash) for name, space in spaces.items()
@@ -69,7 +71,9 @@ def measure_pack(
     for chosen, meter in similarity.items():
         held_out[chosen].append(meter.held_out())
     set_of_sample = steps["run_id"].map(sets)
+    torch.set_num_threads(threads)
     neighbours = pd.concat([novelty.neighbours(steps[set_of_sample == each], generated, each) for each in distinct])
+    torch.set_num_threads(1)
     pairs = neighbours.groupby(["run_id", "step"])
 
     rows: list[Row] = []
@@ -102,7 +106,7 @@ def measure_pack(
     write_table(output / "neighbours.parquet", "neighbours", neighbours.merge(found, on=by, how="left"))
 
 
-def _read_pack(train: Path, data_hash: str) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
+def read_pack(train: Path, data_hash: str) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
     """A pack's runs; run, step and index of each of their samples; and these, (n, H, W, C) uint8.
 
     Raises:

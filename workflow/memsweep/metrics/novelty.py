@@ -60,9 +60,9 @@ def share(hits: np.ndarray, confidence: float) -> Share:
     return share_of(float(hits.sum()), len(hits), confidence)
 
 
-def share_of(found: float, count: int, confidence: float) -> Share:
-    """The share of ``found`` of ``count`` with the interval of `share`; ``found`` may be a mean of several counts."""
+def share_of(found: float, count: float, confidence: float) -> Share:
+    """The share of ``found`` of ``count``, with the interval of `share`; neither has to be whole, as means are not."""
     tail = (1 - confidence) / 2
     low = float(betaincinv(found, count - found + 1, tail)) if found > 0 else 0.0
     high = float(betaincinv(found + 1, count - found, 1 - tail)) if found < count else 1.0
-    return Share(found / count, low, high, count)
+    return Share(found / count, low, high, round(count))

@@ -18,7 +18,8 @@ class Definition:
     Attributes:
         name: as it stands in tables and configs.
         of: what it is read off: a run's losses, copies among its samples, their similarity to training images in the
-            space ``sscd``, or the run's losses on a surrogate.
+            space ``sscd``, its samples beside those of runs that differ only in their training images or their seed, or
+            the run's losses on a surrogate.
         meaning: what happens at the onset.
         words: what figures call it, with ``{value}`` or ``{percent}`` for the threshold.
         threshold: key of the config's ``onset``; empty where it has none.
@@ -26,7 +27,7 @@ class Definition:
     """
 
     name: str
-    of: Literal["losses", "copies", "similarity", "surrogate"]
+    of: Literal["losses", "copies", "similarity", "pairs", "surrogate"]
     meaning: str
     words: str
     threshold: str = ""
@@ -80,6 +81,20 @@ ONSETS: Mapping[str, Definition] = {
             threshold="sscd_score",
         ),
         Definition(
+            "bias",
+            "pairs",
+            "samples lean to the run's own training images, beside those of runs trained on others, above a threshold",
+            "lean > {value}",
+            threshold="bias",
+        ),
+        Definition(
+            "split",
+            "pairs",
+            "distances to samples of runs trained on other images exceed those to runs of other seeds by a factor",
+            "other images / seed > {value}",
+            threshold="split",
+        ),
+        Definition(
             "departure",
             "surrogate",
             "the loss on draws from means and covariances of all images leaves the test loss",
@@ -107,7 +122,7 @@ def _named(*of: str) -> Iterator[str]:
 # before it
 LOSS_DEFINITIONS = tuple(_named("losses"))
 DEFINITIONS = tuple(_named("losses", "copies"))
-MEMORISATION = tuple(_named("losses", "copies", "similarity"))
+MEMORISATION = tuple(_named("losses", "copies", "similarity", "pairs"))
 DEPARTURES = tuple(_named("surrogate"))
 THRESHOLDS = tuple(dict.fromkeys(definition.threshold for definition in ONSETS.values() if definition.threshold))
 

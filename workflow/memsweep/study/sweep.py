@@ -10,7 +10,7 @@ from typing import Any
 
 from ..base.records import read_records
 from . import checked
-from .axes import SUBSET, Axis, cell, is_short, substituted, swept_keys
+from .axes import REPEATED, SUBSET, Axis, cell, is_short, substituted, swept_keys
 from .catalogue import describe
 from .config.schemas import schema
 from .cost import bytes_label
@@ -20,6 +20,7 @@ from .identity import evaluation_parameters, learns_otherwise, training_paramete
 from .kind import Study, canonical, watchable
 from .networks import is_built_in, network_file, network_settings
 from .onsets import DEFINITIONS, DEPARTURES, ONSETS, THRESHOLDS, among
+from .pairs import pairs
 from .requests import Request, Requests
 from .retraining import guard, retraining
 from .run import Run
@@ -27,6 +28,10 @@ from .run import Run
 # Feature spaces that need no published network.
 OWN_SPACES = ("pixels", "classifier")
 
+
+# Floating-point operations of a search for neighbours beyond which another core is worth it, and the most of these
+FLOPS_OF_A_THREAD = 2e12
+MOST_THREADS = 8
 
 # Runs of a grid beyond which it may not be meant
 MANY_RUNS = 100_000
@@ -127,7 +132,18 @@ class Sweep(Study):
         packs: job path to the runs that one training job trains.
     """
 
-    rules = ("prepare", "sweep", "surrogates", "empirical", "train", "measure", "metric_check", "collect", "analyse")
+    rules = (
+        "prepare",
+        "sweep",
+        "surrogates",
+        "empirical",
+        "train",
+        "measure",
+        "agree",
+        "metric_check",
+        "collect",
+        "analyse",
+    )
     figures = FIGURES
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -210,7 +226,19 @@ class Sweep(Study):
         """The definitions of an onset that the study has, in the order of the registry."""
         similarity = ["sscd_score"] if "sscd" in self.config["metrics"]["spaces"] else []
         departures = [name for name in DEPARTURES if ONSETS[name].surrogate in self.surrogates]
-        return among([*DEFINITIONS, *similarity, *departures], ONSETS)
+        differ = self._differences.values()
+        bias = ["bias"] if any("subset" in kinds for kinds in differ) else []
+        split = ["split"] if any(len(kinds) > 1 for kinds in differ) else []
+        return among([*DEFINITIONS, *similarity, *bias, *split, *departures], ONSETS)
+
+    @functools.cached_property
+    def _differences(self) -> dict[str, set[str]]:
+        """In what each run differs from others, as of `pairs`."""
+        found: dict[str, set[str]] = {}
+        for pair in pairs(self.runs):
+            for run_id in (pair.run_id, pair.other_run_id):
+                found.setdefault(run_id, set()).add(pair.differs)
+        return found
 
     def sheet_run(self) -> tuple[str, Run]:
         """Job path and run of the sample sheet: the first run that takes the most values of ``grid.base``."""
@@ -386,6 +414,12 @@ class Sweep(Study):
         """GPUs that a job asks for which looks at images in these spaces: published networks use one."""
         return int(present > 0 and any(space not in OWN_SPACES for space in spaces))
 
+    def threads_to_measure(self, job: str) -> int:
+        """CPU cores with which the neighbours of a pack's samples are searched: more where one would take minutes."""
+        # Samples are on disk twice, and are held against a training set and as many others
+        flops = sum(2 * self.requests.cost(run).sample_bytes * run.train_size for run in self.packs[job])
+        return max(1, min(MOST_THREADS, round(flops / FLOPS_OF_A_THREAD)))
+
     def features(self, space: str) -> str:
         """Settings of ``features`` for one space."""
         weights = self.config["metrics"]["weights"]
@@ -399,6 +433,27 @@ class Sweep(Study):
     def measure(self) -> str:
         """Settings of ``measure``."""
         return canonical({**self.config["metrics"], **self._section("confidence")})
+
+    @functools.cached_property
+    def comparisons(self) -> dict[str, list[Run]]:
+        """By job path, the runs of which some differ only in the subset or only in the seed: those of whole packs."""
+        apart = [axis for axis in axes_of(self.config["grid"]) if axis not in (*self.config["pack"], *REPEATED)]
+        return {job: members for job, members in packs(self.runs, apart).items() if pairs(members)}
+
+    def packs_of(self, comparison: str) -> list[str]:
+        """The job paths of the packs that hold the runs of a comparison."""
+        return list(dict.fromkeys(self._job_of[run.run_id] for run in self.comparisons[comparison]))
+
+    @functools.cached_property
+    def _job_of(self) -> dict[str, str]:
+        """The job path of the pack that trains each run."""
+        return {run.run_id: job for job, members in self.packs.items() for run in members}
+
+    def agree(self, comparison: str) -> str:
+        """Settings of ``agree`` for one comparison."""
+        compared = [[pair.run_id, pair.other_run_id, pair.differs] for pair in pairs(self.comparisons[comparison])]
+        metrics = {key: self.config["metrics"][key] for key in ("spaces", "weights", "sscd_threshold")}
+        return canonical({"pairs": compared, **metrics, **self._section("confidence")})
 
     @functools.cached_property
     def checked_sizes(self) -> list[int]:
@@ -418,6 +473,7 @@ class Sweep(Study):
         return canonical(
             {
                 "jobs": self.jobs,
+                "comparisons": list(self.comparisons),
                 "noise_levels": self.config["evaluation"]["noise_levels"],
                 **self._section("confidence"),
             }
@@ -426,6 +482,7 @@ class Sweep(Study):
     def analyse(self) -> str:
         """Settings of ``analyse``."""
         details = {key: self.config["metrics"][key] for key in ("f_mem_threshold", "sscd_threshold")}
+        details |= {"comparisons": list(self.comparisons)}
         details |= {"definitions": self.definitions, "axes": self._described_axes, **self._section("confidence")}
         return canonical({"jobs": self.jobs, **self.config["onset"], **details})
 

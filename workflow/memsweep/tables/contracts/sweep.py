@@ -18,6 +18,8 @@ SPLIT = column(
     "Gaussian of all training images, or of those of each class, that stand in for the test images",
 )
 LABEL = column("label", pa.int64(), "class of the image")
+OTHER_RUN = column("other_run_id", pa.string(), "the run that it is compared with, later in the grid")
+DIFFERS = column("differs", pa.string(), "in what the two differ: subset, their training images, or seed")
 RUNS_BEHIND = (
     column("runs", pa.int64(), "runs behind the fit"),
     column("censored_runs", pa.int64(), "of these, runs that ended before the onset"),
@@ -141,6 +143,49 @@ SWEEP: dict[str, pa.Schema] = {
                 "similarity",
                 pa.float64(),
                 "greatest cosine similarity to an image of the reference in the space sscd, if it is measured",
+            ),
+        ]
+    ),
+    "agreement": pa.schema(
+        [
+            RUN,
+            OTHER_RUN,
+            DIFFERS,
+            STEP,
+            column("space", pa.string(), "feature space: pixels, classifier, inception, sscd or dinov2"),
+            column(
+                "measure",
+                pa.string(),
+                "cosine: mean cosine similarity of the samples of one latent, less the mean of all training images; "
+                "distance: their mean distance over that of other latents with the same label, 0 where both runs "
+                "generate the same and 1 where no more than the label is shared; reproducibility: share whose SSCD "
+                "similarity exceeds the threshold of copies; lean: probability that a sample is nearer to its own run's"
+                " training images than to the other's, both runs in the mean, 1/2 where neither knows its own, 1 of "
+                "two copiers",
+            ),
+            column("value", pa.float64(), "value of the measure"),
+            *interval("value, over latents"),
+            column("pairs", pa.int64(), "latents with one label in both runs", "latents"),
+        ]
+    ),
+    "paired_samples": pa.schema(
+        [
+            RUN,
+            OTHER_RUN,
+            DIFFERS,
+            STEP,
+            column("index", pa.int64(), "which latent"),
+            column(
+                "distance",
+                pa.float64(),
+                "of its two samples, in pixels, over the mean of those of other latents; null where no label is there "
+                "twice",
+            ),
+            column(
+                "lean",
+                pa.float64(),
+                "how much both samples are nearer to their own run's training images than to the other's: 0, 1/2 or 1, "
+                "quarters where distances are equal; null where the runs have the same training images",
             ),
         ]
     ),

@@ -9,6 +9,8 @@ from typing import Any
 from ....base.errors import UserError
 from ..asked import Asked
 
+# As `metrics.fidelity.MOST_DIMENSIONS`, which torch has to be loaded for
+MOST_DIMENSIONS = 2048
 DISTANCES = ("sliced_wasserstein", "frechet", "frechet_infinity", "kid")
 
 
@@ -28,10 +30,11 @@ def _is_one_class(asked: Asked) -> bool:
 def figures_show_what_is_measured(asked: Asked) -> None:
     """Defaults of figures that depend on the metrics: of what is not measured, nothing is drawn."""
     given, figures, metrics = asked.given.get("figures", {}), asked.config["figures"], asked.config["metrics"]
-    if "panels" not in given:
-        figures["panels"] = [panel for panel in figures["panels"] if panel in _measured(metrics)]
     if "distance" not in given and figures["distance"] not in metrics["spaces"]:
         figures["distance"] = metrics["spaces"][0]
+    if "panels" not in given:
+        shown = _measured(metrics) - (_left_out(asked) if figures["distance"] == "pixels" else set())
+        figures["panels"] = [panel for panel in figures["panels"] if panel in shown]
 
 
 def distances_hold_what_figures_draw(asked: Asked) -> Iterator[str]:
@@ -82,6 +85,16 @@ def _measured(metrics: Mapping[str, Any]) -> set[str]:
     """What the dynamics can show."""
     scores = {"sscd_score"} if "sscd" in metrics["spaces"] else set()
     return {"loss", "loss_gap", "f_mem", "f_mem_calibrated", *metrics["distances"], *metrics["battery"], *scores}
+
+
+def _left_out(asked: Asked) -> set[str]:
+    """Distances that are not taken in pixels, as these are too many."""
+    try:
+        facts = asked.facts
+    except UserError:
+        return set()  # there are no data, which another rule says
+    many = facts.height * facts.width * facts.channels > MOST_DIMENSIONS
+    return {"frechet", "frechet_infinity"} if many else set()
 
 
 def _where(panel: str) -> str:
