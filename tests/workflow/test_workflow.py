@@ -73,6 +73,21 @@ def test_a_study_ends_in_tables_that_keep_their_contract_and_in_figures(finished
     assert set(runs["status"]) == {"finished"}
 
 
+def test_samples_are_held_against_those_of_perfect_memories_of_their_size(finished_once: Project) -> None:
+    for size in (8, 16):
+        samples = finished_once.table(f"empirical/train_size={size}/samples.parquet")
+        assert set(samples["train_size"]) == {size}
+        assert set(samples["reference"]) == {"train", "control"}
+        pack = finished_once.table(f"train/train_size={size}/base_channels=4/batch_size=4/samples.parquet")
+        labels = pack.groupby("index")["label"].agg(set)
+        assert [{label} for label in samples.query("reference == 'train'")["label"]] == labels.tolist()
+    metrics = finished_once.table("tables/metrics.parquet").query("metric == 'empirical_distance'")
+    sampled = finished_once.table("tables/metrics.parquet").query("metric == 'f_mem' and reference == 'train'")
+    assert metrics[["run_id", "step"]].to_numpy().tolist() == sampled[["run_id", "step"]].to_numpy().tolist()
+    # Two steps of a sampler, and a network that has hardly learnt
+    assert metrics["value"].between(0.5, 1.5).all()
+
+
 def test_images_and_samples_explain_themselves(finished_once: Project) -> None:
     images = pq.read_table(finished_once.results / "data" / "images.parquet")
     assert images.schema.metadata[b"shape"] == b"8,8,1"
@@ -151,7 +166,9 @@ def test_another_version_of_the_training_code_says_that_runs_are_stale(finished:
 
 def test_a_new_learning_rate_trains_only_the_new_run(finished: Project, finished_once: Project) -> None:
     finished.configure(**with_grid({"learning_rate": [0.004]}))
-    assert finished.jobs()["train"] == 1
+    jobs = finished.jobs()
+    assert jobs["train"] == jobs["measure"] == 1
+    assert "empirical_samples" not in jobs
     before = checkpoint_times(finished)
     finished.snakemake("tables")
     after = checkpoint_times(finished)
@@ -177,7 +194,8 @@ def test_lost_checkpoints_are_not_trained_again_without_being_asked_for(finished
 
 def test_a_new_train_size_trains_only_its_pack(finished: Project, finished_once: Project) -> None:
     finished.configure(**with_grid({"train_size": [12]}))
-    assert finished.jobs()["train"] == 1
+    jobs = finished.jobs()
+    assert jobs["train"] == jobs["empirical_samples"] == jobs["measure"] == 1
     before = checkpoint_times(finished)
     finished.snakemake("tables")
     after = checkpoint_times(finished)
@@ -236,16 +254,21 @@ def test_a_figure_needs_only_what_it_shows(finished: Project) -> None:
     assert "Nothing to be done" in finished.snakemake("results/tiny/figures/memorisation_time_train_size.pdf").stdout
     shutil.rmtree(finished.results)
     jobs = finished.jobs("results/tiny/figures/sample_sheet.pdf")
-    once = dict.fromkeys(["prepare", "surrogates", "classifier", "train", "measure", "sample_sheet"], 1)
-    assert jobs == {**once, "features": 2}
+    stages = ["prepare", "surrogates", "classifier", "empirical_samples", "train", "measure", "sample_sheet"]
+    assert jobs == {**dict.fromkeys(stages, 1), "features": 2}
 
 
 def test_what_all_packs_need_is_a_target_and_no_more_than_that(tmp_path: Path) -> None:
     project = new_project(tmp_path / "project")
     project.configure()
-    assert project.jobs("data") == {"prepare": 1, "surrogates": 1, "classifier": 1, "features": 2, "data": 1}
+    once = dict.fromkeys(["prepare", "surrogates", "classifier", "data"], 1)
+    assert project.jobs("data") == {**once, "empirical_samples": 2, "features": 2}
     project.configure(metrics={**TINY["metrics"], "spaces": ["pixels"]})
-    assert project.jobs("packs") == {"prepare": 1, "surrogates": 1, "features": 1, "train": 2, "measure": 2, "packs": 1}
+    once = dict.fromkeys(["prepare", "surrogates", "features", "packs"], 1)
+    assert project.jobs("packs") == {**once, "empirical_samples": 2, "train": 2, "measure": 2}
+    guided = {**TINY["formulation"], "label_dropout": 0.2, "guidance": 1}
+    project.configure(formulation=guided)
+    assert "empirical_samples" not in project.jobs()
 
 
 def test_a_killed_workflow_continues_where_it_was(finished_once: Project, tmp_path: Path) -> None:

@@ -50,6 +50,12 @@ def baselines(settings: Settings, files: Arguments) -> None:
     write_baselines(settings, files.images, files.surrogates, files.output)
 
 
+def empirical_samples(settings: Settings, files: Arguments) -> None:
+    from ..closed_form.empirical_sampler import write_empirical_samples
+
+    write_empirical_samples(settings, files.images, files.output)
+
+
 def network(settings: Settings, files: Arguments) -> None:
     from ..models.measuring import measure
     from ..models.own import check
@@ -108,7 +114,7 @@ def measure(settings: Settings, files: Arguments) -> None:
 
     inputs = files.images, files.train, files.features, files.classifier
     with threadpool_limits(1, "blas"):
-        measure_pack(settings, *inputs, files.output, files.threads)
+        measure_pack(settings, *inputs, files.output, files.threads, files.empirical)
 
 
 def agree(settings: Settings, files: Arguments) -> None:
@@ -243,6 +249,7 @@ def _own_space(stage: argparse.ArgumentParser) -> None:
 def _measuring(stage: argparse.ArgumentParser) -> None:
     _own_space(stage)
     stage.add_argument("--threads", type=int, default=1, help="CPU cores")
+    stage.add_argument("--empirical", type=Path, nargs="*", default=[], help="what perfect memories generate")
 
 
 def _agreeing(stage: argparse.ArgumentParser) -> None:
@@ -306,6 +313,7 @@ STAGES: dict[str, Stage] = {
     "prepare": Stage(prepare, "the dataset as an image table", ["output"], _guard),
     "surrogates": Stage(surrogates, "Gaussian surrogates of the dataset", ["images", "output"]),
     "baselines": Stage(baselines, "losses that need no training", ["images", "surrogates", "output"]),
+    "empirical_samples": Stage(empirical_samples, "what perfect memories of one size generate", ["images", "output"]),
     "network": Stage(network, "what a network of one's own costs, measured", [], _networks),
     "train": Stage(train, "the runs of one pack", ["images", "checkpoints", "output"], _way),
     "classifier": Stage(classifier, "the study's own classifier", ["images", "output"]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from ..data.images import decode, read_images
 from ..study.training_sets import TrainingSet
 from ..tables.parquet import check_runs, image_shape, metadata_of, read_arrow, read_table, write_table
 from .battery_meter import BatteryMeter
+from .empirical_meter import EmpiricalMeter
 from .features import Space, features_of, opened
 from .fidelity_meter import FidelityMeter
 from .novelty_meter import NoveltyMeter
@@ -34,6 +35,7 @@ def measure_pack(
     classifier: Path | None,
     output: Path,
     threads: int = 1,
+    empirical: Sequence[Path] = (),
 ) -> None:
     """Write the metrics of a pack's runs at each step, and their samples' nearest neighbours.
 
@@ -45,6 +47,7 @@ def measure_pack(
         classifier: weights of the study's classifier, which only the space of that name needs.
         output: folder that receives ``metrics`` and ``neighbours``.
         threads: CPU cores with which neighbours are searched, who are the same with any number; the rest takes one.
+        empirical: tables ``empirical_samples`` of the runs' train sizes, where there are any.
     """
     torch.set_num_threads(1)
     data = read_images(images)
@@ -61,6 +64,7 @@ def measure_pack(
     novelty = NoveltyMeter(settings, data)
     fidelity = FidelityMeter(settings, references, data)
     battery = BatteryMeter(settings, references, data)
+    memory = EmpiricalMeter(empirical, runs, data.data_hash, settings["confidence"])
     similar_to = distinct if "sscd" in spaces else []
     similarity = {chosen: SimilarityMeter(settings, references["sscd"], chosen) for chosen in similar_to}
     held_out = {chosen: list(novelty.held_out(chosen)) for chosen in distinct}
@@ -87,6 +91,7 @@ def measure_pack(
                 near = pairs.get_group((run_id, step))
                 distances = fidelity.measure(placed, _labels(group), chosen)
                 metrics = [*novelty.measure(near, chosen), *distances, *battery.measure(placed, near, chosen)]
+                metrics += memory.measure(run_id, group, generated[group.index])
                 if chosen in similarity:
                     similarities = similarity[chosen].similarities(placed["sscd"])
                     metrics += similarity[chosen].measure(similarities)

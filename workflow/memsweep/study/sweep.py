@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..base.records import read_records
 from . import checked
-from .axes import REPEATED, Axis, is_short, swept_keys
+from .axes import REPEATED, SUBSET, Axis, cell, is_short, substituted, swept_keys
 from .catalogue import describe
 from .config.schemas import schema
 from .cost import bytes_label
 from .figures import Figure
-from .grid import axes_of, base_value, packs, runs
+from .grid import axes_of, base_value, packs, products, runs
 from .identity import evaluation_parameters, learns_otherwise, training_parameters
 from .kind import Study, canonical, watchable
 from .networks import is_built_in, network_file, network_settings
@@ -138,7 +139,18 @@ class Sweep(Study):
         packs: job path to the runs that one training job trains.
     """
 
-    rules = ("prepare", "sweep", "surrogates", "train", "measure", "agree", "metric_check", "collect", "analyse")
+    rules = (
+        "prepare",
+        "sweep",
+        "surrogates",
+        "empirical",
+        "train",
+        "measure",
+        "agree",
+        "metric_check",
+        "collect",
+        "analyse",
+    )
     figures = FIGURES
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -292,7 +304,7 @@ class Sweep(Study):
         """Settings of ``baselines``: for each formulation of the grid, and each of its training sets."""
         evaluation = {key: self.config["evaluation"][key] for key in ("images", "noise_levels")}
         sets = sorted({(run.train_size, run.subset) for run in self.runs})
-        axes = [axis for axis in self._other_axes if axis.name.startswith("formulation.")]
+        axes = self._formulation_axes
         details = {"training_sets": sets, "surrogates": self.surrogates, "axes": _as_columns(axes), **evaluation}
         return canonical({**details, "formulations": self._formulations(axes), **self._section("confidence")})
 
@@ -304,6 +316,53 @@ class Sweep(Study):
             section = run.within(self._section("formulation"))["formulation"]
             found[tuple(values.values())] = {**section, "values": values}
         return list(found.values())
+
+    def empirical_sizes(self, *jobs: str) -> list[int]:
+        """The train sizes of packs' runs without guidance: of these it is known what a perfect memory generates."""
+        return sorted({train_size for job in jobs for train_size, _, _ in self._remembered[job]})
+
+    def empirical_samples(self, train_size: int) -> str:
+        """Settings of ``empirical_samples``: all training sets of a size in the grid, whatever is chosen of it."""
+        axes = self._formulation_axes
+        subsets, found = set(), {}
+        for product in products(self.config):
+            if train_size in product["train_size"]:
+                subsets |= set(product.get(SUBSET, [0]))
+                for values in itertools.product(*(product[axis.name] for axis in axes)):
+                    found[values] = self._formulation_at(axes, values)
+        unguided = sorted((section for section in found.values() if not section["guidance"]), key=canonical)
+        details = {"samples": self.config["evaluation"]["samples"], "axes": _as_columns(axes)}
+        return canonical({"train_size": train_size, "subsets": sorted(subsets), "formulations": unguided, **details})
+
+    def empirical_needs(self, job: str) -> str:
+        """What the metrics of a pack take of it: other training sets and formulations of the grid make none stale."""
+        return canonical([self.config["evaluation"]["samples"], sorted(self._remembered[job])])
+
+    @functools.cached_property
+    def _remembered(self) -> dict[str, set[tuple[int, int, str]]]:
+        """Train size, subset and formulation of each pack's runs without guidance."""
+        names = [axis.name for axis in self._formulation_axes]
+        found: dict[str, set[tuple[int, int, str]]] = {job: set() for job in self.packs}
+        known: dict[tuple[Any, ...], str] = {}
+        for job, pack in self.packs.items():
+            for run in pack:
+                values = tuple(run.settings[name] for name in names)
+                if values not in known:
+                    section = run.within(self._section("formulation"))["formulation"]
+                    known[values] = "" if section["guidance"] else canonical(section)
+                if known[values]:
+                    found[job].add((run.train_size, run.subset, known[values]))
+        return found
+
+    @property
+    def _formulation_axes(self) -> list[Axis]:
+        return [axis for axis in self._other_axes if axis.name.startswith("formulation.")]
+
+    def _formulation_at(self, axes: Sequence[Axis], written: Sequence[Any]) -> dict[str, Any]:
+        """The formulation at values of its axes, as grids write them, with these as tables hold them."""
+        at = {axis.name: value for axis, value in zip(axes, written, strict=True)}
+        section = {**self._section("formulation"), **substituted(self.config, at)}["formulation"]
+        return {**section, "values": {axis.column: cell(axis.name, at[axis.name]) for axis in axes}}
 
     @functools.cached_property
     def requests(self) -> Requests:

@@ -96,6 +96,20 @@ SWEEP: dict[str, pa.Schema] = {
             column("image", pa.binary(), "pixels, uint8; shape and channel order in the schema metadata"),
         ]
     ),
+    "empirical_samples": pa.schema(
+        [
+            column("train_size", pa.int64(), "training images N of the set that is sampled for", "images"),
+            column("subset", pa.int64(), "which of the training sets of this size"),
+            column(
+                "reference",
+                pa.string(),
+                "whose posterior mean the sampler runs with: train, the training set; control, as many other images",
+            ),
+            column("index", pa.int64(), "which sample; its latent and label are those of runs with the training set"),
+            column("label", pa.int64(), "class of the image; null where the model is unconditional"),
+            column("image", pa.binary(), "pixels, uint8; shape and channel order in the schema metadata"),
+        ]
+    ),
     "surrogates": pa.schema(
         [
             column("split", pa.string(), "gaussian or gaussian_mixture: whose draws"),
@@ -232,7 +246,9 @@ SWEEP: dict[str, pa.Schema] = {
                 "<distance>_corrected_first, <distance>_corrected_second: that of either half of the samples; lean: "
                 "share nearer to the training set than to the control set, 1/2 for what knows neither; of the "
                 "battery: nearer (probability of being nearer than a held-out image), authenticity, precision, recall, "
-                "density and coverage, and as <metric>_held_out that of held-out images in place of samples",
+                "density and coverage, and as <metric>_held_out that of held-out images in place of samples; "
+                "empirical_distance: mean distance of samples to those of the posterior mean of the training images, "
+                "from the same latents, over that to those of the control set",
             ),
             column("space", pa.string(), "feature space: pixels, classifier, inception, sscd or dinov2"),
             column("reference", pa.string(), "train, test, control (training-set-sized, disjoint from it) or null"),
