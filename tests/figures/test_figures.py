@@ -13,6 +13,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from memsweep.analysis.fidelity_trends import fidelity_trends
+from memsweep.analysis.leads import leads
 from memsweep.analysis.peaks import peaks as peaks_table
 from memsweep.analysis.scaling import ratios, scaling
 from memsweep.base.errors import UserError
@@ -150,6 +151,7 @@ def study() -> Tables:
     ]
     tables = {**{name: pd.DataFrame(rows[name]) for name in rows}, "scaling": pd.DataFrame(scaling)}
     tables["agreement"] = _agreement(tables["runs"])
+    tables["leads"] = leads(tables["onsets"], tables["runs"], 0.95)
     tables["ratios"] = pd.DataFrame(columns=SCHEMAS["ratios"].names)
     of_memorisation = tables["onsets"][tables["onsets"]["definition"].isin(DEFINITIONS)]
     tables["peaks"] = peaks_table(of_memorisation, tables["metrics"], 0.95)
@@ -537,6 +539,7 @@ def test_agreement_has_a_line_for_each_size_and_kind_of_pair_and_marks_both_onse
     runs = tables["runs"].set_index("run_id")
     bias = tables["onsets"].query("definition == 'loss_gap_absolute'").assign(definition="bias", step=100.0)
     tables["onsets"] = pd.concat([tables["onsets"], bias.assign(censored=False)])
+    tables["leads"] = leads(tables["onsets"], tables["runs"], 0.95)
     figure = drawn("agreement", tables, tmp_path, time="step")
     cosine, distance, lean, loss = figure.axes
     sizes = runs.loc[tables["agreement"]["run_id"].unique(), "train_size"].nunique()
@@ -551,6 +554,7 @@ def test_agreement_has_a_line_for_each_size_and_kind_of_pair_and_marks_both_onse
     assert [line.get_ydata()[0] for line in marks] == pytest.approx([0.5 + rise / 2] * len(marks))
     assert any(line.get_marker() == "v" for line in loss.lines)
     assert "trained on other images" in words(figure)
+    assert "minimum / bias = " in words(figure)
 
 
 def test_graded_novelty_is_twice_what_lean_leaves_and_fidelity_has_its_floor_taken_off(

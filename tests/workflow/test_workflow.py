@@ -26,7 +26,7 @@ FIGURES = (
 )
 ALL_FIGURES = (*FIGURES, "simplicity_bias", "clocks", "novelty_fidelity", "sample_sheet")
 COLLECTED = ("runs", "trajectories", "noise_levels", "metrics")
-TABLES = (*COLLECTED, "onsets", "scaling", "ratios", "peaks", "fidelity_trends", "excess", "baselines")
+TABLES = (*COLLECTED, "onsets", "scaling", "ratios", "peaks", "fidelity_trends", "leads", "excess", "baselines")
 FIGURE_RULES = {
     "dynamics": 2,
     "battery": 2,

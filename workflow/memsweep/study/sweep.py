@@ -96,7 +96,7 @@ FIGURES = (
         name="agreement",
         shows="agreement and lean",
         axis="train_size",
-        tables=("runs", "trajectories", "agreement", "onsets"),
+        tables=("runs", "trajectories", "agreement", "onsets", "leads"),
         settings=("axes", "palette", "distance", "thresholds"),
         when=lambda study: bool(study.comparisons),
     ),

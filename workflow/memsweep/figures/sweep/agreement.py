@@ -17,7 +17,7 @@ from ...tables.parquet import read_table
 from .. import selection, style, wording
 from ..swept_axis import SweptAxis
 
-SOURCES = ("runs", "trajectories", "agreement", "onsets")
+SOURCES = ("runs", "trajectories", "agreement", "onsets", "leads")
 
 _LOOKS: Mapping[str, style.Dashes] = {"subset": (0, ()), "seed": (0, (3.5, 1.8))}
 _PAIRS = {"subset": "trained on other images", "seed": "other seed, the same images"}
@@ -78,6 +78,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             ax.set_ylabel(label)
             if not ax.lines:
                 style.note(ax, "no values")
+        _say(loss, read_table(sources["leads"], "leads"))
         for ax in panels[1]:
             ax.set_xlabel("step")
         style.logarithmic(cosine, "x")
@@ -85,6 +86,15 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             style.logarithmic(loss, "y")
         _legends(figure, swept, colours, settings)
     return figure
+
+
+def _say(ax: Axes, leads: pd.DataFrame) -> None:
+    """By what factor the test loss turns after the runs lean to their own images."""
+    found = leads[(leads["definition"] == "test_loss_minimum") & leads["train_size"].isna() & (leads["runs"] > 0)]
+    for row in found.to_dict("records"):
+        ratio, low, high = (wording.ratio_label(float(row[key])) for key in ("ratio", "ci_low", "ci_high"))
+        words = f"minimum / bias = {ratio} [{low}, {high}], {row['runs']} pairs"
+        ax.text(0.03, 0.03, words, transform=ax.transAxes, ha="left", va="bottom", size=7, color="0.25")
 
 
 def _swept(runs: pd.DataFrame, axes: Any, agreement: pd.DataFrame) -> SweptAxis:

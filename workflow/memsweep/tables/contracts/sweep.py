@@ -335,6 +335,16 @@ SWEEP: dict[str, pa.Schema] = {
             ),
         ]
     ),
+    "leads": pa.schema(
+        [
+            column("definition", pa.string(), "definition of the onset that is compared with that of bias"),
+            column("train_size", pa.int64(), "training images N of the runs; null for those of all sizes", "images"),
+            column("ratio", pa.float64(), "this onset over that of bias, geometric mean over runs"),
+            *interval("ratio, over runs"),
+            column("runs", pa.int64(), "runs in which both are known"),
+            column("left_out", pa.int64(), "runs in which one of both is censored, on either side"),
+        ]
+    ),
     "ratios": pa.schema(
         [
             column("definition", pa.string(), "definition of the onset"),

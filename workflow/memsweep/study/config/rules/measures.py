@@ -90,7 +90,8 @@ def the_onset_that_parts_is_found(asked: Asked) -> Iterator[str]:
 def _measured(metrics: Mapping[str, Any]) -> set[str]:
     """What the dynamics can show."""
     scores = {"sscd_score"} if "sscd" in metrics["spaces"] else set()
-    return {"loss", "loss_gap", "f_mem", "f_mem_calibrated", *metrics["distances"], *metrics["battery"], *scores}
+    always = {"loss", "loss_gap", "f_mem", "f_mem_calibrated", "empirical_distance"}
+    return {*always, *metrics["distances"], *metrics["battery"], *scores}
 
 
 def _left_out(asked: Asked) -> set[str]:
