@@ -1,8 +1,8 @@
 """By what factor other onsets follow the bias of the same runs.
 
-Of each run whose onset of bias is known, and that of another definition, the ratio of both is taken; its mean over runs,
-in logarithms, has Student's interval, as runs of disjoint training sets, or of other sizes, are independent. Runs of
-which one of both is censored are left out and counted: where they are many, the factor is that of the others alone.
+Of each run whose onset of bias is known, and that of another definition, the ratio of both is taken. Its mean over
+runs, in logarithms, has Student's interval, as runs of disjoint training sets, or of other sizes, are independent. Runs
+of which one of both is censored are left out and counted: where they are many, the factor is that of the others alone.
 """
 
 from __future__ import annotations
