@@ -101,7 +101,7 @@ def test_a_new_subset_is_sampled_in_a_file_that_all_packs_read_and_measures_only
 ) -> None:
     project = swept.copy_to(tmp_path / "project")
     project.configure(grid=grid(*PRODUCTS, {"subset": [2]}))
-    tables, new = "results/tiny/tables/runs.parquet", {"train": 1, "measure": 1, "collect": 1}
+    tables, new = "results/tiny/tables/runs.parquet", {"train": 1, "measure": 1, "agree": 1, "collect": 1}
     assert project.jobs(tables) == {**new, "empirical_samples": 1}
     project.snakemake("results/tiny/empirical/train_size=8/samples.parquet")
     assert project.jobs(tables) == new
