@@ -46,7 +46,7 @@ def measure_pack(
         features: folder with the features of the images in each space.
         classifier: weights of the study's classifier, which only the space of that name needs.
         output: folder that receives ``metrics`` and ``neighbours``.
-        threads: CPU cores with which neighbours are searched, which are the same with any number of these; the rest takes one.
+        threads: CPU cores with which neighbours are searched, the same ones with any number; the rest takes one.
         empirical: tables ``empirical_samples`` of the runs' train sizes, where there are any.
     """
     torch.set_num_threads(threads)
