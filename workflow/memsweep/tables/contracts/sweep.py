@@ -377,6 +377,11 @@ SWEEP: dict[str, pa.Schema] = {
     "copied_first": pa.schema(
         [
             column("measure", pa.string(), "measure of typicality, as in the table copied_images"),
+            column(
+                "among",
+                pa.string(),
+                "set: ranks among all images of a training set; class: these less the mean rank of the image's class",
+            ),
             column("train_size", pa.int64(), "training images N of the runs; null for all runs", "images"),
             column(
                 "correlation",
