@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ..base.errors import UserError
-from ..data.given import Given
+from ..data.given import Given, check_count
 from .battery import Samples, battery, distance_rows
 from .calibration import RATE, Distances, apart, copy_shares
 from .duplicates import Duplicates, different, duplicates
@@ -79,7 +78,7 @@ class References:
         Raises:
             UserError: there are fewer than 2.
         """
-        _check(len(generated), generated, "images")
+        check_count(generated, len(generated))
         return _placed(self.points(generated.images), self.train_points)
 
     def to_train(self, samples: Samples) -> Distances:
@@ -133,11 +132,11 @@ def references(
         UserError: there are fewer than 2 different images of a set, or the network of the space is missing.
     """
     kept = np.array(sorted(different(train.images).values()))
-    _check(len(kept), train, "different images")
+    check_count(train, len(kept), "different images")
     others = None
     if held_out is not None:
         others = held_out.images[apart(held_out.images, train.images)]
-        _check(len(others), held_out, "images that are none of the training images")
+        check_count(held_out, len(others), "images that are none of the training images")
     with _points(space, weights) as points:
         of_train = points(train.images[kept])
         control = None if others is None else _placed(points(others), of_train)
@@ -157,11 +156,6 @@ def compare_images(
     """Compare at least 2 generated images; arguments and errors are those of `references`."""
     with references(train, held_out, space, weights, rate, confidence) as known:
         return known.compare(generated, known.placed(generated))
-
-
-def _check(count: int, given: Given, kind: str) -> None:
-    if count < 2:
-        raise UserError(f"{given.role}: found {count} {kind}; accepted are at least 2")
 
 
 @contextmanager

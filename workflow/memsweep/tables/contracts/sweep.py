@@ -10,7 +10,11 @@ import pyarrow as pa
 from ...study.onsets import ONSETS
 from .columns import STEP, column, interval
 
-RUN = column("run_id", pa.string(), "hash of every parameter that can change the run's trajectory")
+RUN = column(
+    "run_id",
+    pa.string(),
+    "hash of every parameter that can change the run's trajectory; of a training of other code, the name of its folder",
+)
 SPLIT = column(
     "split",
     pa.string(),
@@ -176,7 +180,7 @@ SWEEP: dict[str, pa.Schema] = {
                 "sscd_score_held_out; by a threshold on d1 / d2, copy_threshold, that is set by held-out images: "
                 "f_mem_calibrated, f_mem_calibrated_held_out; distance: sliced_wasserstein, frechet (squared; the FID "
                 "in space inception), kid (squared MMD, unbiased, so it may be below 0); <distance>_floor: that of as "
-                "many real images with the same labels, its interval that of another draw of them; "
+                "many real images with the same labels, its interval that of another draw of them, where known; "
                 "<distance>_corrected: squared, less the floor, 0 on average for real images, so at times below 0; "
                 "<distance>_corrected_first, <distance>_corrected_second: that of either half of the samples",
             ),
@@ -203,7 +207,7 @@ SWEEP: dict[str, pa.Schema] = {
             ),
             column("censored", pa.bool_(), "the run ended, or memorised, before the onset"),
             column("left_censored", pa.bool_(), "the onset lies at or before the run's first evaluation"),
-            *interval("step"),
+            *interval("step; null where it is not known, as of mean losses without standard errors"),
         ]
     ),
     "peaks": pa.schema(
