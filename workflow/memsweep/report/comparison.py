@@ -94,8 +94,8 @@ def _check_steps(places: Mapping[int, Path], options: Mapping[str, Any]) -> None
     for name, value in options.items():
         if value and not places:
             raise UserError(
-                f"--{name}: found {str(value)!r}, where GENERATED has no steps; accepted beside a folder of them, "
-                f"called step=1000 and so on"
+                f"--{name}: found beside GENERATED without steps; accepted beside a folder of steps, called step=1000 and "
+                f"so on"
             )
 
 
@@ -124,7 +124,7 @@ def _onset(given: Mapping[str, Any]) -> Mapping[str, Any]:
     try:
         return section("onset", given)
     except UserError as error:
-        raise UserError(str(error).replace("onset", "--onset", 1)) from None
+        raise UserError(str(error).replace("onset.", "--onset ")) from None
 
 
 def _read(

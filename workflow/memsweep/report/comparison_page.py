@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -17,7 +18,7 @@ from .comparison_words import percent
 
 def print_comparison(result: Comparison) -> None:
     """Print the answer, then the tables, what is to be known of the images, and where all of it lies."""
-    console = Console(width=120, highlight=False)
+    console = Console(width=120, highlight=False, markup=False)
     console.print(result.answer, soft_wrap=True)
     if result.course:
         console.print(_curves(result.course))
@@ -47,19 +48,19 @@ def _curves(course: Course) -> Table:
         f"distance to {'held-out' if nearest == 'test' else 'training'} images": (PEAK_DISTANCE, nearest),
         "held-out images instead": (f"{PEAK_DISTANCE}_floor", nearest),
     }
-    values = metrics.set_index(["metric", "reference", "step"])
+    values = {(row["metric"], row["reference"], row["step"]): row for row in metrics.to_dict("records")}
+    columns = {heading: key for heading, key in columns.items() if any(key == known[:2] for known in values)}
     shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    columns = {heading: key for heading, key in columns.items() if key in values.index.droplevel("step")}
     for heading in ("step", "samples", *columns):
         shown.add_column(heading, justify="right")
     for step in metrics["step"].unique():
-        rows = {heading: values.loc[(*key, step)] for heading, key in columns.items()}
+        rows = {heading: values[(*key, step)] for heading, key in columns.items()}
         cells = [_cell(row, heading.startswith("copies")) for heading, row in rows.items()]
         shown.add_row(f"{step:,}", f"{next(iter(rows.values()))['generated']:,}", *cells)
     return shown
 
 
-def _cell(row: pd.Series[Any], is_share: bool) -> str:
+def _cell(row: Mapping[Any, Any], is_share: bool) -> str:
     if is_share:
         return f"{percent(row['value'])} [{', '.join(percent(row[end])[:-2] for end in ('ci_low', 'ci_high'))}]"
     return f"{row['value']:.3g}"

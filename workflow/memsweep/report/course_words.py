@@ -30,7 +30,7 @@ def answer(course: Course, found: Compared) -> Iterator[str]:
     if "calibrated" in shares and "f_mem_calibrated" not in onsets:
         yield (
             f"When copying starts by the calibrated rule cannot be said: it calls {percent(found.rate)} of images that "
-            f"copy nothing copies, and copying would start at {percent(course.onset['f_mem'])}."
+            f"copy nothing copies, and copying would start at {_level(course.onset['f_mem'])}."
         )
     of_losses = [onsets[name] for name in LOSS_DEFINITIONS if name in onsets]
     for row in of_losses:
@@ -71,7 +71,7 @@ def _of_steps(steps: Mapping[int, Given]) -> Iterator[str]:
 
 
 def _copying(course: Course, row: Row, metric: str, rule: str) -> str:
-    level = percent(course.onset["f_mem"])
+    level = _level(course.onset["f_mem"])
     curve = course.metrics[(course.metrics["metric"] == metric) & course.metrics["step"].notna()]
     if row["censored"]:
         highest = curve.iloc[int(curve["value"].to_numpy().argmax())]
@@ -92,9 +92,13 @@ def _phrase(course: Course, name: str) -> str:
     if not definition.threshold:
         return definition.meaning
     value = course.onset[definition.threshold]
-    level = percent(value) if "{percent}" in definition.words else f"{value:g}"
+    level = _level(value) if "{percent}" in definition.words else f"{value:g}"
     said = definition.meaning.replace("a threshold", level)
     return said if said != definition.meaning else f"{said} ({level})"
+
+
+def _level(share: float) -> str:
+    return f"{100 * share:g} %"
 
 
 def _when(row: Row, steps: pd.Series[int]) -> str:
@@ -104,9 +108,9 @@ def _when(row: Row, steps: pd.Series[int]) -> str:
     high = "after the last step" if math.isinf(row["ci_high"]) else _number(row["ci_high"])
     interval = f" [{low}, {high}]"
     if row["censored"]:
-        return f"later than step {last:,}, the last one{interval if row['ci_low'] < last else ''}"
+        return f"later than step {last:,} (the last one){interval if row['ci_low'] < last else ''}"
     if row["left_censored"]:
-        return f"at or before step {first:,}, the first one{interval if row['ci_high'] > first else ''}"
+        return f"at or before step {first:,} (the first one){interval if row['ci_high'] > first else ''}"
     return f"at step {_number(row['step'])}{'' if math.isnan(row['ci_low']) else interval}"
 
 
