@@ -61,15 +61,16 @@ class Problem:
 def images(queries: int, references: int, side: int) -> tuple[np.ndarray, np.ndarray]:
     """Images with the spectrum of natural ones, 1/f; half of the queries are noisy copies of references."""
     source = np.random.default_rng(0)
-    right = _natural_images(references, side, source)
-    left = _natural_images(queries, side, source)
-    copied = source.choice(references, queries // 2, replace=False)
+    right = natural_images(references, side, source)
+    left = natural_images(queries, side, source)
+    copied = source.choice(references, queries // 2, replace=queries > references)
     noise = source.normal(0, 8, (queries // 2, left.shape[1]))
     left[: queries // 2] = np.clip(right[copied] + noise, 0, 255).astype(np.uint8)
     return left, right
 
 
-def _natural_images(count: int, side: int, source: np.random.Generator) -> np.ndarray:
+def natural_images(count: int, side: int, source: np.random.Generator) -> np.ndarray:
+    """Images with the spectrum of natural ones, 1/f, (count, side * side * 3) uint8."""
     frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side))
     frequency[0, 0] = 1 / side
     images = np.empty((count, side * side * 3), np.uint8)

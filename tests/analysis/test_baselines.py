@@ -1,4 +1,4 @@
-"""Denoisers in closed form: against brute force, as least squares, and on what they are best for."""
+"""Losses of denoisers in closed form: as least squares, and on what they are best for."""
 
 from __future__ import annotations
 
@@ -8,98 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.gaussians import gaussian
 from helpers.packs import FORMULATIONS
-from memsweep.analysis.baselines import denoiser, empirical, item_losses, mixture, wiener, write_baselines
+from memsweep.analysis.baselines import item_losses, write_baselines
+from memsweep.closed_form.posterior_means import denoiser, empirical, mixture, wiener
 from memsweep.data.images import read_images
 from memsweep.data.surrogates import Gaussian, fit_gaussian, write_surrogates
 from memsweep.diffusion.formulation import Formulation, build_formulation
 from memsweep.study.training_sets import TrainingSet
 from memsweep.tables.parquet import read_table
 from memsweep.training.evaluation import Evaluator, NoisyImages
-from scipy import integrate, stats
 
 PROCESSES = ("rectified_flow", "ddpm")
-
-
-def gaussian(seed: int, dimension: int = 3, rank: int = 3) -> Gaussian:
-    source = np.random.default_rng(seed)
-    root = source.normal(size=(dimension, rank))
-    variances, axes = np.linalg.eigh(root @ root.T)
-    variances[: dimension - rank] = 0
-    return Gaussian(*map(torch.tensor, (source.normal(size=dimension), variances, axes)))
-
-
-def noisy(count: int, dimension: int, seed: int = 0) -> tuple[torch.Tensor, ...]:
-    """Noisy images with their shares of image and noise."""
-    source = np.random.default_rng(seed)
-    time = source.uniform(0.05, 0.95, (count, 1))
-    return tuple(map(torch.tensor, (source.normal(size=(count, dimension)), 1 - time, time)))
-
-
-LABELS = torch.tensor([0, 1, 0, 1, 2, 2, 7, 0])
-
-
-# --- each posterior mean, by brute force ---
-
-
-@pytest.mark.parametrize("rank", [3, 2])
-def test_the_wiener_filter_is_the_conditional_mean_of_the_joint_gaussian(rank: int) -> None:
-    given, (x, a, s) = gaussian(0, rank=rank), noisy(8, 3)
-    covariance = (given.axes * given.variances @ given.axes.T).numpy()
-    mean = given.mean.numpy()
-    found = wiener(given)(x, a, s, LABELS).numpy()
-    for row in range(8):
-        signal, sigma = float(a[row]), float(s[row])
-        of_noisy = signal**2 * covariance + sigma**2 * np.eye(3)
-        gain = signal * covariance @ np.linalg.inv(of_noisy)
-        np.testing.assert_allclose(found[row], mean + gain @ (x[row].numpy() - signal * mean), rtol=1e-10)
-
-
-def test_the_mixture_is_the_integral_of_bayes_in_one_dimension() -> None:
-    components = {0: gaussian(1, 1, 1), 1: gaussian(2, 1, 1)}
-    weights = {0: 0.3, 1: 0.7}
-    (x, a, s) = noisy(8, 1)
-    found = mixture(components, weights)(x, a, s, LABELS).numpy()
-
-    def normal(label: int) -> Any:
-        return stats.norm(float(components[label].mean), float(components[label].variances) ** 0.5)
-
-    value = np.linspace(-20, 20, 40_001)
-    for row, label in enumerate(LABELS.tolist()):
-        shown = {label: 1.0} if label in components else weights
-
-        prior = sum(weight * normal(one).pdf(value) for one, weight in shown.items())
-        joint = prior * stats.norm(float(a[row]) * value, float(s[row])).pdf(float(x[row]))
-        mean = integrate.trapezoid(value * joint, value) / integrate.trapezoid(joint, value)
-        assert found[row, 0] == pytest.approx(mean, abs=1e-9)
-
-
-def test_a_mixture_weighs_components_by_their_densities_in_any_dimension() -> None:
-    components = {label: gaussian(label, 4, 2 + label) for label in range(3)}
-    weights = {0: 0.2, 1: 0.3, 2: 0.5}
-    x, a, s = noisy(8, 4)
-    null = torch.full((8,), 9)
-    found = mixture(components, weights)(x, a, s, null).numpy()
-    for row in range(8):
-        signal, sigma = float(a[row]), float(s[row])
-        parts, density = [], []
-        for label, one in components.items():
-            of_noisy = signal**2 * (one.axes * one.variances @ one.axes.T).numpy() + sigma**2 * np.eye(4)
-            law = stats.multivariate_normal(signal * one.mean.numpy(), of_noisy)
-            density.append(weights[label] * law.pdf(x[row].numpy()))
-            parts.append(wiener(one)(x[row : row + 1], a[row : row + 1], s[row : row + 1], null)[0].numpy())
-        np.testing.assert_allclose(found[row], np.average(parts, axis=0, weights=density), rtol=1e-8)
-
-
-def test_the_empirical_posterior_mean_by_brute_force() -> None:
-    source = np.random.default_rng(3)
-    images, labels = source.normal(size=(10, 4)), np.array([0, 0, 0, 1, 1, 1, 1, 2, 2, 0])
-    x, a, s = noisy(8, 4)
-    found = empirical(torch.tensor(images), torch.tensor(labels))(x, a, s, LABELS).numpy()
-    for row, label in enumerate(LABELS.tolist()):
-        known = images[labels == label] if label < 3 else images
-        weight = np.exp(-((x[row].numpy() - float(a[row]) * known) ** 2).sum(axis=1) / (2 * float(s[row]) ** 2))
-        np.testing.assert_allclose(found[row], np.average(known, axis=0, weights=weight), rtol=1e-9)
 
 
 # --- losses in every formulation ---
@@ -167,7 +87,11 @@ def test_no_affine_denoiser_does_better_than_the_wiener_filter(name: str) -> Non
     variances, axes = torch.linalg.eigh(centred.T @ centred / count)
     given = Gaussian(clean.mean(dim=0), variances, axes)
     items = NoisyImages(
-        torch.arange(count), clean.reshape(-1, 3, 1, 1), noise.reshape(-1, 3, 1, 1), time, LABELS[:1].expand(count)
+        torch.arange(count),
+        clean.reshape(-1, 3, 1, 1),
+        noise.reshape(-1, 3, 1, 1),
+        time,
+        torch.zeros(count, dtype=torch.long),
     )
     found = mean_loss(formulation, wiener(given), items)
     # Least squares also fits the chance correlations of noise and image
@@ -198,9 +122,9 @@ def test_times_at_both_ends_give_numbers(name: str) -> None:
     formulation = build_formulation(FORMULATIONS[name], classes=1)
     given = gaussian(0, 4, 2)
     normal = torch.randn(2, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    clean = given.sample(normal).reshape(2, 1, 2, 2)
-    items = NoisyImages(torch.arange(2), clean, torch.ones_like(clean), torch.tensor([0.0, 1.0]), LABELS[[0, 0]])
-    for posterior in (wiener(given), empirical(clean.flatten(1), LABELS[[0, 0]]), mixture({0: given}, {0: 1.0})):
+    clean, label = given.sample(normal).reshape(2, 1, 2, 2), torch.zeros(2, dtype=torch.long)
+    items = NoisyImages(torch.arange(2), clean, torch.ones_like(clean), torch.tensor([0.0, 1.0]), label)
+    for posterior in (wiener(given), empirical(clean.flatten(1), label), mixture({0: given}, {0: 1.0})):
         losses = item_losses(formulation, denoiser(formulation.process, posterior), items)["loss"]
         assert np.isfinite(losses).all()
 

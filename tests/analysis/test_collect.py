@@ -25,6 +25,7 @@ METRICS = {
     "spaces": ["pixels", "classifier"],
     "projections": 4,
     "floor_draws": 3,
+    "battery": [],
     "confidence": 0.95,
     "distances": ["sliced_wasserstein"],
 }
@@ -41,8 +42,8 @@ def results(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_features({"space": space}, digits, folder / "classifier.safetensors", folder / "cache", path)
     job = folder / "measure" / "job"
     measure_pack(METRICS, digits, folder / "train" / "job", folder / "features", folder / "classifier.safetensors", job)
-    settings = {"jobs": ["job"], "noise_levels": 4, "confidence": 0.9}
-    collect(settings, folder / "train", folder / "measure", folder / "tables")
+    settings = {"jobs": ["job"], "comparisons": [], "noise_levels": 4, "confidence": 0.9}
+    collect(settings, folder / "train", folder / "measure", folder / "agree", folder / "tables")
     return folder
 
 
@@ -104,6 +105,7 @@ def test_metrics_have_every_reference_at_every_step(results: Path) -> None:
             for space in ("pixels", "classifier")
         },
         ("copy_threshold", "pixels", "control"): 3,
+        ("lean", "pixels", "control"): 15,
         ("f_mem_calibrated_held_out", "pixels", "control"): 3,
         **{("f_mem_calibrated", "pixels", reference): 15 for reference in ("train", "control")},
         **{
@@ -172,11 +174,11 @@ def test_a_table_of_another_pack_is_named(name: str, said: str, tmp_path: Path) 
         write_table(folder / "losses.parquet", "losses", pd.DataFrame([loss]))
         metric = dict.fromkeys(SCHEMAS["metrics"].names) | {"run_id": f"run{number}", "step": 3, "metric": "m"}
         write_table(folder / "metrics.parquet", "metrics", pd.DataFrame([metric]))
-    settings = {"jobs": jobs, "noise_levels": 2, "confidence": 0.95}
-    collect(settings, tmp_path / "packs", tmp_path / "packs", tmp_path / "tables")
+    settings = {"jobs": jobs, "comparisons": [], "noise_levels": 2, "confidence": 0.95}
+    collect(settings, tmp_path / "packs", tmp_path / "packs", tmp_path, tmp_path / "tables")
     shutil.copy(*(tmp_path / "packs" / job / f"{name}.parquet" for job in jobs))
     with pytest.raises(UserError, match=said):
-        collect(settings, tmp_path / "packs", tmp_path / "packs", tmp_path / "tables")
+        collect(settings, tmp_path / "packs", tmp_path / "packs", tmp_path, tmp_path / "tables")
 
 
 def test_a_damaged_classifier_is_named(tmp_path: Path) -> None:

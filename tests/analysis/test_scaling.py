@@ -553,7 +553,9 @@ SETTINGS = {
     "bootstrap": 30,
     "f_mem_threshold": 1 / 3,
     "departure": 0.1,
-    "surrogates": [],
+    "definitions": DEFINITIONS,
+    "comparisons": [],
+    "sscd_threshold": 0.6,
     "axes": [axis.described() for axis in AXES],
     "confidence": 0.95,
 }
@@ -582,12 +584,20 @@ def write_study(folder, runs, diverged=()):
                 shares.append({"run_id": run.run_id, "step": step, "value": value, "ci_low": 0.0, "ci_high": 1.0})
                 near.append(
                     pd.DataFrame(
-                        {**common, "reference": "train", "nearest": 0, "distance": distance, "second_distance": 1.0}
+                        {
+                            **common,
+                            "reference": "train",
+                            "nearest": 0,
+                            "distance": distance,
+                            "second_distance": 1.0,
+                            "similarity": 1 - distance,
+                        }
                     )
                 )
         for name, parts, paths in (("losses", rows, losses), ("neighbours", near, neighbours)):
             columns = {"losses": ["time", "item", "split", "loss"], "neighbours": ["reference", "nearest"]}[name]
-            empty = pd.DataFrame(columns=["run_id", "step", "index", "distance", "second_distance", *columns])
+            columns += ["distance", "second_distance", "similarity"]
+            empty = pd.DataFrame(columns=["run_id", "step", "index", *columns])
             path = folder / f"pack={start}" / f"{name}.parquet"
             write_table(path, name, pd.concat(parts) if parts else empty)
             paths[f"pack={start}"] = path
@@ -602,14 +612,15 @@ def write_study(folder, runs, diverged=()):
 
 
 def outputs_in(folder):
-    return [folder / f"{table}.parquet" for table in ("onsets", "scaling", "peaks", "excess", "ratios")]
+    tables = ("onsets", "scaling", "peaks", "excess", "ratios", "fidelity_trends", "leads")
+    return [folder / f"{table}.parquet" for table in tables]
 
 
 def test_analyse_writes_its_tables(tmp_path):
     runs = grid(product([16, 32, 64, 256], [4], [8], [1e-3], [0, 1]))
     losses, neighbours = write_study(tmp_path, runs)
     outputs = onsets_path, scaling_path, peaks_path, *_ = outputs_in(tmp_path)
-    analyse(SETTINGS, tmp_path, losses, neighbours, tmp_path)
+    analyse(SETTINGS, tmp_path, losses, neighbours, tmp_path, tmp_path)
 
     onsets = read_table(onsets_path, "onsets")
     assert list(zip(onsets["run_id"], onsets["definition"], strict=True)) == list(product(runs["run_id"], DEFINITIONS))
@@ -636,15 +647,36 @@ def test_analyse_writes_its_tables(tmp_path):
 
     before = [path.read_bytes() for path in outputs]
     backwards = (dict(reversed(paths.items())) for paths in (losses, neighbours))
-    analyse(SETTINGS, tmp_path, *backwards, tmp_path)
+    analyse(SETTINGS, tmp_path, *backwards, tmp_path, tmp_path)
     assert [path.read_bytes() for path in outputs] == before
+
+
+def test_copies_by_sscd_have_an_onset_of_their_own(tmp_path):
+    runs = grid(product([16, 32, 64], [4], [8], [1e-3], [0]))
+    paths = write_study(tmp_path, runs)
+    definitions = [*DEFINITIONS, "sscd_score"]
+    # What is nearer than d2 / 3 in this study is also more similar than 0.6, and nothing than 0.95
+    for threshold, share, similar in ((0.6, SETTINGS["f_mem"], True), (0.95, SETTINGS["f_mem"], False)):
+        settings = {**SETTINGS, "definitions": definitions, "sscd_threshold": threshold, "sscd_score": share}
+        analyse(settings, tmp_path, *paths, tmp_path, tmp_path)
+        onsets = read_table(tmp_path / "onsets.parquet", "onsets")
+        assert onsets["definition"].tolist() == definitions * 3
+        by_sscd, by_distance = (
+            onsets[onsets["definition"] == name].drop(columns="definition").reset_index(drop=True)
+            for name in ("sscd_score", "f_mem")
+        )
+        assert by_sscd.equals(by_distance) == similar
+        assert by_sscd["censored"].all() != similar
+        scaling = read_table(tmp_path / "scaling.parquet", "scaling")
+        assert "sscd_score" in set(scaling["definition"])
+        assert "sscd_score" in set(read_table(tmp_path / "peaks.parquet", "peaks")["definition"])
 
 
 def test_analyse_keeps_a_run_that_diverged_before_its_first_evaluation(tmp_path):
     runs = grid(product([16, 32], [4], [8], [1e-3], [0]))
     runs["status"] = ["finished", "diverged"]
     paths = write_study(tmp_path, runs, diverged=["run001"])
-    analyse(SETTINGS, tmp_path, *paths, tmp_path)
+    analyse(SETTINGS, tmp_path, *paths, tmp_path, tmp_path)
     onsets = read_table(tmp_path / "onsets.parquet", "onsets")
     diverged = onsets[onsets["run_id"] == "run001"]
     assert diverged["definition"].tolist() == list(DEFINITIONS)
@@ -654,7 +686,7 @@ def test_analyse_keeps_a_run_that_diverged_before_its_first_evaluation(tmp_path)
 def test_analyse_reads_packs_without_a_single_evaluation(tmp_path):
     runs = grid(product([16, 32], [4], [8], [1e-3], [0])).assign(status="diverged")
     paths = write_study(tmp_path, runs, diverged=["run000", "run001"])
-    analyse(SETTINGS, tmp_path, *paths, tmp_path)
+    analyse(SETTINGS, tmp_path, *paths, tmp_path, tmp_path)
     assert read_table(tmp_path / "onsets.parquet", "onsets")["censored"].all()
     assert read_table(tmp_path / "scaling.parquet", "scaling")["exponent"].isna().all()
 
@@ -664,7 +696,7 @@ def test_analyse_misses_a_finished_run(tmp_path):
     losses, neighbours = write_study(tmp_path, runs)
     outputs = outputs_in(tmp_path)
     with pytest.raises(UserError, match="run run002: it is finished, but no pack's losses hold it"):
-        analyse(SETTINGS, tmp_path, {"pack=0": losses["pack=0"]}, neighbours, tmp_path)
+        analyse(SETTINGS, tmp_path, {"pack=0": losses["pack=0"]}, neighbours, tmp_path, tmp_path)
     with pytest.raises(UserError, match="run run002: it is finished, but no pack's neighbours hold it"):
-        analyse(SETTINGS, tmp_path, losses, {"pack=0": neighbours["pack=0"]}, tmp_path)
+        analyse(SETTINGS, tmp_path, losses, {"pack=0": neighbours["pack=0"]}, tmp_path, tmp_path)
     assert not any(path.exists() for path in outputs)

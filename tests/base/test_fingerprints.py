@@ -12,6 +12,7 @@ STAGES = {
     "prepare": ("data.datasets",),
     "surrogates": ("data.surrogates",),
     "baselines": ("analysis.baselines",),
+    "empirical": ("closed_form.empirical_sampler",),
     "pack": ("jobs.packs", "jobs.stopping", "metrics.novelty"),
     "classifier": ("metrics.classifier",),
     "features": ("metrics.features",),
@@ -42,7 +43,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def fingerprints() -> dict[str, str]:
     hashes._digest.cache_clear()
-    hashes._parsed.cache_clear()
+    hashes._source.cache_clear()
     return {stage: hashes.fingerprint(*modules) for stage, modules in STAGES.items()}
 
 
@@ -69,7 +70,7 @@ def test_the_copy_has_the_fingerprints_of_the_package(package: Path, monkeypatch
 
 def test_comments_docstrings_annotations_and_layout_do_not_count(package: Path) -> None:
     assert not stale_after(package, "data.images", lambda text: re.sub(r'"""[^"]*"""', '"""Other words."""', text))
-    assert not stale_after(package, NOVELTY, replacing("count, found =", "count, found = \\\n        "))
+    assert not stale_after(package, NOVELTY, replacing("tail = (1", "tail = \\\n        (1"))
     assert not stale_after(package, NOVELTY, replacing("threshold: float", "threshold: complex"))
     assert not stale_after(package, NOVELTY, replacing("    value: float", "    value: complex  # said"))
     assert stale_after(package, NOVELTY, replacing("    value: complex  # said\n", "")) >= {"measure"}
@@ -133,7 +134,14 @@ def test_a_constant_makes_stale_what_depends_on_it(package: Path) -> None:
 
 def test_another_version_of_training_makes_stale_what_is_trained(package: Path) -> None:
     raised = replacing('TRAINING_VERSION = "', 'TRAINING_VERSION = "1')
-    assert stale_after(package, "training.version", raised) == {"version", "pack", "baselines", "planted"}
+    assert stale_after(package, "training.version", raised) == {"version", "pack", "baselines", "empirical", "planted"}
+
+
+def test_denoisers_in_closed_form_count_by_their_code_and_train_nothing(package: Path) -> None:
+    other = replacing("LEAST_SIGMA = 1e-9", "LEAST_SIGMA = 1e-8")
+    assert stale_after(package, "closed_form.posterior_means", other) == {"baselines", "empirical"}
+    other = replacing("total[:, 0] == 1", "total[:, 0] < 1 + 1e-9")
+    assert stale_after(package, "closed_form.empirical_sampler", other) == {"empirical"}
 
 
 def test_what_is_said_and_written_carries_no_numbers(package: Path) -> None:

@@ -146,6 +146,7 @@ def test_samples_are_held_against_the_images_of_their_own_subset_and_of_the_next
         "distances": ["sliced_wasserstein"],
         "projections": 8,
         "floor_draws": 3,
+        "battery": [],
         "confidence": 0.95,
     }
     write_features({"space": "pixels", "weights": {}}, digits, None, tmp_path / "cache", tmp_path / "pixels.parquet")

@@ -32,7 +32,7 @@ def test_they_are_those_of_prdc(m: int, n: int, k: int, dimension: int, seed: in
     source = np.random.default_rng(seed)
     generated = source.normal(0.3, 1.2, (m, dimension)).astype(np.float32)
     reference = source.normal(size=(n, dimension)).astype(np.float32)
-    found = means(support(generated, Balls.around(reference, k)))
+    found = means(support(Balls.around(generated, k), Balls.around(reference, k)))
     assert found == pytest.approx(by_prdc(reference, generated, k), abs=1e-12)
 
 
@@ -40,7 +40,7 @@ def test_they_are_those_of_prdc_in_many_dimensions_and_blocks() -> None:
     source = np.random.default_rng(0)
     reference = source.random((2100, 200), dtype=np.float32)
     generated = np.concatenate([reference[:20], source.random((100, 200), dtype=np.float32)])
-    found = means(support(generated[20:], Balls.around(reference, 5)))
+    found = means(support(Balls.around(generated[20:], 5), Balls.around(reference, 5)))
     assert found == pytest.approx(by_prdc(reference, generated[20:], 5), abs=1e-12)
 
 
@@ -49,7 +49,7 @@ def test_a_copy_is_on_the_edge_of_the_balls_that_it_is_the_edge_of_and_so_outsid
     """On whole numbers, whose distances have no rounding, every definition says the same."""
     source = np.random.default_rng(0)
     reference = np.unique(source.integers(0, 9, (60, 3)), axis=0).astype(np.float32) + np.float32(offset)
-    found = support(reference, Balls.around(reference, 3))
+    found = support(Balls.around(reference, 3), Balls.around(reference, 3))
     distance = np.sqrt(np.square(reference[:, None].astype(float) - reference).sum(axis=-1))
     radii = np.sort(distance, axis=1)[:, 3]
     np.testing.assert_array_equal(found.balls * 3, (distance < radii[:, None]).sum(axis=0))

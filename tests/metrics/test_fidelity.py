@@ -8,7 +8,16 @@ from helpers.properties import examples
 from hypothesis import given
 from hypothesis import strategies as st
 from memsweep.metrics import fidelity
-from memsweep.metrics.fidelity import DISTANCES, Distance, Frechet, Kid, SlicedWasserstein, directions
+from memsweep.metrics.fidelity import (
+    DISTANCES,
+    Distance,
+    Frechet,
+    FrechetInfinity,
+    Kid,
+    SlicedWasserstein,
+    directions,
+    halves,
+)
 from scipy.linalg import sqrtm
 from scipy.stats import wasserstein_distance_nd
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
@@ -195,6 +204,49 @@ def test_the_jackknife_interval_covers_what_samples_of_this_size_show(
     expected = np.mean([one.value for one in found])
     covered = sum(one.ci_low <= expected <= one.ci_high for one in found)
     assert covered >= 122  # of 150, 135 expected; at no distance the intervals are too wide
+
+
+def gaussian_frechet(mean: np.ndarray, deviation: np.ndarray, reference: np.ndarray) -> float:
+    """The Fréchet distance of a Gaussian with independent coordinates to that of a reference, by scipy."""
+    covariance, diagonal = np.cov(reference.T), np.diag(deviation**2)
+    root = sqrtm(diagonal @ covariance).real
+    shift = mean - reference.mean(axis=0)
+    return float(shift @ shift + np.trace(diagonal) + np.trace(covariance) - 2 * np.trace(root))
+
+
+@pytest.mark.parametrize(("dimensions", "shift"), [(4, 0.5), (30, 0.2), (30, 0.0)])
+def test_the_line_in_one_over_m_reaches_the_distance_of_the_distribution_and_its_interval_covers_it(
+    dimensions: int, shift: float
+) -> None:
+    source = np.random.default_rng(3)
+    deviation = 1 / np.sqrt(np.arange(1, dimensions + 1))
+    reference = source.normal(size=(1000, dimensions)) * deviation
+    truth = gaussian_frechet(np.full(dimensions, shift) * deviation, deviation, reference)
+    infinite, finite = FrechetInfinity(reference, 0.9), Frechet(reference, 0.9)
+    draws = [(source.normal(size=(300, dimensions)) + shift) * deviation for _ in range(150)]
+    found = [infinite(each) for each in draws]
+    values = np.array([one.value for one in found])
+    error = values.std() / np.sqrt(len(values))
+    bias = np.mean([finite.value(each) for each in draws]) - truth
+    # What is left of the bias lies within the simulation's noise, or is a tenth of what it was
+    assert abs(values.mean() - truth) < max(3 * error, 0.1 * bias)
+    assert bias > 10 * error or dimensions == 4
+    assert sum(one.ci_low <= truth <= one.ci_high for one in found) >= 122  # of 150, 135 expected
+
+
+def test_it_is_the_line_through_all_samples_and_both_halves() -> None:
+    left, right = sets(21, 40, 3)
+    strata = np.repeat([0, 1, 2], 7)
+    first, second = halves(strata, 21)
+    assert not set(first) & set(second)
+    assert np.bincount(strata[first]).tolist() == [4, 4, 4]
+    of = Frechet(right, 0.9).value
+    expected = 2 * of(left) - (of(left[first]) + of(left[second])) / 2
+    assert FrechetInfinity(right, 0.9)(left, strata).value == pytest.approx(expected)
+    # Where no label is there twice, the halves are those of all samples
+    alone = FrechetInfinity(right, 0.9)(left, np.arange(21)).value
+    assert alone == FrechetInfinity(right, 0.9).value(left)
+    assert np.isnan(FrechetInfinity(right, 0.9).value(left[:3]))
 
 
 def test_a_prepared_distance_may_be_used_again() -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from memsweep.metrics.fidelity import Frechet, Kid, SlicedWasserstein, directions, standard_error
-from memsweep.metrics.floors import draws_like, floor_of, halves
+from memsweep.metrics.fidelity import Frechet, Kid, SlicedWasserstein, directions, halves, standard_error
+from memsweep.metrics.floors import draws_like, floor_of
 
 LABELS = np.arange(10)
 

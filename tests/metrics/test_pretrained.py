@@ -21,7 +21,7 @@ import torch
 from helpers.configs import ROOT, changed
 from helpers.packs import pack_settings
 from memsweep.base.errors import UserError
-from memsweep.data.images import read_images
+from memsweep.data.images import decode, read_images
 from memsweep.jobs.packs import train_pack
 from memsweep.jobs.workshop import Way
 from memsweep.metrics import features, pretrained
@@ -36,7 +36,7 @@ from memsweep.metrics.similarity_meter import SimilarityMeter
 from memsweep.study.config import resolve, schema
 from memsweep.study.sweep import OWN_SPACES
 from memsweep.study.training_sets import TrainingSet
-from memsweep.tables.parquet import read_arrow, read_table, write_table
+from memsweep.tables.parquet import image_shape, metadata_of, read_arrow, read_table, write_table
 from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
@@ -312,7 +312,7 @@ def test_the_hash_of_a_published_file_is_the_one_in_its_name() -> None:
     [
         ("metrics.spaces", ["vgg"], "metrics.spaces[0]: found 'vgg'; accepted is one of pixels, classifier, inception"),
         ("metrics.distances", ["kid"], "metrics.distances: found ['kid']; accepted is a list with sliced_wasserstein"),
-        ("metrics.distances", ["fid"], "accepted is one of sliced_wasserstein, frechet, kid"),
+        ("metrics.distances", ["fid"], "accepted is one of sliced_wasserstein, frechet, frechet_infinity, kid"),
         ("metrics.sscd_threshold", 1, "metrics.sscd_threshold: found 1; accepted is less than 1"),
         (
             "metrics.weights",
@@ -320,6 +320,7 @@ def test_the_hash_of_a_published_file_is_the_one_in_its_name() -> None:
             "metrics.weights.sscd: found 'no/such.pt'; accepted is the path of",
         ),
         ("metrics.weights", {"pixels": "a"}, "metrics.weights.pixels: unknown key"),
+        ("figures.onset", "sscd_score", "figures.onset: found 'sscd_score'; accepted is an onset that is found"),
     ],
 )
 def test_a_bad_value_is_answered_when_the_config_is_read(path: str, value: Any, expected: str) -> None:
@@ -371,10 +372,11 @@ def metrics_settings(weights: dict[str, str]) -> dict[str, Any]:
         "false_positive_rate": 0.05,
         "sscd_threshold": 0.6,
         "spaces": ["pixels", "sscd"],
-        "distances": ["sliced_wasserstein", "frechet", "kid"],
+        "distances": ["sliced_wasserstein", "frechet", "frechet_infinity", "kid"],
         "weights": {"sscd": weights["sscd"]},
         "projections": 4,
         "floor_draws": 3,
+        "battery": [],
         "confidence": 0.95,
     }
 
@@ -432,6 +434,7 @@ def test_every_distance_is_measured_in_every_space_at_every_step(measured: Path)
             for space in ("pixels", "sscd")
         },
         ("copy_threshold", "pixels", "control"): 3,
+        ("lean", "pixels", "control"): steps,
         ("f_mem_calibrated_held_out", "pixels", "control"): 3,
         **{("f_mem_calibrated", "pixels", reference): 15 for reference in ("train", "control")},
         **{("sscd_score", "sscd", reference): steps for reference in ("train", "test", "control")},
@@ -459,13 +462,36 @@ def test_the_share_of_copies_by_sscd_is_its_definition(
     assert found["generated"] == 40
 
 
+def test_how_similar_each_sample_is_stands_beside_its_neighbours(
+    measured: Path, few_digits: Path, weights: dict[str, str]
+) -> None:
+    images, neighbours = read_images(few_digits), read_table(measured / "neighbours.parquet", "neighbours")
+    samples = read_arrow(measured / "train" / "samples.parquet", "samples")
+    generated = decode(samples["image"], image_shape(metadata_of(samples)))
+    to_features = open_network("sscd", Path(weights["sscd"]), CPU)
+    keys = samples.select(["run_id", "step", "index"]).to_pandas()
+    near = neighbours[neighbours["reference"] == "train"]
+    sizes = read_table(measured / "train" / "runs.parquet", "runs").set_index("run_id")["train_size"]
+    similarity = keys.merge(near, on=list(keys))["similarity"]
+    for run_id, size in sizes.items():
+        own = np.flatnonzero(keys["run_id"] == run_id)
+        cosines = to_features(generated[own]) @ to_features(images.train.images[:size]).T
+        np.testing.assert_allclose(similarity[own], cosines.max(axis=1), atol=1e-5)
+    shares = read_table(measured / "metrics.parquet", "metrics").query(
+        "metric == 'sscd_score' and reference == 'control'"
+    )
+    of_control = neighbours[neighbours["reference"] == "control"]
+    expected = (of_control["similarity"] > 0.6).groupby([of_control["run_id"], of_control["step"]]).mean()
+    assert shares.set_index(["run_id", "step"])["value"].to_dict() == expected.to_dict()
+
+
 def test_copies_are_found_by_their_direction_and_controls_are_other_images() -> None:
     source = np.random.default_rng(0)
     split = {"train": source.normal(size=(30, 200)).astype(np.float32), "test": source.normal(size=(5, 200))}
     split["test"] = split["test"].astype(np.float32)
     meter = SimilarityMeter({"sscd_threshold": 0.6, "confidence": 0.95}, split, TrainingSet(20))
     samples = np.concatenate([3 * split["train"][:10], split["train"][20:30], split["test"]])
-    values = {row["reference"]: (row["value"], row["generated"]) for row in meter.measure(samples)}
+    values = {row["reference"]: (row["value"], row["generated"]) for row in meter.measure(meter.similarities(samples))}
     assert values == {"train": (10 / 25, 25), "control": (15 / 25, 25), "test": (5 / 25, 25)}
     assert meter.held_out()["value"] == 0
 

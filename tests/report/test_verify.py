@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from memsweep.base.errors import UserError
+from memsweep.closed_form.empirical_sampler import write_empirical_samples
 from memsweep.data.datasets import prepare
 from memsweep.jobs.packs import train_pack
 from memsweep.jobs.workshop import Way
@@ -48,6 +49,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     prepare(json.loads(study.prepare()), images)
     train_classifier(images, classifier)
     write_features({"space": "classifier"}, images, classifier, folder / "cache", place / "data" / "classifier.parquet")
+    for size in study.empirical_sizes(*study.packs):
+        settings = json.loads(study.empirical_samples(size))
+        write_empirical_samples(settings, images, place / "empirical" / f"train_size={size}" / "samples.parquet")
     for job in study.packs:
         settings, pack = json.loads(study.train(job)), place / "train" / job
         train_pack(settings, images, place / "checkpoints", pack, Way(device="cpu"))
@@ -77,6 +81,7 @@ KINDS = [
     "data/images.parquet",
     "data/classifier.safetensors",
     "data/classifier.parquet",
+    "empirical/*/samples.parquet",
     "train/*/runs.parquet",
     "train/*/losses.parquet",
     "train/*/samples.parquet",

@@ -203,6 +203,56 @@ def test_jobs_are_told_of_each_run_what_differs() -> None:
     assert [axis["type"] for axis in settings["axes"]] == ["boolean", "number"]
 
 
+def remembered(sweep: Sweep, train_size: int) -> tuple[list[int], list[dict[str, Any]]]:
+    """Subsets and formulations for which perfect memories of a size are sampled."""
+    settings = json.loads(sweep.empirical_samples(train_size))
+    assert settings["train_size"] == train_size
+    assert settings["samples"] == DEFAULT["evaluation"]["samples"]
+    return settings["subsets"], settings["formulations"]
+
+
+def test_perfect_memories_are_sampled_for_all_training_sets_and_formulations_of_a_size() -> None:
+    name = {"formulation.name": ["ddpm", "rectified_flow"]}
+    products = {"train_size": [16, 32], "subset": [0, 1]}, {"subset": [3], **name}, {"train_size": [32], "seed": [1]}
+    sweep = opened(*products)
+    assert sweep.empirical_sizes(*sweep.jobs) == [16, 32]
+    section = sweep.config["formulation"]
+    both = [{**section, "name": each, "values": {"formulation_name": each}} for each in name["formulation.name"]]
+    assert remembered(sweep, 16) == ([0, 1], both[1:])
+    assert remembered(sweep, 32) == ([0, 1, 3], both)
+    # The order in which a grid is written means nothing, and what is chosen of it changes none of these files
+    assert [opened(*products[::-1]).empirical_samples(size) for size in (16, 32)] == [
+        sweep.empirical_samples(size) for size in (16, 32)
+    ]
+    config = {
+        **study(*products),
+        "only": {"train_size": [32]},
+        "exclude": {"formulation.name": ["ddpm"], "subset": [1]},
+    }
+    chosen = Sweep(resolve(config))
+    assert chosen.empirical_samples(32) == sweep.empirical_samples(32)
+    assert chosen.empirical_sizes(*chosen.jobs) == [32]
+
+
+def test_with_guidance_no_perfect_memory_is_sampled() -> None:
+    dropped = {"formulation": {"label_dropout": 0.1}}
+    sweep = opened({"formulation.guidance": [0, 2], "train_size": [16, 32]}, **dropped)
+    assert [each["values"] for each in remembered(sweep, 16)[1]] == [{"formulation_guidance": 0}]
+    sizes = [(job.endswith("guidance=0.0"), sweep.empirical_sizes(job)) for job in sweep.jobs]
+    assert sorted(sizes) == [(False, []), (False, []), (True, [16]), (True, [32])]
+    guided = opened({"train_size": [16]}, formulation={"label_dropout": 0.1, "guidance": 2})
+    assert not guided.empirical_sizes(*guided.jobs)
+
+
+def test_the_metrics_of_a_pack_need_the_memories_of_its_own_runs_alone() -> None:
+    before = opened({"train_size": [16, 32]})
+    after = opened({"train_size": [16, 32, 64]}, {"formulation.name": ["rectified_flow", "ddpm"]}, {"subset": [5]})
+    own = {job.split("/formulation")[0]: after.empirical_needs(job) for job in after.jobs if "ddpm" not in job}
+    sizes = [f"train_size={size}/base_channels=16/batch_size=16" for size in (16, 32)]
+    assert own[sizes[0]] == before.empirical_needs(sizes[0])
+    assert own[sizes[1]] != before.empirical_needs(sizes[1])  # it has another subset now
+
+
 def test_a_choice_names_axes_as_the_grid_does() -> None:
     products = {"network.attention_levels": [[], [1]], "training.flip": [False, True], "train_size": [16, 32]}
     config = study(products)

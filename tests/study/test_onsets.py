@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 from memsweep.analysis import onset
 from memsweep.study.config import schema
-from memsweep.study.onsets import DEFINITIONS, DEPARTURES, LOSS_DEFINITIONS, ONSETS, THRESHOLDS
+from memsweep.study.onsets import DEPARTURES, LOSS_DEFINITIONS, MEMORISATION, ONSETS, THRESHOLDS
 from memsweep.tables.contracts import SCHEMAS
 
 
 def test_configs_choose_among_the_definitions_and_give_their_thresholds() -> None:
     properties = schema()["properties"]
-    assert tuple(properties["figures"]["properties"]["onset"]["enum"]) == DEFINITIONS
+    assert tuple(properties["figures"]["properties"]["onset"]["enum"]) == MEMORISATION
     assert set(properties["onset"]["properties"]) == {*THRESHOLDS, "bootstrap"}
     surrogates = [ONSETS[name].surrogate for name in DEPARTURES]
     assert properties["evaluation"]["properties"]["surrogates"]["items"]["enum"] == surrogates
@@ -26,13 +26,24 @@ def test_every_definition_has_an_estimator_and_is_explained() -> None:
 
 
 def test_a_definition_is_named_with_its_threshold() -> None:
-    thresholds = {"f_mem": 0.05, "loss_gap_absolute": 0.2, "loss_gap_relative": 0.5, "departure": 0.1}
+    thresholds = {
+        "f_mem": 0.05,
+        "loss_gap_absolute": 0.2,
+        "loss_gap_relative": 0.5,
+        "departure": 0.1,
+        "sscd_score": 0.2,
+        "bias": 0.7,
+        "split": 1.5,
+    }
     assert [definition.label(thresholds) for definition in ONSETS.values()] == [
         "test loss minimum",
         "loss gap > 0.2",
         "loss gap > 50 % of train",
         r"$f_\mathrm{mem}$ > 5 %",
         "calibrated copies > 5 %",
+        "SSCD score > 20 %",
+        "lean > 0.7",
+        "other images / seed > 1.5",
         "leaves Gaussian by 10 %",
         "leaves mixture by 10 %",
     ]

@@ -96,6 +96,17 @@ def test_a_new_value_trains_only_the_new_runs(swept: Project, tmp_path: Path) ->
         before = after
 
 
+def test_a_new_subset_is_sampled_in_a_file_that_all_packs_read_and_measures_only_its_own_again(
+    swept: Project, tmp_path: Path
+) -> None:
+    project = swept.copy_to(tmp_path / "project")
+    project.configure(grid=grid(*PRODUCTS, {"subset": [2]}))
+    tables, new = "results/tiny/tables/runs.parquet", {"train": 1, "measure": 1, "agree": 1, "collect": 1}
+    assert project.jobs(tables) == {**new, "empirical_samples": 1}
+    project.snakemake("results/tiny/empirical/train_size=8/samples.parquet")
+    assert project.jobs(tables) == new
+
+
 def test_an_axis_of_training_that_is_new_trains_only_its_new_runs(swept: Project, tmp_path: Path) -> None:
     """Runs that are there lie on it where their section says; their tables are written again, with its column."""
     project = swept.copy_to(tmp_path / "project")

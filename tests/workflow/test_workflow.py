@@ -20,19 +20,21 @@ from helpers.projects import TINY, Project, new_project
 
 SWEPT = ("train_size", "learning_rate")
 FIGURES = (
-    *(f"{figure}_{axis}" for figure in ("dynamics", "memorisation_time") for axis in SWEPT),
+    *(f"{figure}_{axis}" for figure in ("dynamics", "battery", "memorisation_time") for axis in SWEPT),
     "scaling_exponents",
     "peaks",
 )
-ALL_FIGURES = (*FIGURES, "simplicity_bias", "two_clocks", "novelty_fidelity", "sample_sheet")
-COLLECTED = ("runs", "trajectories", "noise_levels", "metrics")
-TABLES = (*COLLECTED, "onsets", "scaling", "ratios", "peaks", "excess", "baselines")
+ALL_FIGURES = (*FIGURES, "simplicity_bias", "clocks", "agreement", "novelty_fidelity", "sample_sheet")
+COLLECTED = ("runs", "trajectories", "noise_levels", "metrics", "agreement")
+TABLES = (*COLLECTED, "onsets", "scaling", "ratios", "peaks", "fidelity_trends", "leads", "excess", "baselines")
 FIGURE_RULES = {
     "dynamics": 2,
+    "battery": 2,
     "memorisation_time": 2,
     "scaling_exponents": 1,
     "simplicity_bias": 1,
-    "two_clocks": 1,
+    "clocks": 1,
+    "agreement": 1,
     "peaks": 1,
     "novelty_fidelity": 1,
     "sample_sheet": 1,
@@ -64,12 +66,28 @@ def assert_old_rows_are_the_same(project: Project, before: Project) -> None:
 
 
 def test_a_study_ends_in_tables_that_keep_their_contract_and_in_figures(finished_once: Project) -> None:
-    finished_once.assert_tables(*(table for table in TABLES if table != "ratios"))
-    assert finished_once.table("tables/ratios.parquet").empty  # of axes that this study does not have
+    finished_once.assert_tables(*(table for table in TABLES if table not in ("ratios", "leads")))
+    for table in ("ratios", "leads"):  # of axes, and of pairs, that this study does not have
+        assert finished_once.table(f"tables/{table}.parquet").empty
     finished_once.assert_figures(*ALL_FIGURES)
     runs = finished_once.table("tables/runs.parquet")
     assert len(runs) == 5
     assert set(runs["status"]) == {"finished"}
+
+
+def test_samples_are_held_against_those_of_perfect_memories_of_their_size(finished_once: Project) -> None:
+    for size in (8, 16):
+        samples = finished_once.table(f"empirical/train_size={size}/samples.parquet")
+        assert set(samples["train_size"]) == {size}
+        assert set(samples["reference"]) == {"train", "control"}
+        pack = finished_once.table(f"train/train_size={size}/base_channels=4/batch_size=4/samples.parquet")
+        labels = pack.groupby("index")["label"].agg(set)
+        assert [{label} for label in samples.query("reference == 'train'")["label"]] == labels.tolist()
+    metrics = finished_once.table("tables/metrics.parquet").query("metric == 'empirical_distance'")
+    sampled = finished_once.table("tables/metrics.parquet").query("metric == 'f_mem' and reference == 'train'")
+    assert metrics[["run_id", "step"]].to_numpy().tolist() == sampled[["run_id", "step"]].to_numpy().tolist()
+    # Two steps of a sampler, and a network that has hardly learnt
+    assert metrics["value"].between(0.5, 1.5).all()
 
 
 def test_images_and_samples_explain_themselves(finished_once: Project) -> None:
@@ -111,18 +129,18 @@ def test_touching_what_all_figures_share_redraws_the_figures(finished: Project) 
 
 def test_a_value_of_the_figures_redraws_the_figures(finished: Project) -> None:
     finished.configure(figures={"palette": "magma"})
-    coloured = {"dynamics", "memorisation_time", "peaks", "novelty_fidelity"}
+    coloured = {"dynamics", "battery", "memorisation_time", "peaks", "novelty_fidelity", "agreement"}
     assert finished.jobs() == {rule: count for rule, count in FIGURE_RULES.items() if rule in coloured}
     finished.configure(figures={"time": "step"})
-    assert finished.jobs() == {"dynamics": 2}
+    assert finished.jobs() == {"dynamics": 2, "battery": 2}
     finished.configure(figures={"sheet_samples": 4})
     assert finished.jobs() == {"sample_sheet": 1}
 
 
 def test_an_onset_threshold_analyses_again_and_trains_nothing(finished: Project) -> None:
     finished.configure(onset={"bootstrap": 5, "f_mem": 0.3})
-    figures = {"dynamics", "memorisation_time", "peaks", "scaling_exponents", "simplicity_bias", "two_clocks"}
-    assert set(finished.jobs()) == {"analyse", "table_pages", *figures}
+    figures = {"dynamics", "memorisation_time", "peaks", "scaling_exponents", "simplicity_bias", "clocks"}
+    assert set(finished.jobs()) == {"analyse", "table_pages", "agreement", *figures}
 
 
 def test_a_metric_threshold_measures_again_and_trains_nothing(finished: Project) -> None:
@@ -150,7 +168,9 @@ def test_another_version_of_the_training_code_says_that_runs_are_stale(finished:
 
 def test_a_new_learning_rate_trains_only_the_new_run(finished: Project, finished_once: Project) -> None:
     finished.configure(**with_grid({"learning_rate": [0.004]}))
-    assert finished.jobs()["train"] == 1
+    jobs = finished.jobs()
+    assert jobs["train"] == jobs["measure"] == 1
+    assert "empirical_samples" not in jobs
     before = checkpoint_times(finished)
     finished.snakemake("tables")
     after = checkpoint_times(finished)
@@ -176,7 +196,8 @@ def test_lost_checkpoints_are_not_trained_again_without_being_asked_for(finished
 
 def test_a_new_train_size_trains_only_its_pack(finished: Project, finished_once: Project) -> None:
     finished.configure(**with_grid({"train_size": [12]}))
-    assert finished.jobs()["train"] == 1
+    jobs = finished.jobs()
+    assert jobs["train"] == jobs["empirical_samples"] == jobs["measure"] == 1
     before = checkpoint_times(finished)
     finished.snakemake("tables")
     after = checkpoint_times(finished)
@@ -218,7 +239,7 @@ def test_surrogates_are_evaluated_and_can_be_left_out(finished: Project) -> None
     finished.configure(evaluation={**TINY["evaluation"], "surrogates": []})
     jobs = finished.jobs()
     assert jobs["train"] == 2  # what is evaluated is part of a run's identity
-    assert not {"surrogates", "baselines", "simplicity_bias", "two_clocks"} & set(jobs)
+    assert not {"surrogates", "baselines", "simplicity_bias"} & set(jobs)
     # In another order the surrogates are the same
     finished.configure(evaluation={**TINY["evaluation"], "surrogates": ["gaussian_mixture", "gaussian"]})
     assert finished.jobs() == {}
@@ -227,7 +248,7 @@ def test_surrogates_are_evaluated_and_can_be_left_out(finished: Project) -> None
 def test_a_departure_threshold_trains_nothing(finished: Project) -> None:
     finished.configure(onset={"bootstrap": 5, "departure": 0.2})
     jobs = set(finished.jobs())
-    assert {"analyse", "simplicity_bias", "two_clocks"} <= jobs
+    assert {"analyse", "simplicity_bias", "clocks"} <= jobs
     assert not {"train", "surrogates", "baselines", "measure", "collect"} & jobs
 
 
@@ -235,16 +256,21 @@ def test_a_figure_needs_only_what_it_shows(finished: Project) -> None:
     assert "Nothing to be done" in finished.snakemake("results/tiny/figures/memorisation_time_train_size.pdf").stdout
     shutil.rmtree(finished.results)
     jobs = finished.jobs("results/tiny/figures/sample_sheet.pdf")
-    once = dict.fromkeys(["prepare", "surrogates", "classifier", "train", "measure", "sample_sheet"], 1)
-    assert jobs == {**once, "features": 2}
+    stages = ["prepare", "surrogates", "classifier", "empirical_samples", "train", "measure", "sample_sheet"]
+    assert jobs == {**dict.fromkeys(stages, 1), "features": 2}
 
 
 def test_what_all_packs_need_is_a_target_and_no_more_than_that(tmp_path: Path) -> None:
     project = new_project(tmp_path / "project")
     project.configure()
-    assert project.jobs("data") == {"prepare": 1, "surrogates": 1, "classifier": 1, "features": 2, "data": 1}
+    once = dict.fromkeys(["prepare", "surrogates", "classifier", "data"], 1)
+    assert project.jobs("data") == {**once, "empirical_samples": 2, "features": 2}
     project.configure(metrics={**TINY["metrics"], "spaces": ["pixels"]})
-    assert project.jobs("packs") == {"prepare": 1, "surrogates": 1, "features": 1, "train": 2, "measure": 2, "packs": 1}
+    once = dict.fromkeys(["prepare", "surrogates", "features", "packs"], 1)
+    assert project.jobs("packs") == {**once, "empirical_samples": 2, "train": 2, "measure": 2}
+    guided = {**TINY["formulation"], "label_dropout": 0.2, "guidance": 1}
+    project.configure(formulation=guided)
+    assert "empirical_samples" not in project.jobs()
 
 
 def test_a_killed_workflow_continues_where_it_was(finished_once: Project, tmp_path: Path) -> None:

@@ -8,11 +8,14 @@ rule analyse:
         rules.collect.output.metrics,
         expand(f"{TRAIN}/losses.parquet", job=STUDY.jobs),
         expand(f"{MEASURE}/neighbours.parquet", job=STUDY.jobs),
+        expand(f"{AGREE}/paired_samples.parquet", comparison=STUDY.comparisons),
     output:
         onsets=f"{SHOWN}/tables/onsets.parquet",
         scaling=f"{SHOWN}/tables/scaling.parquet",
         ratios=f"{SHOWN}/tables/ratios.parquet",
         peaks=f"{SHOWN}/tables/peaks.parquet",
+        fidelity_trends=f"{SHOWN}/tables/fidelity_trends.parquet",
+        leads=f"{SHOWN}/tables/leads.parquet",
         excess=f"{SHOWN}/tables/excess.parquet",
     log:
         f"{SHOWN}/logs/analyse.log",
@@ -24,7 +27,8 @@ rule analyse:
         study=subpath(output.onsets, ancestor=len(Path(SHOWN).parts)),
     shell:
         "python -m memsweep analyse --tables {params.folder:q} --train {params.study:q}/train"
-        " --measured {params.study:q}/measure --output {params.folder:q} <<< {params.settings:q} 2> {log:q}"
+        " --measured {params.study:q}/measure --agreed {params.study:q}/agree"
+        " --output {params.folder:q} <<< {params.settings:q} 2> {log:q}"
 
 
 rule tables:

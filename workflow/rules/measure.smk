@@ -41,25 +41,30 @@ rule measure:
         runs=rules.train.output.runs,
         samples=rules.train.output.samples,
         features=expand(FEATURES, space=SPACES),
+        # By what a pack takes of them, which its lineage holds, and not by their times: they also serve other packs
+        empirical=lambda wildcards: ancient(
+            expand(EMPIRICAL, train_size=STUDY.empirical_sizes(wildcards.job))
+        ),
         weights=STUDY.weights(*SPACES),
     output:
         metrics=f"{MEASURE}/metrics.parquet",
         neighbours=f"{MEASURE}/neighbours.parquet",
     log:
         f"{RESULTS}/logs/measure/{{job}}.log",
+    threads: lambda wildcards: STUDY.threads_to_measure(wildcards.job)
     resources:
         gpu=STUDY.gpus_to_measure(GPUS, *SPACES),
     params:
         settings=lambda wildcards: STUDY.measure(),
         code=f"metrics code {fingerprint('metrics.measure')}",
-        upstream=lambda wildcards: f"runs {trained(wildcards.job)}",
+        upstream=lambda wildcards: f"runs {samples_of(wildcards.job)}",
         data=subpath(input.images, parent=True),
         train=subpath(input.runs, parent=True),
         folder=subpath(output.metrics, parent=True),
     shell:
         "python -m memsweep measure --images {input.images:q} --classifier {input.classifier:q}"
-        " --train {params.train:q} --features {params.data:q}/features"
-        " --output {params.folder:q} <<< {params.settings:q} 2> {log:q}"
+        " --train {params.train:q} --features {params.data:q}/features --empirical {input.empirical:q}"
+        " --output {params.folder:q} --threads {threads} <<< {params.settings:q} 2> {log:q}"
 
 
 # Targets for a study that several machines share: what all packs need, and then the packs.
@@ -70,6 +75,7 @@ rule data:
         rules.prepare.output,
         rules.surrogates.output if STUDY.surrogates else [],
         expand(FEATURES, space=SPACES),
+        expand(EMPIRICAL, train_size=STUDY.empirical_sizes(*STUDY.jobs)),
 
 
 rule packs:

@@ -15,17 +15,23 @@ from memsweep.training.version import TRAINING_VERSION
 # results lie in object storage.
 TRAIN = f"{RESULTS}/train/{{job}}"
 MEASURE = f"{RESULTS}/measure/{{job}}"
+AGREE = f"{RESULTS}/agree/{{comparison}}"
 FEATURES = f"{RESULTS}/data/features/{{space}}.parquet"
 CLASSIFIER = f"{RESULTS}/data/classifier.safetensors"
+EMPIRICAL = f"{RESULTS}/empirical/train_size={{train_size}}/samples.parquet"
 SPACES = STUDY.config["metrics"]["spaces"]
 
 
 wildcard_constraints:
     job=r"all|\w+=[^/]+(/\w+=[^/]+)*",
+    comparison=r"all|\w+=[^/]+(/\w+=[^/]+)*",
     space="|".join(SPACES),
+    train_size=r"\d+",
     axis="|".join(STUDY.axes),
 
 
+# What perfect memories generate
+EMPIRICAL_CODE = fingerprint("closed_form.empirical_sampler")
 # What is written of runs: a change of it writes their tables again, and trains none
 PACK_CODE = fingerprint("jobs.packs", "jobs.stopping", "metrics.novelty")
 MEASURING_CODE = [fingerprint(f"metrics.{name}") for name in ("classifier", "features", "measure")]
@@ -36,11 +42,18 @@ def trained(job):
     return lineage(PREPARED, STUDY.train(job), TRAINING_VERSION, PACK_CODE)
 
 
+@functools.cache
+def samples_of(job):
+    """The runs' samples, and those that they are held against."""
+    return lineage(trained(job), STUDY.empirical_needs(job), EMPIRICAL_CODE)
+
+
 def measured(job):
-    return lineage(trained(job), STUDY.measure(), *MEASURING_CODE)
+    return lineage(samples_of(job), STUDY.measure(), *MEASURING_CODE)
 
 
 MEASURED = [measured(job) for job in STUDY.jobs]
 BASELINES = lineage(PREPARED, STUDY.baselines(), fingerprint("analysis.baselines"))
-COLLECTED = lineage(*MEASURED, STUDY.collect(), fingerprint("analysis.collect"))
+AGREED = lineage(*MEASURED, *map(STUDY.agree, STUDY.comparisons), fingerprint("metrics.agree"))
+COLLECTED = lineage(*MEASURED, AGREED, STUDY.collect(), fingerprint("analysis.collect"))
 ANALYSED = lineage(COLLECTED, STUDY.analyse(), fingerprint("analysis.analyse"))

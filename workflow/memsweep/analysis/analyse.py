@@ -12,13 +12,16 @@ import pyarrow.compute as pc
 
 from ..base.errors import UserError
 from ..study.axes import read_axes
-from ..study.onsets import DEFINITIONS, LOSS_DEFINITIONS, ONSETS
+from ..study.onsets import DEPARTURES, LOSS_DEFINITIONS, MEMORISATION, ONSETS, among
 from ..tables.contracts import SCHEMAS
 from ..tables.parquet import check_runs, read_arrow, read_table, write_table
 from ..tables.together import check_together, provenance
-from .collect import of_job
+from .collect import compared, of_job
 from .departure import SURROGATES, departure, excess, paired_curves
-from .onset import NEVER_EVALUATED, Onset, copy_onset, loss_onsets
+from .fidelity_trends import fidelity_trends
+from .leads import leads
+from .onset import NEVER_EVALUATED, Onset, copy_onset, loss_onsets, share_onset
+from .pair_onsets import PARTNERS, bias_onset, split_onset
 from .peaks import peaks
 from .scaling import ratios, scaling
 
@@ -28,26 +31,30 @@ def analyse(
     tables: Path,
     losses: Mapping[str, Path],
     neighbours: Mapping[str, Path],
+    agreed: Path,
     output: Path,
 ) -> None:
-    """Write ``onsets``, ``scaling``, ``ratios``, ``peaks`` and ``excess`` of a study.
+    """Write ``onsets``, ``scaling``, ``ratios``, ``peaks``, ``fidelity_trends``, ``leads`` and ``excess`` of a study.
 
     One pack is held in memory at a time. Rows of ``onsets`` follow the table ``runs``, and
-    within a run `study.onsets.DEFINITIONS`, then the departures from the surrogates that there are;
-    every run has a row for each.
+    within a run the definitions; every run has a row for each, but for those of pairs, which
+    the earlier run of a pair has.
 
     Args:
-        settings: the config's ``onset`` (thresholds and ``bootstrap``), ``surrogates``,
-            ``f_mem_threshold``, ``axes`` of the grid and ``confidence``.
+        settings: the config's ``onset`` (thresholds and ``bootstrap``), the ``definitions`` that the study
+            has, ``comparisons``, the job paths of pairs, ``f_mem_threshold``, ``sscd_threshold``, ``axes`` of
+            the grid and ``confidence``.
         tables: folder of the study's ``runs.parquet`` and ``metrics.parquet``.
         losses: the packs' tables of losses, by job path.
         neighbours: the packs' tables of neighbours, likewise.
+        agreed: folder of the comparisons' folders, with their tables of paired samples.
         output: folder that receives the tables.
 
     Raises:
         UserError: a table cannot be read or is not of the study's runs, or a finished run is in none of the packs.
     """
-    left = {name: surrogate for name, surrogate in SURROGATES.items() if surrogate in settings["surrogates"]}
+    definitions = settings["definitions"]
+    left = {name: SURROGATES[name] for name in among(definitions, DEPARTURES)}
     runs_file, metrics_file = tables / "runs.parquet", tables / "metrics.parquet"
     runs = read_table(runs_file, "runs")
     of = provenance(runs)
@@ -64,20 +71,27 @@ def analyse(
             confidence = settings["confidence"]
             found[run_id, definition] = departure(*pair, threshold=settings["departure"], confidence=confidence)
             curves.append(excess(*pair, confidence=confidence).assign(run_id=run_id, surrogate=surrogate))
-    for run_id, rows in _by_run(
-        neighbours, "neighbours", ["step", "index", "reference", "distance", "second_distance"], runs, runs_file
-    ):
+    columns = ["step", "index", "reference", "distance", "second_distance", "similarity"]
+    for run_id, rows in _by_run(neighbours, "neighbours", columns, runs, runs_file):
         found[run_id, "f_mem"] = _copy_onset(settings, run_id, rows, settings["f_mem_threshold"])
         found[run_id, "f_mem_calibrated"] = (
             _copy_onset(settings, run_id, rows, calibrated[run_id]) if run_id in calibrated else NEVER_EVALUATED
         )
-    onsets = _table(runs, [*DEFINITIONS, *left], found)
+        if "sscd_score" in definitions:
+            found[run_id, "sscd_score"] = _similarity_onset(settings, run_id, rows)
+    for paired in compared(agreed, settings["comparisons"], "paired_samples", runs, tables):
+        found |= _pair_onsets(settings, paired.to_pandas())
+    onsets = _table(runs, definitions, found)
     write_table(output / "onsets.parquet", "onsets", onsets, of)
-    compared = onsets, runs, read_axes(settings), settings["confidence"]
-    write_table(output / "scaling.parquet", "scaling", scaling(*compared), of)
-    write_table(output / "ratios.parquet", "ratios", ratios(*compared), of)
-    memorisation = onsets[onsets["definition"].isin(DEFINITIONS)]
-    write_table(output / "peaks.parquet", "peaks", peaks(memorisation, metrics, settings["confidence"]), of)
+    of_study = onsets, runs, read_axes(settings), settings["confidence"]
+    write_table(output / "scaling.parquet", "scaling", scaling(*of_study), of)
+    write_table(output / "ratios.parquet", "ratios", ratios(*of_study), of)
+    write_table(output / "leads.parquet", "leads", leads(onsets, runs, settings["confidence"]), of)
+    memorisation = onsets[onsets["definition"].isin(MEMORISATION)]
+    at_peaks = peaks(memorisation, metrics, settings["confidence"])
+    write_table(output / "peaks.parquet", "peaks", at_peaks, of)
+    trends = fidelity_trends(at_peaks, *of_study[1:])
+    write_table(output / "fidelity_trends.parquet", "fidelity_trends", trends, of)
     write_table(output / "excess.parquet", "excess", _in_order_of(runs, curves), of)
 
 
@@ -123,6 +137,30 @@ def _copy_onset(settings: Mapping[str, Any], run_id: str, neighbours: pd.DataFra
     )
 
 
+def _similarity_onset(settings: Mapping[str, Any], run_id: str, neighbours: pd.DataFrame) -> Onset:
+    training = neighbours[neighbours["reference"] == "train"]
+    return share_onset(
+        run_id,
+        training.assign(hit=training["similarity"] > settings["sscd_threshold"]),
+        share=settings["sscd_score"],
+        resamples=settings["bootstrap"],
+        confidence=settings["confidence"],
+    )
+
+
+def _pair_onsets(settings: Mapping[str, Any], paired: pd.DataFrame) -> dict[tuple[str, str], Onset]:
+    """The onsets of the runs of a comparison, by run and definition."""
+    estimators = {"bias": bias_onset, "split": split_onset}
+    shared = {"resamples": settings["bootstrap"], "confidence": settings["confidence"]}
+    found = {}
+    for run_id, own in paired.groupby("run_id", sort=False):
+        differ = set(own["differs"])
+        for name in among(settings["definitions"], estimators):
+            if differ >= PARTNERS[name]:
+                found[str(run_id), name] = estimators[name](str(run_id), own, threshold=settings[name], **shared)
+    return found
+
+
 def _in_order_of(runs: pd.DataFrame, curves: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Rows of ``excess``, run by run as in the table ``runs``, whatever the order of the packs."""
     rows = pd.concat(curves) if curves else pd.DataFrame(columns=SCHEMAS["excess"].names)
@@ -135,8 +173,10 @@ def _table(runs: pd.DataFrame, definitions: Sequence[str], found: Mapping[tuple[
     rows = []
     for run_id, status in zip(runs["run_id"], runs["status"], strict=True):
         for definition in definitions:
+            if (run_id, definition) not in found and ONSETS[definition].of == "pairs":
+                continue  # not every run is compared with others
             if status != "diverged" and (run_id, definition) not in found:
-                source = "neighbours" if ONSETS[definition].of == "copies" else "losses"
+                source = "neighbours" if ONSETS[definition].of in ("copies", "similarity") else "losses"
                 raise UserError(f"run {run_id}: it is {status}, but no pack's {source} hold it")
             onset = found.get((run_id, definition), NEVER_EVALUATED)
             rows.append({"run_id": run_id, "definition": definition, **asdict(onset)})

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.compute as pc
 from scipy.stats import norm
 
@@ -20,13 +21,15 @@ from ..tables.together import provenance
 KEYS = ["run_id", "step", "split"]
 
 
-def collect(settings: Mapping[str, Any], train: Path, measured: Path, output: Path) -> None:
-    """Write ``runs``, ``trajectories``, ``noise_levels`` and ``metrics`` of a study.
+def collect(settings: Mapping[str, Any], train: Path, measured: Path, agreed: Path, output: Path) -> None:
+    """Write ``runs``, ``trajectories``, ``noise_levels``, ``metrics`` and ``agreement`` of a study.
 
     Args:
-        settings: ``jobs``, the packs' job paths; ``noise_levels``; ``confidence``.
+        settings: ``jobs``, the packs' job paths; ``comparisons``, those of comparisons; ``noise_levels``;
+            ``confidence``.
         train: folder of the packs' training results, one folder per job path.
         measured: likewise, of their metrics.
+        agreed: likewise, of comparisons.
         output: folder that receives the tables.
     """
     jobs, confidence = settings["jobs"], settings["confidence"]
@@ -34,6 +37,9 @@ def collect(settings: Mapping[str, Any], train: Path, measured: Path, output: Pa
     of = provenance(pd.concat(runs_of.values()))
     gather(train, runs_of, train, "runs", output, of)
     gather(measured, runs_of, train, "metrics", output, of)
+    with table_writer(output / "agreement.parquet", "agreement", of) as table:
+        for part in compared(agreed, settings["comparisons"], "agreement", pd.concat(runs_of.values()), output):
+            table.add(part)
     with (
         table_writer(output / "trajectories.parquet", "trajectories", of) as trajectories,
         table_writer(output / "noise_levels.parquet", "noise_levels", of) as noise_levels,
@@ -67,6 +73,27 @@ def of_job(runs: pd.DataFrame, job: str) -> pd.DataFrame:
         if axis in runs:
             runs = runs[runs[axis].map(encoded) == value]
     return runs
+
+
+def compared(
+    folder: Path, comparisons: Sequence[str], name: str, runs: pd.DataFrame, tables: Path
+) -> Iterator[pa.Table]:
+    """One table of every comparison.
+
+    Args:
+        folder: that of the comparisons' folders.
+        comparisons: their job paths.
+        name: of the table.
+        runs: of the study, in its folder ``tables``.
+
+    Raises:
+        UserError: a table holds runs that are none of its comparison's, as where a file is that of another.
+    """
+    for job in comparisons:
+        path = folder / job / f"{name}.parquet"
+        table = read_arrow(path, name)
+        check_runs(path, table, of_job(runs, job)["run_id"], tables / "runs.parquet")
+        yield table
 
 
 def gather(

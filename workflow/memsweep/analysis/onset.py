@@ -193,7 +193,7 @@ def loss_onsets(
     Raises:
         UserError: an evaluation lacks a noisy image that another has.
     """
-    items = _pivot(run_id, losses, ["split", "index", "item"], "loss")
+    items = pivot(run_id, losses, ["split", "index", "item"], "loss")
     finite = np.isfinite(items.to_numpy()).all(axis=0)
     items = items.loc[:, np.logical_and.accumulate(finite)]
     if items.empty:
@@ -219,26 +219,41 @@ def copy_onset(
     """The onset of one run that its copies define.
 
     A sample is a copy when d1 / d2 < ``copy_threshold``; an exact copy of an image that the
-    training set holds twice, 0 / 0, is one. Samples are resampled with their whole history,
-    as a sample is drawn from the same latent at every step. The bootstrap knows no share
-    but the ones it has seen: where no sample is ever a copy, no replicate has one, and the
-    interval says "later than the last step" although a small share can hide among few
-    samples (up to 3 / samples at 95 %, Clopper & Pearson).
+    training set holds twice, 0 / 0, is one.
 
     Args:
-        run_id: seeds the bootstrap and names the run in errors.
+        run_id, share, resamples, confidence: as of `share_onset`.
         neighbours: its rows of the table ``neighbours``; those against the training set
             are used. May be empty.
         copy_threshold: on d1 / d2.
-        share: threshold on the share of copies.
+
+    Raises:
+        UserError: as `share_onset`.
+    """
+    training = neighbours[neighbours["reference"] == "train"]
+    samples = training.assign(hit=copied(training, copy_threshold))
+    return share_onset(run_id, samples, share=share, resamples=resamples, confidence=confidence)
+
+
+def share_onset(run_id: str, samples: pd.DataFrame, *, share: float, resamples: int, confidence: float) -> Onset:
+    """The onset of one run that is defined by the share of its samples of which something holds.
+
+    Samples are resampled with their whole history, as a sample is drawn from the same latent at
+    every step. The bootstrap knows no share but the ones it has seen: where it never holds of any
+    sample, no replicate has one, and the interval says "later than the last step" although a small
+    share can hide among few samples (up to 3 / samples at 95 %, Clopper & Pearson).
+
+    Args:
+        run_id: seeds the bootstrap and names the run in errors.
+        samples: columns ``step``, ``index`` of the sample, and ``hit``, whether it holds. May be empty.
+        share: threshold on the share of hits.
         resamples: bootstrap replicates.
         confidence: level of the interval, between 0 and 1.
 
     Raises:
         UserError: an evaluation lacks a sample that another has.
     """
-    training = neighbours[neighbours["reference"] == "train"]
-    histories = _pivot(run_id, training.assign(copy=copied(training, copy_threshold)), ["index"], "copy")
+    histories = pivot(run_id, samples, ["index"], "hit")
     if histories.empty:
         return NEVER_EVALUATED
     steps = histories.columns.to_numpy(dtype=np.float64)
@@ -252,7 +267,7 @@ def _at(curves: Array, positions: NDArray[np.intp]) -> Array:
     return np.take_along_axis(curves, positions[..., None], axis=-1)[..., 0]
 
 
-def _pivot(run_id: str, rows: pd.DataFrame, unit: list[str], value: str) -> pd.DataFrame:
+def pivot(run_id: str, rows: pd.DataFrame, unit: list[str], value: str) -> pd.DataFrame:
     """One row a unit, one column a step, in increasing order of both.
 
     Raises:

@@ -45,7 +45,6 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from ..study.axes import Axis, is_short, other_columns, text
-from ..study.onsets import DEFINITIONS
 from ..tables.contracts import SCHEMAS
 
 Array = NDArray[np.float64]
@@ -79,19 +78,24 @@ def scaling(onsets: pd.DataFrame, runs: pd.DataFrame, axes: Sequence[Axis], conf
         confidence: level of the intervals, between 0 and 1.
 
     Returns:
-        Table ``scaling``, one row for each of `DEFINITIONS` (and what else ``onsets`` holds, which
-        are departures from surrogates) and each axis of positive numbers, repetitions aside.
+        Table ``scaling``, one row for each definition of ``onsets`` and each axis of positive
+        numbers, repetitions aside.
         ``runs`` counts the runs in groups where the axis varies, 0 for an axis that is not swept;
         what makes an exponent NaN stands at `effect`.
     """
-    terms = [axis for axis in axes if axis.numeric and not axis.repeats and (runs[axis.coordinate] > 0).all()]
+    terms = numeric_axes(axes, runs)
     rows = []
     for definition, under in _by_definition(onsets, runs):
         for axis in terms:
-            used, group = _groups(under, axes, axis)
+            used, group = groups(under, axes, axis)
             fit = exponent(used[axis.coordinate], used["step"], *_sides(used), group, confidence)
             rows.append({"definition": definition, "term": axis.coordinate, **vars(fit), **_counts(used)})
     return pd.DataFrame(rows)
+
+
+def numeric_axes(axes: Sequence[Axis], runs: pd.DataFrame) -> list[Axis]:
+    """The axes of positive numbers, which stand at logarithms; repetitions aside."""
+    return [axis for axis in axes if axis.numeric and not axis.repeats and (runs[axis.coordinate] > 0).all()]
 
 
 def ratios(onsets: pd.DataFrame, runs: pd.DataFrame, axes: Sequence[Axis], confidence: float) -> pd.DataFrame:
@@ -113,7 +117,7 @@ def ratios(onsets: pd.DataFrame, runs: pd.DataFrame, axes: Sequence[Axis], confi
                 continue
             base, others = _base_and_others(runs[axis.column], axis.base)
             for value in others:
-                used, group = _groups(under[under[axis.column].isin([base, value])], axes, axis)
+                used, group = groups(under[under[axis.column].isin([base, value])], axes, axis)
                 fit = effect(used[axis.column] == value, used["step"], *_sides(used), group, confidence)
                 compared = {"definition": definition, "axis": axis.column, "value": text(value), "base": text(base)}
                 rows.append({**compared, **_ratio(fit), **_counts(used), "groups": group.nunique()})
@@ -121,13 +125,13 @@ def ratios(onsets: pd.DataFrame, runs: pd.DataFrame, axes: Sequence[Axis], confi
 
 
 def _by_definition(onsets: pd.DataFrame, runs: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Each definition, whether or not there are onsets under it, and its onsets with the columns of ``runs``."""
+    """Each definition, and its onsets with the columns of ``runs``."""
     table = onsets.merge(runs, on="run_id", validate="many_to_one")
-    for definition in dict.fromkeys([*DEFINITIONS, *onsets["definition"]]):
+    for definition in dict.fromkeys(onsets["definition"]):
         yield definition, table[table["definition"] == definition]
 
 
-def _groups(onsets: pd.DataFrame, axes: Sequence[Axis], axis: Axis) -> tuple[pd.DataFrame, pd.Series[int]]:
+def groups(onsets: pd.DataFrame, axes: Sequence[Axis], axis: Axis) -> tuple[pd.DataFrame, pd.Series[int]]:
     """The onsets in groups where an axis varies and every other one is fixed, and the group that each is in.
 
     A model size is held fixed by its channels: its parameters differ with every other axis of the network.

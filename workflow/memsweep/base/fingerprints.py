@@ -14,6 +14,8 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
@@ -44,7 +46,13 @@ def fingerprint(*modules: str) -> str:
 @functools.cache
 def _digest(package: Path, module: str) -> str:
     """Hash of a module's code and of what it imports from the package."""
-    tree = _Bare(_imports(package, module)).visit(ast.parse(_source(package, module)))
+    return _hash(_source(package, module), tuple(sorted(_imports(package, module).items())))
+
+
+@functools.cache
+def _hash(source: str, imported: tuple[tuple[str, str], ...]) -> str:
+    """Hash of some code whose imported names stand for these."""
+    tree = _Bare(dict(imported)).visit(ast.parse(source))
     return hashlib.sha256(ast.unparse(tree).encode()).hexdigest()
 
 
@@ -101,13 +109,11 @@ class _Bare(ast.NodeTransformer):
 
 def _imports(package: Path, module: str) -> dict[str, str]:
     """What the names that a module imports stand for; of a module's attributes, those that are used."""
-    tree = _parsed(package, module)
-    used = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)]
+    code = _parsed(_source(package, module))
     names: dict[str, str] = {}
-    for node in ast.walk(tree):
+    for node in code.imports:
         if isinstance(node, ast.Import):
             names |= {alias.asname: alias.name for alias in node.names if alias.asname}
-        if not isinstance(node, ast.ImportFrom):
             continue
         source = source_of(package, module, node)
         for alias in node.names:
@@ -115,8 +121,7 @@ def _imports(package: Path, module: str) -> dict[str, str]:
             if source is None:
                 names[name] = f"{node.module}.{alias.name}"
             elif (inner := _joined(source, alias.name)) and _file(package, inner):
-                attributes = {use.attr for use in used if isinstance(use.value, ast.Name) and use.value.id == name}
-                names |= {f"{name}.{attribute}": _defined(package, inner, attribute) for attribute in attributes}
+                names |= {f"{name}.{used}": _defined(package, inner, used) for used in code.attributes.get(name, ())}
             else:
                 names[name] = _defined(package, source, alias.name)
     return names
@@ -135,7 +140,7 @@ def source_of(package: Path, module: str, node: ast.ImportFrom) -> str | None:
 
 def _defined(package: Path, module: str, name: str) -> str:
     """How a name counts that is imported from a module, which may itself import it from another."""
-    for node in _parsed(package, module).body:
+    for node in _parsed(_source(package, module)).tree.body:
         if isinstance(node, ast.ImportFrom) and (source := source_of(package, module, node)) is not None:
             for alias in node.names:
                 if (alias.asname or alias.name) == name and not _file(package, _joined(source, alias.name)):
@@ -153,11 +158,27 @@ def _file(package: Path, module: str) -> Path | None:
     return next((file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()), None)
 
 
+@dataclass(frozen=True)
+class _Code:
+    """A module's code, what it imports, and of each name the attributes that it uses."""
+
+    tree: ast.Module
+    imports: list[ast.Import | ast.ImportFrom]
+    attributes: Mapping[str, set[str]]
+
+
 @functools.cache
-def _parsed(package: Path, module: str) -> ast.Module:
-    return ast.parse(_source(package, module))
+def _parsed(source: str) -> _Code:
+    tree = ast.parse(source)
+    nodes = list(ast.walk(tree))
+    attributes: dict[str, set[str]] = {}
+    for node in nodes:
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            attributes.setdefault(node.value.id, set()).add(node.attr)
+    return _Code(tree, [node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom)], attributes)
 
 
+@functools.cache
 def _source(package: Path, module: str) -> str:
     file = _file(package, module)
     if file is None:

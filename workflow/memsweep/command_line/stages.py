@@ -50,6 +50,12 @@ def baselines(settings: Settings, files: Arguments) -> None:
     write_baselines(settings, files.images, files.surrogates, files.output)
 
 
+def empirical_samples(settings: Settings, files: Arguments) -> None:
+    from ..closed_form.empirical_sampler import write_empirical_samples
+
+    write_empirical_samples(settings, files.images, files.output)
+
+
 def network(settings: Settings, files: Arguments) -> None:
     from ..models.measuring import measure
     from ..models.own import check
@@ -102,9 +108,19 @@ def features(settings: Settings, files: Arguments) -> None:
 
 
 def measure(settings: Settings, files: Arguments) -> None:
+    from threadpoolctl import threadpool_limits
+
     from ..metrics.measure import measure_pack
 
-    measure_pack(settings, files.images, files.train, files.features, files.classifier, files.output)
+    inputs = files.images, files.train, files.features, files.classifier
+    with threadpool_limits(1, "blas"):
+        measure_pack(settings, *inputs, files.output, files.threads, files.empirical)
+
+
+def agree(settings: Settings, files: Arguments) -> None:
+    from ..metrics.agree import agree_runs
+
+    agree_runs(settings, files.images, files.train, files.features, files.classifier, files.output)
 
 
 def metric_check(settings: Settings, files: Arguments) -> None:
@@ -116,7 +132,7 @@ def metric_check(settings: Settings, files: Arguments) -> None:
 def collect(settings: Settings, files: Arguments) -> None:
     from ..analysis.collect import collect
 
-    collect(settings, files.train, files.measured, files.output)
+    collect(settings, files.train, files.measured, files.agreed, files.output)
 
 
 def analyse(settings: Settings, files: Arguments) -> None:
@@ -124,7 +140,7 @@ def analyse(settings: Settings, files: Arguments) -> None:
 
     losses = {job: files.train / job / "losses.parquet" for job in settings["jobs"]}
     neighbours = {job: files.measured / job / "neighbours.parquet" for job in settings["jobs"]}
-    analyse(settings, files.tables, losses, neighbours, files.output)
+    analyse(settings, files.tables, losses, neighbours, files.agreed, files.output)
 
 
 @contextmanager
@@ -230,6 +246,17 @@ def _own_space(stage: argparse.ArgumentParser) -> None:
     stage.add_argument("--classifier", type=Path, nargs="?", help="of the study, for its own space")
 
 
+def _measuring(stage: argparse.ArgumentParser) -> None:
+    _own_space(stage)
+    stage.add_argument("--threads", type=int, default=1, help="CPU cores")
+    stage.add_argument("--empirical", type=Path, nargs="*", default=[], help="what perfect memories generate")
+
+
+def _agreeing(stage: argparse.ArgumentParser) -> None:
+    _own_space(stage)
+    stage.add_argument("--train", type=Path, nargs="+", required=True, help="folders of packs")
+
+
 def _device(stage: argparse.ArgumentParser) -> None:
     stage.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     stage.add_argument("--threads", type=int, default=1, help="CPU cores")
@@ -286,14 +313,18 @@ STAGES: dict[str, Stage] = {
     "prepare": Stage(prepare, "the dataset as an image table", ["output"], _guard),
     "surrogates": Stage(surrogates, "Gaussian surrogates of the dataset", ["images", "output"]),
     "baselines": Stage(baselines, "losses that need no training", ["images", "surrogates", "output"]),
+    "empirical_samples": Stage(empirical_samples, "what perfect memories of one size generate", ["images", "output"]),
     "network": Stage(network, "what a network of one's own costs, measured", [], _networks),
     "train": Stage(train, "the runs of one pack", ["images", "checkpoints", "output"], _way),
     "classifier": Stage(classifier, "the study's own classifier", ["images", "output"]),
     "features": Stage(features, "features of every image in one space", ["images", "cache", "output"], _own_space),
-    "measure": Stage(measure, "metrics of one pack", ["images", "train", "features", "output"], _own_space),
+    "measure": Stage(measure, "metrics of one pack", ["images", "train", "features", "output"], _measuring),
+    "agree": Stage(agree, "how far runs agree", ["images", "features", "output"], _agreeing),
     "metric_check": Stage(metric_check, "what each metric reads of constructed generators", ["images", "output"]),
-    "collect": Stage(collect, "the study's tables", ["train", "measured", "output"]),
-    "analyse": Stage(analyse, "onsets, scaling exponents, ratios and peaks", ["tables", "train", "measured", "output"]),
+    "collect": Stage(collect, "the study's tables", ["train", "measured", "agreed", "output"]),
+    "analyse": Stage(
+        analyse, "onsets, scaling exponents, ratios and peaks", ["tables", "train", "measured", "agreed", "output"]
+    ),
     "unit_theory": Stage(unit_theory, "what theory says of the mixed cumulant model's units", ["output"]),
     "learn_unit": Stage(learn_unit, "the replicas of a single unit in one dimension", ["output"], _device),
     "unit_recovery": Stage(

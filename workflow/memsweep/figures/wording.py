@@ -134,9 +134,16 @@ def distance_label(metric: str, space: str) -> str:
     match metric, space:
         case "frechet", "inception":
             return "FID"
+        case "frechet_infinity", "inception":
+            return r"FID$_\infty$"
         case "kid", "inception":
             return "KID"
-    name = {"sliced_wasserstein": "sliced Wasserstein", "frechet": "Fréchet distance", "kid": "kernel distance"}[metric]
+    name = {
+        "sliced_wasserstein": "sliced Wasserstein",
+        "frechet": "Fréchet distance",
+        "frechet_infinity": r"Fréchet distance$_\infty$",
+        "kid": "kernel distance",
+    }[metric]
     return f"{name} ({space} space)"
 
 

@@ -84,12 +84,12 @@ class Support:
     is_recalled: np.ndarray
 
 
-def support(generated: np.ndarray, reference: Balls) -> Support:
-    """Compare generated features, (m, d) float32 with m > k, with the balls of a reference.
+def support(generated: Balls, reference: Balls) -> Support:
+    """Compare generated features with reference features, by the balls around both.
 
     Raises:
-        ValueError: there are no k other generated images, or the dimensions differ.
+        ValueError: the dimensions differ.
     """
-    balls, is_covered = reference.holding(generated)
-    recalled, _ = Balls.around(generated, reference.k).holding(reference.centres)
+    balls, is_covered = reference.holding(generated.centres)
+    recalled, _ = generated.holding(reference.centres)
     return Support(balls > 0, balls / reference.k, is_covered, recalled > 0)

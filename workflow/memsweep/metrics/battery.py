@@ -24,7 +24,7 @@ from scipy.stats import t as student
 
 from .balls import Balls, Support, support
 from .closeness import authentic, nearer
-from .fidelity import DISTANCES, Distance
+from .fidelity import DISTANCES, MOST_DIMENSIONS, Distance
 from .floors import PEAK_DISTANCE
 from .neighbours import Neighbours
 from .novelty import share
@@ -38,9 +38,6 @@ NEAREST = 5
 
 # Directions of the sliced Wasserstein distance
 PROJECTIONS = 200
-
-# Dimensions, those of Inception, beyond which the Fréchet distance is not taken: its time grows as their cube
-MOST_DIMENSIONS = 2048
 
 # Dimensions below which the KID is said to see little
 NARROW = 128
@@ -65,7 +62,7 @@ class Samples:
 
     def some(self, count: int) -> Samples:
         """So many of them, chosen at random, the same ones every time; all where there are no more."""
-        rows = _chosen(len(self), count)
+        rows = chosen(len(self), count)
         return replace(
             self, points=self.points[rows], found=Neighbours(self.found.index[rows], self.found.distance[rows])
         )
@@ -90,7 +87,7 @@ def battery(
     Returns:
         The table ``battery`` (`tables.contracts.comparison`).
     """
-    metrics = [*_SUPPORT, PEAK_DISTANCE, "kid", "frechet"]
+    metrics = [*SUPPORT, PEAK_DISTANCE, "kid", "frechet"]
     return pd.DataFrame(
         [
             *_closeness(generated, train, held_out, confidence, most),
@@ -115,7 +112,7 @@ def _closeness(
         found = nearer(generated.found.distance[:, 0], held_out.found.distance[:, 0], confidence)
         yield _row("nearer", "train", (len(generated), len(train)), found, "generated and held_out", 0.5)
     some = generated.some(most)
-    found = _share(authentic(some.found, train), confidence)
+    found = interval_of_share(authentic(some.found, train), confidence)
     beside = math.nan if held_out is None else float(authentic(held_out.some(most).found, train).mean())
     yield _row("authenticity", "train", (len(some), len(train)), found, "generated", beside)
 
@@ -167,8 +164,8 @@ class _Pair:
         missing, warning = self._failing(metric)
         if missing:
             return _row(metric, reference, counts, note=missing)
-        if metric in _SUPPORT:
-            interval_of, measure = _SUPPORT[metric]
+        if metric in SUPPORT:
+            interval_of, measure = SUPPORT[metric]
             value = measure(self._support, self.confidence)
             beside = math.nan if self._ideal is None else measure(self._ideal, self.confidence).value
         else:
@@ -181,7 +178,7 @@ class _Pair:
     def _failing(self, metric: str) -> tuple[str, str]:
         """Why a metric cannot be taken here, or else what makes it misleading; nothing where it is sound."""
         fewest, dimension = min(len(self.generated), len(self.reference)), self.generated.shape[1]
-        if metric in _SUPPORT and fewest <= NEAREST:
+        if metric in SUPPORT and fewest <= NEAREST:
             return f"needs more than {NEAREST} images of each set, the neighbours of a ball", ""
         if metric == "frechet" and dimension > MOST_DIMENSIONS:
             return f"not taken in {dimension} dimensions, where a feature space says more", ""
@@ -199,14 +196,15 @@ class _Pair:
 
     @cached_property
     def _support(self) -> Support:
-        return support(self.generated, self._balls)
+        return support(Balls.around(self.generated, NEAREST), self._balls)
 
     @cached_property
     def _ideal(self) -> Support | None:
-        return None if self.perfect is None else support(self.perfect, self._balls)
+        return None if self.perfect is None else support(Balls.around(self.perfect, NEAREST), self._balls)
 
 
-def _share(hits: np.ndarray, confidence: float) -> Distance:
+def interval_of_share(hits: np.ndarray, confidence: float) -> Distance:
+    """The share of hits, (n,) bool, with its interval."""
     found = share(hits, confidence)
     return Distance(found.value, found.ci_low, found.ci_high)
 
@@ -219,11 +217,11 @@ def _mean(values: np.ndarray, confidence: float) -> Distance:
 
 
 # The metrics of balls: what varies within their interval, and how they come from `Support`
-_SUPPORT: dict[str, tuple[str, Callable[[Support, float], Distance]]] = {
-    "precision": ("generated", lambda found, confidence: _share(found.is_real, confidence)),
-    "recall": ("reference", lambda found, confidence: _share(found.is_recalled, confidence)),
+SUPPORT: dict[str, tuple[str, Callable[[Support, float], Distance]]] = {
+    "precision": ("generated", lambda found, confidence: interval_of_share(found.is_real, confidence)),
+    "recall": ("reference", lambda found, confidence: interval_of_share(found.is_recalled, confidence)),
     "density": ("generated", lambda found, confidence: _mean(found.balls, confidence)),
-    "coverage": ("reference", lambda found, confidence: _share(found.is_covered, confidence)),
+    "coverage": ("reference", lambda found, confidence: interval_of_share(found.is_covered, confidence)),
 }
 
 
@@ -252,12 +250,12 @@ def _row(
     }
 
 
-def _chosen(rows: int, count: int) -> np.ndarray:
+def chosen(rows: int, count: int) -> np.ndarray:
     """At most so many of these rows, at random, in their order."""
     return np.arange(rows) if rows <= count else np.sort(np.random.default_rng(0).permutation(rows)[:count])
 
 
 def _points(rows: np.ndarray, count: int) -> np.ndarray:
     """So many rows as float32, pixels in [0, 1]."""
-    some = rows[_chosen(len(rows), count)]
+    some = rows[chosen(len(rows), count)]
     return some.astype(np.float32) / np.float32(255) if some.dtype == np.uint8 else some

@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import logsumexp
-from scipy.stats import beta, betabinom
+from scipy.stats import betabinom
 
 from ..data.near_duplicates import LARGEST_DISTANCE, reduced
 from .neighbours import nearest
-from .novelty import Share, copies, share
+from .novelty import Share, copies, share, share_of
 
 # The field's threshold on d1 / d2 (Gu et al. 2023; Bonnaire et al. 2025)
 FIELD_THRESHOLD = 1 / 3
@@ -122,13 +122,7 @@ def calibrate(held_out: Distances, rate: float = RATE, confidence: float = 0.95)
 
 def _share_of_images(hits: np.ndarray, confidence: float) -> Share:
     """The share of hits, (images,) or (sets, images), with the interval of as many trials as there are images."""
-    if hits.ndim == 1:
-        return share(hits, confidence)
-    value, count, tail = float(hits.mean()), hits.shape[-1], (1 - confidence) / 2
-    found = value * count
-    low = float(beta.ppf(tail, found, count - found + 1)) if found > 0 else 0.0
-    high = float(beta.ppf(1 - tail, found + 1, count - found)) if found < count else 1.0
-    return Share(value, low, high, count)
+    return share_of(float(hits.mean()) * hits.shape[-1], hits.shape[-1], confidence)
 
 
 def chance_of(hits: int, count: int, calibration: Calibration) -> float:

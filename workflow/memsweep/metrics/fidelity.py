@@ -12,11 +12,15 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from scipy.linalg import eigh
+from scipy.linalg import eigh, eigvalsh
 from scipy.stats import t as student
 
 # Rows held in float64 at once where a whole reference would take too much memory.
 BLOCK_ROWS = 4096
+
+# Dimensions, those of Inception, beyond which Fréchet distances are not taken: their time grows as the cube
+MOST_DIMENSIONS = 2048
+FRECHET = ("frechet", "frechet_infinity")
 
 
 @dataclass(frozen=True)
@@ -68,12 +72,20 @@ class SlicedWasserstein:
 
     def __init__(self, reference: np.ndarray, projections: np.ndarray, confidence: float) -> None:
         self.projections, self.confidence = projections, confidence
-        # In blocks, as a product of float32 and float64 copies its left side
-        self.reference = np.sort(np.concatenate([part @ projections for part in _blocks(reference)]), axis=0)
+        self.reference = np.sort(self.projected(reference), axis=0)
 
     def value(self, generated: np.ndarray) -> float:
         """The distance of generated features, (m, d), without an interval."""
-        left = np.sort(generated @ self.projections, axis=0)
+        return self.value_of_projected(self.projected(generated))
+
+    def projected(self, features: np.ndarray) -> np.ndarray:
+        """Features (n, d) along each direction, (n, count), float64."""
+        # In blocks, as a product of float32 and float64 copies its left side
+        return np.concatenate([part @ self.projections for part in _blocks(features)])
+
+    def value_of_projected(self, generated: np.ndarray) -> float:
+        """The distance of what is `projected` already, (m, count)."""
+        left = np.sort(generated, axis=0)
         return float(np.sqrt(_Coupling(len(left), len(self.reference)).square(left, self.reference)))
 
     def __call__(self, generated: np.ndarray, strata: np.ndarray | None = None) -> Distance:
@@ -95,7 +107,7 @@ class SlicedWasserstein:
         influence = np.empty_like(left)
         np.put_along_axis(influence, order, plan.potential(left, self.reference), axis=0)
         error, freedom = standard_error(influence.mean(axis=1), strata)
-        return _normal(plan.square(left, self.reference), error, freedom, self.confidence)
+        return with_margin(plan.square(left, self.reference), error, freedom, self.confidence)
 
 
 class _Coupling:
@@ -142,6 +154,22 @@ def standard_error(influence: np.ndarray, strata: np.ndarray | None = None) -> t
     return float(np.sqrt(variance)), max(1, m - int((sizes > 1).sum()) - int(lonely.any()))
 
 
+def halves(labels: np.ndarray | None, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of either half of some samples, with as many of each label in both, or one more in the first.
+
+    Args:
+        labels: of the samples, (m,); None where the model knows none.
+        count: samples m.
+    """
+    if labels is None:
+        labels = np.zeros(count, dtype=np.int64)
+    order = np.argsort(labels, kind="stable")
+    _, sizes = np.unique(labels, return_counts=True)
+    place = np.empty(count, dtype=np.int64)
+    place[order] = np.concatenate([np.arange(size) for size in sizes])
+    return np.flatnonzero(place % 2 == 0), np.flatnonzero(place % 2 == 1)
+
+
 class Frechet:
     """Fréchet distance of the Gaussians with the two sets' means and covariances (Heusel et al. 2017):
 
@@ -155,7 +183,7 @@ class Frechet:
     The value is biased upwards, by about an amount inversely proportional to the number of samples
     and larger in more dimensions (Chong & Forsyth 2020): of fewer than some 5,000 samples in the
     2048 dimensions of Inception, it compares only with values of as many samples and as many
-    reference images. Nothing is corrected for; the column ``generated`` says how many samples.
+    reference images (`FrechetInfinity` is free of it); the column ``generated`` says how many samples.
 
     The interval is for what samples of this size show, bias included: normal, with the standard
     error of the infinitesimal jackknife (Jaeckel 1972; Efron 1982), the root of
@@ -189,19 +217,68 @@ class Frechet:
 
     def value(self, generated: np.ndarray) -> float:
         """The distance of generated features, (m, d), m at least 2, without an interval."""
-        return self(generated).value
+        centred, shift, factored = self._parts(generated)
+        value = shift @ shift + np.square(centred).sum() / (len(centred) - 1) + self.trace
+        return max(0.0, float(value - 2 * np.sqrt(_positive(eigvalsh(_smaller_gram(factored)))).sum()))
 
     def __call__(self, generated: np.ndarray, strata: np.ndarray | None = None) -> Distance:
         """The distance of generated features, (m, d), m at least 2; ``strata`` as of `standard_error`."""
-        m = len(generated)
-        mean = generated.mean(axis=0, dtype=np.float64)
-        centred, shift = generated - mean, mean - self.mean
-        squares = np.square(centred).sum(axis=1)
-        root = _diagonal_of_root(centred @ self.factor / np.sqrt(m - 1))
-        value = shift @ shift + squares.sum() / (m - 1) + self.trace - 2 * root.sum()
-        error, freedom = standard_error(2 * centred @ shift + squares - (m - 1) * root, strata)
+        value, influence = self.influenced(generated)
         # The sum of the terms may round to just below zero, where the distance is none
-        return _normal(max(0.0, float(value)), error, freedom, self.confidence, lowest=0.0)
+        return with_margin(max(0.0, value), *standard_error(influence, strata), self.confidence, lowest=0.0)
+
+    def influenced(self, generated: np.ndarray) -> tuple[float, np.ndarray]:
+        """The distance, and the influence of each generated image on it, (m,)."""
+        m = len(generated)
+        centred, shift, factored = self._parts(generated)
+        squares = np.square(centred).sum(axis=1)
+        root = _diagonal_of_root(factored)
+        value = shift @ shift + squares.sum() / (m - 1) + self.trace - 2 * root.sum()
+        return float(value), 2 * centred @ shift + squares - (m - 1) * root
+
+    def _parts(self, generated: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The images less their mean, (m, d); that less the reference's, (d,); and A of the class, (m, rank)."""
+        mean = generated.mean(axis=0, dtype=np.float64)
+        centred = generated - mean
+        return centred, mean - self.mean, centred @ self.factor / np.sqrt(len(generated) - 1)
+
+
+class FrechetInfinity:
+    """The Fréchet distance at infinitely many generated images (Chong & Forsyth 2020), the ``FID∞`` in ``inception``.
+
+    The line through the values of all m images and of their two halves, in the mean, against 1/m, at 1/m = 0:
+    2 F(m) − F(m/2). Free of the bias in 1/m, which is all of it where m is large against the dimensions; of fewer
+    images than dimensions it is not, and the value is between. The halves, which share no image and have as many of
+    each label, stand for the many random subsets of the paper. What the reference's own size adds stays.
+
+    Unbiased at a distance of 0, and so at times below it. The interval is normal, with the standard error of the same
+    combination of influences as the value is of distances (`Frechet`).
+
+    Args:
+        reference, confidence: as of `Frechet`.
+    """
+
+    def __init__(self, reference: np.ndarray, confidence: float) -> None:
+        self.frechet, self.confidence = Frechet(reference, confidence), confidence
+
+    def value(self, generated: np.ndarray) -> float:
+        """The distance of generated features, (m, d), m at least 4, without an interval."""
+        return self(generated).value
+
+    def __call__(self, generated: np.ndarray, strata: np.ndarray | None = None) -> Distance:
+        """The distance of generated features, (m, d); NaN for fewer than 4; ``strata`` as of `standard_error`."""
+        parts = halves(strata, len(generated))
+        if min(len(rows) for rows in parts) < 2:  # as where no label is there twice
+            parts = halves(None, len(generated))
+        if len(generated) < 4:
+            return Distance(np.nan, np.nan, np.nan)
+        whole, influence = self.frechet.influenced(generated)
+        value, influence = 2 * whole, 2 * influence
+        for rows in parts:
+            half, of_half = self.frechet.influenced(generated[rows])
+            value -= half / 2
+            influence[rows] -= of_half * (len(generated) / len(rows) / 2)
+        return with_margin(value, *standard_error(influence, strata), self.confidence)
 
 
 def _spectrum(symmetric: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -211,12 +288,21 @@ def _spectrum(symmetric: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return values[kept], vectors[:, kept]
 
 
+def _positive(values: np.ndarray) -> np.ndarray:
+    """Eigenvalues but for what rounding alone would give."""
+    return values[values > np.finfo(np.float64).eps * values.max(initial=0)]
+
+
+def _smaller_gram(a: np.ndarray) -> np.ndarray:
+    """The smaller of A Aᵀ and Aᵀ A, which have the same positive eigenvalues."""
+    return a @ a.T if len(a) <= a.shape[1] else a.T @ a
+
+
 def _diagonal_of_root(a: np.ndarray) -> np.ndarray:
     """Diagonal of (A Aᵀ)^½ for A of shape (m, r): shape (m,), by way of the smaller Gram matrix."""
+    values, vectors = _spectrum(_smaller_gram(a))
     if len(a) <= a.shape[1]:
-        values, vectors = _spectrum(a @ a.T)
         return np.square(vectors) @ np.sqrt(values)
-    values, vectors = _spectrum(a.T @ a)
     return np.square(a @ vectors) @ (1 / np.sqrt(values))
 
 
@@ -255,7 +341,7 @@ class Kid:
         without = (within.sum() - 2 * within) / ((m - 1) * (m - 2)) - 2 * (across.sum() - across) / (m - 1)
         # A mean of pseudo-values has the jackknife's standard error
         error, freedom = standard_error((m - 1) * without, strata)
-        return _normal(value, error, freedom, self.confidence)
+        return with_margin(value, error, freedom, self.confidence)
 
 
 def _similarity(left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -281,7 +367,7 @@ def _kernel(product: np.ndarray) -> np.ndarray:
     return shifted * shifted * shifted
 
 
-def _normal(value: float, error: float, freedom: int, confidence: float, lowest: float = -np.inf) -> Distance:
+def with_margin(value: float, error: float, freedom: int, confidence: float, lowest: float = -np.inf) -> Distance:
     """A value with Student's interval for its standard error."""
     margin = float(student.ppf((1 + confidence) / 2, freedom)) * error
     return Distance(value, max(lowest, value - margin), value + margin)
@@ -301,5 +387,6 @@ def _sliced_wasserstein(reference: np.ndarray, settings: Mapping[str, Any]) -> S
 DISTANCES: dict[str, Callable[[np.ndarray, Mapping[str, Any]], Metric]] = {
     "sliced_wasserstein": _sliced_wasserstein,
     "frechet": lambda reference, settings: Frechet(reference, settings["confidence"]),
+    "frechet_infinity": lambda reference, settings: FrechetInfinity(reference, settings["confidence"]),
     "kid": lambda reference, settings: Kid(reference, settings["confidence"]),
 }

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..data.images import ImageSet
 from ..study.training_sets import TrainingSet
-from .fidelity import DISTANCES, Metric, SlicedWasserstein
-from .floors import HALVES, PEAK_DISTANCE, Floor, draws_like, floor_of, halves
+from .fidelity import DISTANCES, FRECHET, MOST_DIMENSIONS, Metric, SlicedWasserstein, halves
+from .floors import HALVES, PEAK_DISTANCE, Floor, draws_like, floor_of
 from .rows import Row, row_of_distance
 
 
@@ -29,10 +29,12 @@ class FidelityMeter:
         self.settings = settings
         self.confidence = settings["confidence"]
         self.draws = settings["floor_draws"]
+        self.names = settings["distances"]
         self.references = references
         self.labels = {"train": data.train.labels, "test": data.test.labels}
         self._distances: dict[tuple[str, TrainingSet | None], dict[str, Metric]] = {}
         self._floors: dict[tuple[Any, ...], Floor | None] = {}
+        self._images: dict[tuple[str, bool], np.ndarray] = {}
 
     def measure(
         self, samples: Mapping[str, np.ndarray], labels: np.ndarray | None, training_set: TrainingSet
@@ -56,6 +58,8 @@ class FidelityMeter:
                         distance = metric.root(square)
                     else:  # which are squares themselves
                         square = distance = metric(generated, labels)
+                    if np.isnan(distance.value):
+                        continue  # too few samples
                     yield row_of_distance(name, space, reference, distance, count)
                     if floor := self._floor(space, reference, name, labels, count, training_set):
                         corrected = floor.corrected(square, self.confidence)
@@ -77,9 +81,10 @@ class FidelityMeter:
 
     def floors(self, labels: np.ndarray | None, count: int, training_set: TrainingSet) -> Iterator[Row]:
         """The floor of each distance, if it has any, of so many samples with these labels."""
-        for reference, space, name in itertools.product(("train", "test"), self.references, self.settings["distances"]):
-            if count and (floor := self._floor(space, reference, name, labels, count, training_set)):
-                yield row_of_distance(f"{name}_floor", space, reference, floor.distance(self.confidence), count)
+        for reference, space in itertools.product(("train", "test"), self.references):
+            for name in self._prepared(space, training_set if reference == "train" else None):
+                if count and (floor := self._floor(space, reference, name, labels, count, training_set)):
+                    yield row_of_distance(f"{name}_floor", space, reference, floor.distance(self.confidence), count)
 
     def _floor(
         self,
@@ -95,11 +100,20 @@ class FidelityMeter:
         if key not in self._floors:
             pool = self._pool(reference, training_set)
             draws = draws_like(labels, count, np.concatenate(list(self.labels.values()))[pool], self.draws)
-            features = self.references[space]
-            real = np.concatenate([features["train"], features["test"]])[pool]
             metric = self._prepared(space, training_set if reference == "train" else None)[name]
-            self._floors[key] = floor_of(metric, real, draws) if draws else None
+            real, projected = self._real(space, metric)
+            found = floor_of(metric, real, [pool[rows] for rows in draws], projected=projected) if draws else None
+            self._floors[key] = None if found is None or np.isnan(found.values).any() else found
         return self._floors[key]
+
+    def _real(self, space: str, metric: Metric) -> tuple[np.ndarray, bool]:
+        """All images, those to train on and the held-out ones, and whether they are projected, once for all floors."""
+        is_sliced = isinstance(metric, SlicedWasserstein)
+        if (space, is_sliced) not in self._images:
+            parts = self.references[space]["train"], self.references[space]["test"]
+            found = map(metric.projected, parts) if isinstance(metric, SlicedWasserstein) else parts
+            self._images[space, is_sliced] = np.concatenate(list(found))
+        return self._images[space, is_sliced], is_sliced
 
     def _pool(self, reference: str, training_set: TrainingSet) -> np.ndarray:
         """Places of the real images from which a floor is drawn: none of the reference, none of the training set."""
@@ -111,6 +125,7 @@ class FidelityMeter:
         if (space, chosen) not in self._distances:
             features = self.references[space]
             images = features["train"][chosen.rows] if chosen else features["test"]
-            prepared = {name: DISTANCES[name](images, self.settings) for name in self.settings["distances"]}
+            left_out = FRECHET if images.shape[1] > MOST_DIMENSIONS else ()
+            prepared = {name: DISTANCES[name](images, self.settings) for name in self.names if name not in left_out}
             self._distances[space, chosen] = prepared
         return self._distances[space, chosen]

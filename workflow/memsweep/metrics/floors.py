@@ -65,32 +65,21 @@ def _predicted(values: np.ndarray, confidence: float) -> Distance:
     return Distance(mean, mean - margin, mean + margin)
 
 
-def floor_of(metric: Metric, features: np.ndarray, draws: list[np.ndarray]) -> Floor:
+def floor_of(metric: Metric, features: np.ndarray, draws: list[np.ndarray], *, projected: bool = False) -> Floor:
     """The floor of a distance that is prepared with its reference.
 
     Args:
         metric: the distance.
-        features: of real images, (n, d).
+        features: of real images, (n, d); of a sliced distance (n, directions), where they are ``projected`` already.
         draws: rows of these, as of `draws_like`.
     """
-    values = np.array([metric.value(features[rows]) for rows in draws])
-    return Floor(values, np.square(values) if isinstance(metric, SlicedWasserstein) else values)
-
-
-def halves(labels: np.ndarray | None, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of either half of some samples, with as many of each label in both, or one more in the first.
-
-    Args:
-        labels: of the samples, (m,); None where the model knows none.
-        count: samples m.
-    """
-    if labels is None:
-        labels = np.zeros(count, dtype=np.int64)
-    order = np.argsort(labels, kind="stable")
-    _, sizes = np.unique(labels, return_counts=True)
-    place = np.empty(count, dtype=np.int64)
-    place[order] = np.concatenate([np.arange(size) for size in sizes])
-    return np.flatnonzero(place % 2 == 0), np.flatnonzero(place % 2 == 1)
+    if not isinstance(metric, SlicedWasserstein):
+        values = np.array([metric.value(features[rows]) for rows in draws])
+        return Floor(values, values)
+    # Each image is projected once, however often it is drawn
+    images = features if projected else metric.projected(features)
+    values = np.array([metric.value_of_projected(images[rows]) for rows in draws])
+    return Floor(values, np.square(values))
 
 
 def draws_like(labels: np.ndarray | None, count: int, pool: np.ndarray, draws: int) -> list[np.ndarray]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,16 @@ from ..base.errors import UserError
 from ..data.images import decode, read_images
 from ..study.training_sets import TrainingSet
 from ..tables.parquet import check_runs, image_shape, metadata_of, read_arrow, read_table, write_table
+from .battery_meter import BatteryMeter
+from .empirical_meter import EmpiricalMeter
 from .features import Space, features_of, opened
 from .fidelity_meter import FidelityMeter
 from .novelty_meter import NoveltyMeter
 from .rows import Row
 from .similarity_meter import SimilarityMeter
+
+# What tells samples apart
+KEYS = ["run_id", "step", "index"]
 
 
 def measure_pack(
@@ -28,6 +34,8 @@ def measure_pack(
     features: Path,
     classifier: Path | None,
     output: Path,
+    threads: int = 1,
+    empirical: Sequence[Path] = (),
 ) -> None:
     """Write the metrics of a pack's runs at each step, and their samples' nearest neighbours.
 
@@ -38,10 +46,12 @@ def measure_pack(
         features: folder with the features of the images in each space.
         classifier: weights of the study's classifier, which only the space of that name needs.
         output: folder that receives ``metrics`` and ``neighbours``.
+        threads: CPU cores with which neighbours are searched, the same ones with any number; the rest takes one.
+        empirical: tables ``empirical_samples`` of the runs' train sizes, where there are any.
     """
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     data = read_images(images)
-    runs, steps, generated = _read_pack(train, data.data_hash)
+    runs, steps, generated = read_pack(train, data.data_hash)
     spaces = {name: Space.find(name, classifier, settings.get("weights")) for name in settings["spaces"]}
     references = {
         name: features_of(space, features / f"{name}.parquet", data.data_hash) for name, space in spaces.items()
@@ -53,6 +63,8 @@ def measure_pack(
     distinct = list(dict.fromkeys(sets.values()))
     novelty = NoveltyMeter(settings, data)
     fidelity = FidelityMeter(settings, references, data)
+    battery = BatteryMeter(settings, references, data)
+    memory = EmpiricalMeter(empirical, runs, data.data_hash, settings["confidence"])
     similar_to = distinct if "sscd" in spaces else []
     similarity = {chosen: SimilarityMeter(settings, references["sscd"], chosen) for chosen in similar_to}
     held_out = {chosen: list(novelty.held_out(chosen)) for chosen in distinct}
@@ -63,25 +75,38 @@ def measure_pack(
     pairs = neighbours.groupby(["run_id", "step"])
 
     rows: list[Row] = []
+    similar: list[pd.DataFrame] = []
+    by = [*KEYS, "reference"]
     with opened(spaces) as maps:
         for run_id, chosen in sets.items():
             own = steps[steps["run_id"] == run_id]
             first = own[own["step"] == own["step"].min()]
-            of_run = [*held_out[chosen], *fidelity.floors(_labels(first), len(first), chosen)]
+            floors = fidelity.floors(_labels(first), len(first), chosen)
+            of_run = [*held_out[chosen], *floors, *battery.held_out(len(first), chosen)]
             rows += [{"run_id": run_id, "step": None, **row} for row in of_run]
             for step, group in own.groupby("step"):
+                torch.set_num_threads(1)  # whose features are the same on any machine
                 placed = {name: to_features(generated[group.index]) for name, to_features in maps.items()}
+                torch.set_num_threads(threads)
+                near = pairs.get_group((run_id, step))
                 distances = fidelity.measure(placed, _labels(group), chosen)
-                metrics = [*novelty.measure(pairs.get_group((run_id, step)), chosen), *distances]
+                metrics = [*novelty.measure(near, chosen), *distances, *battery.measure(placed, near, chosen)]
+                metrics += memory.measure(run_id, group, generated[group.index])
                 if chosen in similarity:
-                    metrics += similarity[chosen].measure(placed["sscd"])
+                    similarities = similarity[chosen].similarities(placed["sscd"])
+                    metrics += similarity[chosen].measure(similarities)
+                    of_samples = group[KEYS]
+                    similar += [
+                        of_samples.assign(reference=name, similarity=similarities[name]) for name in similarities
+                    ]
                 rows += [{"run_id": run_id, "step": step, **row} for row in metrics]
     table = pd.DataFrame(rows).astype({"step": "Int64"})
     write_table(output / "metrics.parquet", "metrics", table)
-    write_table(output / "neighbours.parquet", "neighbours", neighbours)
+    found = pd.concat(similar) if similar else neighbours[by].head(0).assign(similarity=math.nan)
+    write_table(output / "neighbours.parquet", "neighbours", neighbours.merge(found, on=by, how="left"))
 
 
-def _read_pack(train: Path, data_hash: str) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
+def read_pack(train: Path, data_hash: str) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:
     """A pack's runs; run, step and index of each of their samples; and these, (n, H, W, C) uint8.
 
     Raises:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
+from scipy.special import betaincinv
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,12 @@ def share(hits: np.ndarray, confidence: float) -> Share:
     At no hits the upper end is not 0: of m samples without a copy, 1 - (alpha / 2) ** (1 / m)
     cannot be excluded.
     """
-    count, found = len(hits), int(hits.sum())
-    interval = binomtest(found, count).proportion_ci(confidence, method="exact")
-    return Share(found / count, float(interval.low), float(interval.high), count)
+    return share_of(float(hits.sum()), len(hits), confidence)
+
+
+def share_of(found: float, count: float, confidence: float) -> Share:
+    """The share of ``found`` of ``count``, with the interval of `share`; neither has to be whole, as means are not."""
+    tail = (1 - confidence) / 2
+    low = float(betaincinv(found, count - found + 1, tail)) if found > 0 else 0.0
+    high = float(betaincinv(found + 1, count - found, 1 - tail)) if found < count else 1.0
+    return Share(found / count, low, high, round(count))

@@ -32,14 +32,18 @@ class SimilarityMeter:
             "control": np.concatenate([features["train"], features["test"]])[control],
         }
 
-    def measure(self, samples: np.ndarray) -> list[Row]:
-        """The share of copies among samples, given as SSCD features (n, d), against each reference."""
-        return [self._row("sscd_score", reference, samples) for reference in self.references]
+    def similarities(self, samples: np.ndarray) -> dict[str, np.ndarray]:
+        """Of each sample, given as SSCD features (n, d), the greatest to an image of each reference: (n,) each."""
+        return {name: cosine_similarity(samples, images) for name, images in self.references.items()}
+
+    def measure(self, similarities: Mapping[str, np.ndarray]) -> list[Row]:
+        """The share of copies among samples against each reference, by their `similarities`."""
+        return [self._row("sscd_score", reference, found) for reference, found in similarities.items()]
 
     def held_out(self) -> Row:
         """The rule's false-positive rate: held-out images in place of samples."""
-        return self._row("sscd_score_held_out", "train", self.held_out_images)
+        found = cosine_similarity(self.held_out_images, self.references["train"])
+        return self._row("sscd_score_held_out", "train", found)
 
-    def _row(self, metric: str, reference: str, samples: np.ndarray) -> Row:
-        similarity = cosine_similarity(samples, self.references[reference])
+    def _row(self, metric: str, reference: str, similarity: np.ndarray) -> Row:
         return row_of_hits(metric, "sscd", reference, similarity > self.threshold, self.confidence)

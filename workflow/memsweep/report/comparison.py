@@ -94,8 +94,8 @@ def _check_steps(places: Mapping[int, Path], options: Mapping[str, Any]) -> None
     for name, value in options.items():
         if value and not places:
             raise UserError(
-                f"--{name}: found beside GENERATED without steps; accepted beside a folder of steps, called step=1000 and "
-                f"so on"
+                f"--{name}: found beside GENERATED without steps; accepted beside a folder of steps, called step=1000 "
+                f"and so on"
             )
 
 

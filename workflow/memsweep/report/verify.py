@@ -18,7 +18,7 @@ from ..data.images import read_images
 from ..study.config import read_yaml
 from ..study.kinds import open_study
 from ..tables.contracts import SCHEMAS
-from ..tables.parquet import check_table, read_arrow
+from ..tables.parquet import check_table, metadata_of, read_arrow
 from ..tables.together import check_together
 
 
@@ -97,6 +97,7 @@ def _lineage(study: Any, folder: Path) -> Iterator[str]:
     for tables in [folder / "tables", *folder.glob("substudies/*/tables")]:
         files = [*_of_study(folder / "data"), *_of_study(tables)]
         yield from _said(check_together, [path for path in files if path.suffix in (".parquet", ".safetensors")])
+    yield from _empirical(folder / "empirical", data.data_hash)
     for job, runs in study.packs.items():
         pack = folder / "train" / job
         if not (pack / "runs.parquet").exists():
@@ -110,6 +111,12 @@ def _lineage(study: Any, folder: Path) -> Iterator[str]:
             yield f"{pack / 'runs.parquet'}: its runs were trained on other images than {images} holds"
         yield from _of_other_runs(pack, folder / "measure" / job, expected)
         yield from _rows(study, pack, expected)
+    for job, runs in study.comparisons.items():
+        compared = {run.run_id for run in runs}
+        for name in ("agreement", "paired_samples"):
+            path = folder / "agree" / job / f"{name}.parquet"
+            if path.exists() and not set(pc.unique(read_arrow(path, name)["run_id"]).to_pylist()) <= compared:
+                yield f"{path}: holds rows of other runs than are compared there"
 
 
 def _said(check: Callable[..., None], *arguments: Any) -> Iterator[str]:
@@ -124,6 +131,18 @@ def _of_study(folder: Path) -> list[Path]:
     """The files below a folder, without those that hide, or are the user's own among the tables."""
     files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
     return [path for path in files if path.parent.name != "tables" or path.stem in SCHEMAS]
+
+
+def _empirical(folder: Path, data_hash: str) -> Iterator[str]:
+    """Samples of posterior means that are those of other images, or of other sizes than their folders say."""
+    for path in sorted(folder.glob("train_size=*/samples.parquet")):
+        table = read_arrow(path, "empirical_samples")
+        if metadata_of(table).get("data_hash") != data_hash:
+            yield f"{path}: sampled from other images than those of the study"
+        elif any(
+            size != int(path.parent.name.partition("=")[2]) for size in pc.unique(table["train_size"]).to_pylist()
+        ):
+            yield f"{path}: holds samples of training sets of another size"
 
 
 def _of_other_runs(pack: Path, measured: Path, expected: set[str]) -> Iterator[str]:

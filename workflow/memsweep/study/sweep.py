@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..base.records import read_records
 from . import checked
-from .axes import Axis, is_short, swept_keys
+from .axes import REPEATED, SUBSET, Axis, cell, is_short, substituted, swept_keys
 from .catalogue import describe
 from .config.schemas import schema
 from .cost import bytes_label
 from .figures import Figure
-from .grid import axes_of, base_value, packs, runs
+from .grid import axes_of, base_value, packs, products, runs
 from .identity import evaluation_parameters, learns_otherwise, training_parameters
 from .kind import Study, canonical, watchable
 from .networks import is_built_in, network_file, network_settings
-from .onsets import THRESHOLDS
+from .onsets import DEFINITIONS, DEPARTURES, ONSETS, THRESHOLDS, among
+from .pairs import pairs
 from .requests import Request, Requests
 from .retraining import guard, retraining
 from .run import Run
@@ -26,6 +28,10 @@ from .run import Run
 # Feature spaces that need no published network.
 OWN_SPACES = ("pixels", "classifier")
 
+
+# Floating-point operations of a search for neighbours beyond which another core is worth it, and the most of these
+FLOPS_OF_A_THREAD = 2e12
+MOST_THREADS = 8
 
 # Runs of a grid beyond which it may not be meant
 MANY_RUNS = 100_000
@@ -38,6 +44,15 @@ FIGURES = (
         file="dynamics_{axis}",
         tables=("runs", "trajectories", "metrics"),
         settings=("axes", "palette", "time", "panels", "distance", "thresholds", "formulation"),
+    ),
+    Figure(
+        name="battery",
+        shows="closeness, quality and diversity",
+        axis="{axis}",
+        file="battery_{axis}",
+        tables=("runs", "trajectories", "metrics"),
+        settings=("axes", "palette", "time", "battery", "distance"),
+        when=lambda study: bool(study.config["metrics"]["battery"]),
     ),
     Figure(
         name="memorisation_time",
@@ -71,18 +86,25 @@ FIGURES = (
         when=lambda study: bool(study.surrogates),
     ),
     Figure(
-        name="two_clocks",
-        shows="two clocks",
+        name="clocks",
+        shows="clocks",
         axis="all",
         tables=("runs", "onsets", "scaling"),
         settings=("axes", "onset", "thresholds"),
-        when=lambda study: bool(study.surrogates),
+    ),
+    Figure(
+        name="agreement",
+        shows="agreement and lean",
+        axis="train_size",
+        tables=("runs", "trajectories", "agreement", "onsets", "leads"),
+        settings=("axes", "palette", "distance", "thresholds"),
+        when=lambda study: bool(study.comparisons),
     ),
     Figure(
         name="peaks",
         shows="peak fidelity and rate",
         axis="all",
-        tables=("runs", "peaks", "metrics"),
+        tables=("runs", "peaks", "metrics", "fidelity_trends"),
         settings=("axes", "palette", "distance", "onset", "thresholds", "formulation"),
     ),
     Figure(
@@ -90,7 +112,7 @@ FIGURES = (
         shows="novelty and fidelity",
         axis="all",
         tables=("runs", "metrics"),
-        settings=("axes", "palette", "distance"),
+        settings=("axes", "palette", "distance", "novelty"),
     ),
     Figure(
         name="metric_check",
@@ -117,7 +139,18 @@ class Sweep(Study):
         packs: job path to the runs that one training job trains.
     """
 
-    rules = ("prepare", "sweep", "surrogates", "train", "measure", "metric_check", "collect", "analyse")
+    rules = (
+        "prepare",
+        "sweep",
+        "surrogates",
+        "empirical",
+        "train",
+        "measure",
+        "agree",
+        "metric_check",
+        "collect",
+        "analyse",
+    )
     figures = FIGURES
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -195,6 +228,25 @@ class Sweep(Study):
         """The surrogates on which runs are evaluated."""
         return sorted(self.config["evaluation"]["surrogates"])
 
+    @property
+    def definitions(self) -> list[str]:
+        """The definitions of an onset that the study has, in the order of the registry."""
+        similarity = ["sscd_score"] if "sscd" in self.config["metrics"]["spaces"] else []
+        departures = [name for name in DEPARTURES if ONSETS[name].surrogate in self.surrogates]
+        differ = self._differences.values()
+        bias = ["bias"] if any("subset" in kinds for kinds in differ) else []
+        split = ["split"] if any(len(kinds) > 1 for kinds in differ) else []
+        return among([*DEFINITIONS, *similarity, *bias, *split, *departures], ONSETS)
+
+    @functools.cached_property
+    def _differences(self) -> dict[str, set[str]]:
+        """In what each run differs from others, as of `pairs`."""
+        found: dict[str, set[str]] = {}
+        for pair in pairs(self.runs):
+            for run_id in (pair.run_id, pair.other_run_id):
+                found.setdefault(run_id, set()).add(pair.differs)
+        return found
+
     def sheet_run(self) -> tuple[str, Run]:
         """Job path and run of the sample sheet: the first run that takes the most values of ``grid.base``."""
         base = {axis.name: axis.base for axis in self.grid_axes}
@@ -252,7 +304,7 @@ class Sweep(Study):
         """Settings of ``baselines``: for each formulation of the grid, and each of its training sets."""
         evaluation = {key: self.config["evaluation"][key] for key in ("images", "noise_levels")}
         sets = sorted({(run.train_size, run.subset) for run in self.runs})
-        axes = [axis for axis in self._other_axes if axis.name.startswith("formulation.")]
+        axes = self._formulation_axes
         details = {"training_sets": sets, "surrogates": self.surrogates, "axes": _as_columns(axes), **evaluation}
         return canonical({**details, "formulations": self._formulations(axes), **self._section("confidence")})
 
@@ -264,6 +316,53 @@ class Sweep(Study):
             section = run.within(self._section("formulation"))["formulation"]
             found[tuple(values.values())] = {**section, "values": values}
         return list(found.values())
+
+    def empirical_sizes(self, *jobs: str) -> list[int]:
+        """The train sizes of packs' runs without guidance: of these it is known what a perfect memory generates."""
+        return sorted({train_size for job in jobs for train_size, _, _ in self._remembered[job]})
+
+    def empirical_samples(self, train_size: int) -> str:
+        """Settings of ``empirical_samples``: all training sets of a size in the grid, whatever is chosen of it."""
+        axes = self._formulation_axes
+        subsets, found = set(), {}
+        for product in products(self.config):
+            if train_size in product["train_size"]:
+                subsets |= set(product.get(SUBSET, [0]))
+                for values in itertools.product(*(product[axis.name] for axis in axes)):
+                    found[values] = self._formulation_at(axes, values)
+        unguided = sorted((section for section in found.values() if not section["guidance"]), key=canonical)
+        details = {"samples": self.config["evaluation"]["samples"], "axes": _as_columns(axes)}
+        return canonical({"train_size": train_size, "subsets": sorted(subsets), "formulations": unguided, **details})
+
+    def empirical_needs(self, job: str) -> str:
+        """What the metrics of a pack take of it: other training sets and formulations of the grid make none stale."""
+        return canonical([self.config["evaluation"]["samples"], sorted(self._remembered[job])])
+
+    @functools.cached_property
+    def _remembered(self) -> dict[str, set[tuple[int, int, str]]]:
+        """Train size, subset and formulation of each pack's runs without guidance."""
+        names = [axis.name for axis in self._formulation_axes]
+        found: dict[str, set[tuple[int, int, str]]] = {job: set() for job in self.packs}
+        known: dict[tuple[Any, ...], str] = {}
+        for job, pack in self.packs.items():
+            for run in pack:
+                values = tuple(run.settings[name] for name in names)
+                if values not in known:
+                    section = run.within(self._section("formulation"))["formulation"]
+                    known[values] = "" if section["guidance"] else canonical(section)
+                if known[values]:
+                    found[job].add((run.train_size, run.subset, known[values]))
+        return found
+
+    @property
+    def _formulation_axes(self) -> list[Axis]:
+        return [axis for axis in self._other_axes if axis.name.startswith("formulation.")]
+
+    def _formulation_at(self, axes: Sequence[Axis], written: Sequence[Any]) -> dict[str, Any]:
+        """The formulation at values of its axes, as grids write them, with these as tables hold them."""
+        at = {axis.name: value for axis, value in zip(axes, written, strict=True)}
+        section = {**self._section("formulation"), **substituted(self.config, at)}["formulation"]
+        return {**section, "values": {axis.column: cell(axis.name, at[axis.name]) for axis in axes}}
 
     @functools.cached_property
     def requests(self) -> Requests:
@@ -322,6 +421,12 @@ class Sweep(Study):
         """GPUs that a job asks for which looks at images in these spaces: published networks use one."""
         return int(present > 0 and any(space not in OWN_SPACES for space in spaces))
 
+    def threads_to_measure(self, job: str) -> int:
+        """CPU cores with which the neighbours of a pack's samples are searched: more where one would take minutes."""
+        # Samples are on disk twice, and are held against a training set and as many others
+        flops = sum(2 * self.requests.cost(run).sample_bytes * run.train_size for run in self.packs[job])
+        return max(1, min(MOST_THREADS, round(flops / FLOPS_OF_A_THREAD)))
+
     def features(self, space: str) -> str:
         """Settings of ``features`` for one space."""
         weights = self.config["metrics"]["weights"]
@@ -335,6 +440,27 @@ class Sweep(Study):
     def measure(self) -> str:
         """Settings of ``measure``."""
         return canonical({**self.config["metrics"], **self._section("confidence")})
+
+    @functools.cached_property
+    def comparisons(self) -> dict[str, list[Run]]:
+        """By job path, the runs of which some differ only in the subset or only in the seed: those of whole packs."""
+        apart = [axis for axis in axes_of(self.config["grid"]) if axis not in (*self.config["pack"], *REPEATED)]
+        return {job: members for job, members in packs(self.runs, apart).items() if pairs(members)}
+
+    def packs_of(self, comparison: str) -> list[str]:
+        """The job paths of the packs that hold the runs of a comparison."""
+        return list(dict.fromkeys(self._job_of[run.run_id] for run in self.comparisons[comparison]))
+
+    @functools.cached_property
+    def _job_of(self) -> dict[str, str]:
+        """The job path of the pack that trains each run."""
+        return {run.run_id: job for job, members in self.packs.items() for run in members}
+
+    def agree(self, comparison: str) -> str:
+        """Settings of ``agree`` for one comparison."""
+        compared = [[pair.run_id, pair.other_run_id, pair.differs] for pair in pairs(self.comparisons[comparison])]
+        metrics = {key: self.config["metrics"][key] for key in ("spaces", "weights", "sscd_threshold")}
+        return canonical({"pairs": compared, **metrics, **self._section("confidence")})
 
     @functools.cached_property
     def checked_sizes(self) -> list[int]:
@@ -354,6 +480,7 @@ class Sweep(Study):
         return canonical(
             {
                 "jobs": self.jobs,
+                "comparisons": list(self.comparisons),
                 "noise_levels": self.config["evaluation"]["noise_levels"],
                 **self._section("confidence"),
             }
@@ -361,8 +488,9 @@ class Sweep(Study):
 
     def analyse(self) -> str:
         """Settings of ``analyse``."""
-        details = {"f_mem_threshold": self.config["metrics"]["f_mem_threshold"], "surrogates": self.surrogates}
-        details |= {"axes": self._described_axes, **self._section("confidence")}
+        details = {key: self.config["metrics"][key] for key in ("f_mem_threshold", "sscd_threshold")}
+        details |= {"comparisons": list(self.comparisons)}
+        details |= {"definitions": self.definitions, "axes": self._described_axes, **self._section("confidence")}
         return canonical({"jobs": self.jobs, **self.config["onset"], **details})
 
     @functools.cached_property
@@ -375,6 +503,7 @@ class Sweep(Study):
             **self.config["figures"],
             "thresholds": {key: onset[key] for key in THRESHOLDS},
             "f_mem_threshold": self.config["metrics"]["f_mem_threshold"],
+            "battery": self.config["metrics"]["battery"],
             "confidence": self.config["confidence"],
             # Published numbers are found by it, and none is of runs that are all trained in another way
             "formulation": None if learns_otherwise(shared) else name,

@@ -112,6 +112,23 @@ def noisy_images(split: Split, images: int, rows: np.ndarray) -> NoisyImages:
     )
 
 
+def latents_of(count: int, shape: tuple[int, int, int]) -> Tensor:
+    """The latents from which all runs of a study are sampled, (count, C, H, W) float32.
+
+    Args:
+        count: the config's ``evaluation.samples``; the first of more are others.
+        shape: (height, width, channels).
+    """
+    height, width, channels = shape
+    return torch.randn((count, channels, height, width), generator=generator("evaluation", "latents"))
+
+
+def labels_of(count: int, train: Split) -> Tensor:
+    """The labels of these samples, (count,): only those that were trained, as a small set may lack some, in turn."""
+    labels = torch.from_numpy(np.unique(train.labels))
+    return labels[torch.arange(count) % len(labels)]
+
+
 class Evaluator:
     """Evaluates denoisers of one training set, always on the same noisy images and latents.
 
@@ -137,14 +154,9 @@ class Evaluator:
         # Of the training set, too, an image's place is that in its split
         items["train"] = replace(items["train"], index=items["train"].index + training_set.first)
         self.items = {name: part.to(device) for name, part in items.items()}
-        height, width, channels = data.shape
         self.formulation = formulation
-        self.latents = torch.randn(
-            (settings["samples"], channels, height, width), generator=generator("evaluation", "latents")
-        ).to(device)
-        # Only labels that were trained, each as often: a small training set may lack some
-        labels = torch.from_numpy(np.unique(train.labels))
-        self.labels = labels[torch.arange(settings["samples"]) % len(labels)].to(device)
+        self.latents = latents_of(settings["samples"], data.shape).to(device)
+        self.labels = labels_of(settings["samples"], train).to(device)
 
     @torch.no_grad()
     def __call__(self, network: Denoiser, sampled: bool = True) -> Evaluation:

@@ -23,6 +23,10 @@ from ..swept_axis import SweptAxis
 
 SOURCES = ("runs", "trajectories", "metrics")
 
+# Of the battery, those that are taken in pixels alone, and all
+CLOSENESS = ("nearer", "authenticity")
+BATTERY = (*CLOSENESS, "precision", "recall", "density", "coverage")
+
 
 _CROSS: dict[str, Any] = {"marker": "X", "markersize": 7, "markeredgecolor": "w", "markeredgewidth": 0.7}
 
@@ -165,13 +169,32 @@ def _distance(metric: str) -> _Panel:
         curves.draw(ax, curves.metric(metric, "test", space), TEST)
         if (floor := curves.floor(metric)) and ax.lines:
             style.floor(ax, floor)
-        if metric == "kid":  # unbiased, so it may be below 0
+        if metric in ("kid", "frechet_infinity"):  # unbiased, so it may be below 0
             linear(ax)
         else:
             logarithmic(ax)
         return "distance of the generated images", wording.distance_label(metric, space)
 
     return panel
+
+
+def _battery(metric: str, label: str) -> _Panel:
+    def panel(ax: Axes, curves: _Curves) -> tuple[str, str]:
+        space = "pixels" if metric in CLOSENESS else curves.settings["distance"]
+        curves.draw(ax, curves.metric(metric, "control", space), style.DOTS, width=0.9, band=False)
+        curves.draw(ax, curves.metric(metric, "train", space), TRAIN)
+        curves.draw(ax, curves.metric(metric, "test", space), TEST)
+        linear(ax)
+        return metric.replace("nearer", "nearer than held-out images"), label
+
+    return panel
+
+
+def _empirical_distance(ax: Axes, curves: _Curves) -> tuple[str, str]:
+    ax.axhline(1, color="0.45", linestyle=style.DOTS, linewidth=0.8, zorder=1)
+    curves.draw(ax, curves.metric("empirical_distance", "train", "pixels"), TRAIN)
+    linear(ax)
+    return "distance to a perfect memory", "over that to another set's"
 
 
 _Panel = Callable[[Axes, _Curves], tuple[str, str]]
@@ -184,7 +207,15 @@ PANELS: Mapping[str, _Panel] = {
     "sscd_score": _sscd_score,
     "sliced_wasserstein": _distance("sliced_wasserstein"),
     "frechet": _distance("frechet"),
+    "frechet_infinity": _distance("frechet_infinity"),
     "kid": _distance("kid"),
+    "nearer": _battery("nearer", "probability"),
+    "authenticity": _battery("authenticity", "share of generated images"),
+    "precision": _battery("precision", "share of generated images"),
+    "recall": _battery("recall", "share of real images"),
+    "density": _battery("density", "balls of a generated image"),
+    "coverage": _battery("coverage", "share of real images"),
+    "empirical_distance": _empirical_distance,
 }
 """What a panel can show, by name: each draws on an axes, and returns the title and the label of the y axis."""
 
@@ -223,6 +254,7 @@ def _legends(figure: Figure, curves: _Curves) -> None:
     swept = [Line2D([], [], color=curves.colours[value], linewidth=2.4, label=label) for value, label in labels.items()]
     styles = [("train", TRAIN), ("test", TEST)]
     shares = {"f_mem": "pixels", "f_mem_calibrated": "pixels", "sscd_score": "sscd"}
+    shares |= {name: "pixels" if name in CLOSENESS else curves.settings["distance"] for name in BATTERY}
     if any(len(curves.metric(name, "control", space)) for name, space in shares.items() if name in panels):
         styles.append(("control", style.DOTS))
     if {"f_mem", "f_mem_calibrated", "loss_gap"} & set(panels):

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 
 from ...analysis import published
 from ...study.axes import read_axes, text
-from ...study.onsets import DEFINITIONS
+from ...study.onsets import DEFINITIONS, among
 from ...tables.parquet import read_table
 from .. import selection, style, wording
 from ..fits import band, height, seen
@@ -44,7 +44,8 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     axis = next(axis for axis in axes if axis.column == settings["axis"])
     swept = SweptAxis.among(read_table(sources["runs"], "runs"), axes, axis)
     onsets = read_table(sources["onsets"], "onsets").merge(swept.placed(), on="run_id")
-    onsets = onsets[onsets["definition"].isin(DEFINITIONS)]  # departures are another clock
+    definitions = among(onsets["definition"]) or DEFINITIONS  # departures are another clock
+    onsets = onsets[onsets["definition"].isin(definitions)]
     onsets = onsets[onsets["step"] > 0]  # a run that was never evaluated says nothing
     scaling, ratios = read_table(sources["scaling"], "scaling"), read_table(sources["ratios"], "ratios")
     fits = {fit["definition"]: fit for fit in scaling[scaling["term"] == axis.coordinate].to_dict("records")}
@@ -52,12 +53,12 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     colours = swept.colours(settings["palette"])
 
     with style.styled():
-        rows = -(-len(DEFINITIONS) // 2)
+        rows = -(-len(definitions) // 2)
         figure = Figure(figsize=(style.WIDTH, 0.7 + 2.25 * rows), layout="constrained")
         figure.suptitle(swept.held_fixed(style.LINE), fontsize="medium", color=style.INK)
         panels = figure.subplots(rows, 2, sharex=True, sharey=True).ravel().tolist()
         marked: list[float] = []
-        for ax, letter, definition in zip(panels, string.ascii_lowercase, DEFINITIONS, strict=False):
+        for ax, letter, definition in zip(panels, string.ascii_lowercase, definitions, strict=False):
             here = onsets[onsets["definition"] == definition]
             style.lettered(ax, letter, wording.definition_label(definition, settings["thresholds"]), pad=16)
             _points(ax, here, axis.column, colours)
@@ -71,9 +72,9 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             marked += _published(ax, swept, definition, settings)
         if len(onsets):
             _steps(panels[0], [*onsets["step"], *marked])
-        for ax in panels[len(DEFINITIONS) :]:
+        for ax in panels[len(definitions) :]:
             ax.remove()
-        for ax in panels[len(DEFINITIONS) - 2 : len(DEFINITIONS)]:
+        for ax in panels[len(definitions) - 2 : len(definitions)]:
             ax.tick_params(axis="x", labelbottom=True)
             swept.show(ax)
         for ax in panels[::2]:

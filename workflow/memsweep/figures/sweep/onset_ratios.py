@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ...study.axes import read_axes, text
-from ...study.onsets import DEFINITIONS, DEPARTURES
+from ...study.onsets import ONSETS, among
 from ...tables.parquet import read_table
 from .. import style, wording
 from ..forest import MARKERS, interval
@@ -34,7 +34,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     """
     runs, ratios = read_table(sources["runs"], "runs"), read_table(sources["ratios"], "ratios")
     compared = [axis for axis in read_axes(settings) if axis.column in set(ratios["axis"])]
-    definitions = [*DEFINITIONS, *(name for name in DEPARTURES if name in set(ratios["definition"]))]
+    definitions = among(ratios["definition"], ONSETS)
     palette = sns.color_palette("colorblind", max(len(MARKERS), len(definitions)))
     looks = {name: (palette[place], MARKERS[place % len(MARKERS)]) for place, name in enumerate(definitions)}
     limits = _limits(ratios)

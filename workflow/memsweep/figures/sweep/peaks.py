@@ -20,7 +20,7 @@ from ...tables.parquet import read_table
 from .. import selection, style, wording
 from ..swept_axis import SweptAxis
 
-SOURCES = ("runs", "peaks", "metrics")
+SOURCES = ("runs", "peaks", "metrics", "fidelity_trends")
 
 _IN_A_ROW = 4  # axes
 
@@ -47,6 +47,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     table = table[table["definition"] == definition]
     fidelity = table[(table["quantity"] == "peak_fidelity") & (table["space"] == settings["distance"])]
     fidelity = fidelity[(fidelity["metric"] == "sliced_wasserstein") & fidelity["value"].notna()]
+    trends = _trends_of(read_table(sources["fidelity_trends"], "fidelity_trends"), definition, settings["distance"])
     share = definition if definition in _SHARE_LABELS else "f_mem"
     rates = table[(table["quantity"] == "memorisation_rate") & (table["metric"] == share)]
     swept = SweptAxis.all_among(runs, axes)
@@ -63,6 +64,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             if floor and len(peaks):
                 style.floor(top, floor)
             marked |= _marks(top, peaks, along, settings)
+            _trend(top, trends, along)
             _points(bottom, rates.merge(along.placed(), on="run_id"), along.column, colours)
             along.show(bottom)
         if len(fidelity):
@@ -119,6 +121,20 @@ def _points(ax: Axes, rows: pd.DataFrame, column: str, colours: Mapping[Any, sty
         low = max(row["ci_low"], 0.2 * value) if row["quantity"] == "peak_fidelity" else row["ci_low"]
         ax.plot([place, place], [low, row["ci_high"]], color=colour, linewidth=1, zorder=2)
         ax.plot(place, value, color=colour, zorder=3, **(_CENSORED if row["censored"] else _DOT))
+
+
+def _trends_of(table: pd.DataFrame, definition: str, space: str) -> pd.DataFrame:
+    """How the peak distance, less its floor, goes with each axis."""
+    under = (table["definition"] == definition) & (table["space"] == space)
+    return table[under & (table["metric"] == "sliced_wasserstein_corrected")]
+
+
+def _trend(ax: Axes, trends: pd.DataFrame, along: SweptAxis) -> None:
+    for fit in trends[trends["term"] == along.axis.coordinate].head(1).to_dict("records"):
+        if along.logarithmic and np.isfinite(fit["exponent"]):
+            k, low, high = (wording.exponent_label(float(fit[key])) for key in ("exponent", "ci_low", "ci_high"))
+            words = rf"SW$^2$ less floor $\propto {along.axis.symbol or 'x'}^k$" + f"\n$k$ = {k} [{low}, {high}]"
+            ax.text(0.97, 0.98, words, transform=ax.transAxes, ha="right", va="top", size=6.5, color="0.25")
 
 
 def _marks(ax: Axes, peaks: pd.DataFrame, along: SweptAxis, settings: Mapping[str, Any]) -> bool:

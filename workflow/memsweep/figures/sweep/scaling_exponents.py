@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...study.axes import read_axes
-from ...study.onsets import DEFINITIONS, DEPARTURES
+from ...study.onsets import DEFINITIONS, ONSETS, among
 from ...tables.parquet import read_table
 from .. import selection, style, wording
 from ..forest import MARKERS, interval
@@ -33,10 +33,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         settings: ``axes`` of the grid; ``thresholds`` of the onset; ``confidence`` of the intervals.
     """
     scaling = read_table(sources["scaling"], "scaling")
-    definitions = [
-        *DEFINITIONS,
-        *(name for name in DEPARTURES if name in set(scaling["definition"])),
-    ]
+    definitions = among(scaling["definition"], ONSETS) or DEFINITIONS
     labels = {axis.coordinate: wording.axis_label(axis) for axis in read_axes(settings)}
     terms = scaling.loc[scaling["runs"] > 0, "term"].unique().tolist()
     limits = _limits(scaling)

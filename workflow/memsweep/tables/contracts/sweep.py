@@ -22,6 +22,8 @@ SPLIT = column(
     "Gaussian of all training images, or of those of each class, that stand in for the test images",
 )
 LABEL = column("label", pa.int64(), "class of the image")
+OTHER_RUN = column("other_run_id", pa.string(), "the run that it is compared with, later in the grid")
+DIFFERS = column("differs", pa.string(), "in what the two differ: subset, their training images, or seed")
 RUNS_BEHIND = (
     column("runs", pa.int64(), "runs behind the fit"),
     column("censored_runs", pa.int64(), "of these, runs that ended before the onset"),
@@ -98,6 +100,20 @@ SWEEP: dict[str, pa.Schema] = {
             column("image", pa.binary(), "pixels, uint8; shape and channel order in the schema metadata"),
         ]
     ),
+    "empirical_samples": pa.schema(
+        [
+            column("train_size", pa.int64(), "training images N of the set that is sampled for", "images"),
+            column("subset", pa.int64(), "which of the training sets of this size"),
+            column(
+                "reference",
+                pa.string(),
+                "whose posterior mean the sampler runs with: train, the training set; control, as many other images",
+            ),
+            column("index", pa.int64(), "which sample; its latent and label are those of runs with the training set"),
+            column("label", pa.int64(), "class of the image; null where the model is unconditional"),
+            column("image", pa.binary(), "pixels, uint8; shape and channel order in the schema metadata"),
+        ]
+    ),
     "surrogates": pa.schema(
         [
             column("split", pa.string(), "gaussian or gaussian_mixture: whose draws"),
@@ -127,6 +143,54 @@ SWEEP: dict[str, pa.Schema] = {
             column("nearest", pa.int64(), "row of the nearest image, counted in the image table's split train"),
             column("distance", pa.float64(), "distance d1 to the nearest image", "pixel values in [0, 1], L2"),
             column("second_distance", pa.float64(), "distance d2 to the second nearest", "pixel values in [0, 1], L2"),
+            column(
+                "similarity",
+                pa.float64(),
+                "greatest cosine similarity to an image of the reference in the space sscd, if it is measured",
+            ),
+        ]
+    ),
+    "agreement": pa.schema(
+        [
+            RUN,
+            OTHER_RUN,
+            DIFFERS,
+            STEP,
+            column("space", pa.string(), "feature space: pixels, classifier, inception, sscd or dinov2"),
+            column(
+                "measure",
+                pa.string(),
+                "cosine: mean cosine similarity of the samples of one latent, less the mean of all training images; "
+                "distance: their mean distance over that of other latents with the same label, 0 where both runs "
+                "generate the same and 1 where no more than the label is shared; reproducibility: share whose SSCD "
+                "similarity exceeds the threshold of copies; lean: probability that a sample is nearer to its own run's"
+                " training images than to the other's, both runs in the mean, 1/2 where neither knows its own, 1 of "
+                "two copiers",
+            ),
+            column("value", pa.float64(), "value of the measure"),
+            *interval("value, over latents"),
+            column("pairs", pa.int64(), "latents with one label in both runs", "latents"),
+        ]
+    ),
+    "paired_samples": pa.schema(
+        [
+            RUN,
+            OTHER_RUN,
+            DIFFERS,
+            STEP,
+            column("index", pa.int64(), "which latent"),
+            column(
+                "distance",
+                pa.float64(),
+                "of its two samples, in pixels, over the mean of those of other latents; null where no label is there "
+                "twice",
+            ),
+            column(
+                "lean",
+                pa.float64(),
+                "how much both samples are nearer to their own run's training images than to the other's: 0, 1/2 or 1, "
+                "quarters where distances are equal; null where the runs have the same training images",
+            ),
         ]
     ),
     "trajectories": pa.schema(
@@ -179,10 +243,16 @@ SWEEP: dict[str, pa.Schema] = {
                 "share of copies: f_mem, sscd_score, and with held-out images in place of samples f_mem_held_out, "
                 "sscd_score_held_out; by a threshold on d1 / d2, copy_threshold, that is set by held-out images: "
                 "f_mem_calibrated, f_mem_calibrated_held_out; distance: sliced_wasserstein, frechet (squared; the FID "
-                "in space inception), kid (squared MMD, unbiased, so it may be below 0); <distance>_floor: that of as "
-                "many real images with the same labels, its interval that of another draw of them, where known; "
+                "in space inception), frechet_infinity (at infinitely many samples, so at times below 0), kid (squared "
+                "MMD, unbiased, so at times below 0); <distance>_floor: that of as many real images with the same "
+                "labels, its interval that of another draw of them, where known; "
                 "<distance>_corrected: squared, less the floor, 0 on average for real images, so at times below 0; "
-                "<distance>_corrected_first, <distance>_corrected_second: that of either half of the samples",
+                "<distance>_corrected_first, <distance>_corrected_second: that of either half of the samples; lean: "
+                "share nearer to the training set than to the control set, 1/2 for what knows neither; of the "
+                "battery: nearer (probability of being nearer than a held-out image), authenticity, precision, recall, "
+                "density and coverage, and as <metric>_held_out that of held-out images in place of samples; "
+                "empirical_distance: mean distance of samples to those of the posterior mean of the training images, "
+                "from the same latents, over that to those of the control set",
             ),
             column("space", pa.string(), "feature space: pixels, classifier, inception, sscd or dinov2"),
             column("reference", pa.string(), "train, test, control (training-set-sized, disjoint from it) or null"),
@@ -246,6 +316,37 @@ SWEEP: dict[str, pa.Schema] = {
             column("exponent", pa.float64(), "k in: onset is proportional to axis ** k, the other axes held fixed"),
             *interval("exponent"),
             *RUNS_BEHIND,
+        ]
+    ),
+    "fidelity_trends": pa.schema(
+        [
+            column("definition", pa.string(), "definition of the onset up to which fidelity has its peak"),
+            column("metric", pa.string(), "the distance, as in the table peaks"),
+            column("space", pa.string(), "feature space of the distance"),
+            column("term", pa.string(), "axis, by its column of the table runs; parameters for the model size"),
+            column(
+                "exponent",
+                pa.float64(),
+                "k in: squared peak distance is proportional to axis ** k, the other axes held fixed",
+            ),
+            *interval("exponent"),
+            column("runs", pa.int64(), "runs behind the fit"),
+            column(
+                "bounded_runs",
+                pa.int64(),
+                "of these, runs of which no more is known than that the distance is smaller: at or below its floor, or "
+                "ended before the onset",
+            ),
+        ]
+    ),
+    "leads": pa.schema(
+        [
+            column("definition", pa.string(), "definition of the onset that is compared with that of bias"),
+            column("train_size", pa.int64(), "training images N of the runs; null for those of all sizes", "images"),
+            column("ratio", pa.float64(), "this onset over that of bias, geometric mean over runs"),
+            *interval("ratio, over runs"),
+            column("runs", pa.int64(), "runs in which both are known"),
+            column("left_out", pa.int64(), "runs in which one of both is censored, on either side"),
         ]
     ),
     "ratios": pa.schema(

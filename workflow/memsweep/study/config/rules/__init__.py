@@ -68,6 +68,7 @@ RULES = {
             measures.weights_are_files,
             measures.the_distance_drawn_is_measured,
             measures.panels_are_measured,
+            measures.the_onset_that_parts_is_found,
             schedule.runs_outlast_their_onset,
         ),
     ),

@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from ....base.errors import UserError
+from ...grid import axes_of
 from ..asked import Asked
+
+# As `metrics.fidelity.MOST_DIMENSIONS`, which torch has to be loaded for
+MOST_DIMENSIONS = 2048
+DISTANCES = ("sliced_wasserstein", "frechet", "frechet_infinity", "kid")
 
 
 def spaces_suit_the_classes(asked: Asked) -> None:
@@ -26,10 +31,11 @@ def _is_one_class(asked: Asked) -> bool:
 def figures_show_what_is_measured(asked: Asked) -> None:
     """Defaults of figures that depend on the metrics: of what is not measured, nothing is drawn."""
     given, figures, metrics = asked.given.get("figures", {}), asked.config["figures"], asked.config["metrics"]
-    if "panels" not in given:
-        figures["panels"] = [panel for panel in figures["panels"] if panel in _measured(metrics)]
     if "distance" not in given and figures["distance"] not in metrics["spaces"]:
         figures["distance"] = metrics["spaces"][0]
+    if "panels" not in given:
+        shown = _measured(metrics) - (_left_out(asked) if figures["distance"] == "pixels" else set())
+        figures["panels"] = [panel for panel in figures["panels"] if panel in shown]
 
 
 def distances_hold_what_figures_draw(asked: Asked) -> Iterator[str]:
@@ -65,11 +71,41 @@ def panels_are_measured(asked: Asked) -> Iterator[str]:
     """Every panel of the dynamics shows a metric that there is."""
     for panel in asked.config["figures"]["panels"]:
         if panel not in _measured(asked.config["metrics"]):
-            needed = "metrics.spaces with sscd" if panel == "sscd_score" else f"metrics.distances with {panel}"
+            needed = _where(panel)
             yield f"{asked.found('figures.panels', panel)}; accepted is what is measured, and this needs {needed}"
+
+
+def the_onset_that_parts_is_found(asked: Asked) -> Iterator[str]:
+    """The definition that parts peak fidelity from the memorisation rate is one that the study has."""
+    onset, axes = asked.config["figures"]["onset"], set(axes_of(asked.config["grid"]))
+    needed = {
+        "sscd_score": "" if "sscd" in asked.config["metrics"]["spaces"] else "metrics.spaces with sscd",
+        "bias": "" if "subset" in axes else "runs that differ in subset",
+        "split": "" if {"subset", "seed"} <= axes else "runs that differ in subset, and others that differ in seed",
+    }.get(onset)
+    if needed:
+        yield f"{asked.found('figures.onset')}; accepted is an onset that is found, and this needs {needed}"
 
 
 def _measured(metrics: Mapping[str, Any]) -> set[str]:
     """What the dynamics can show."""
     scores = {"sscd_score"} if "sscd" in metrics["spaces"] else set()
-    return {"loss", "loss_gap", "f_mem", "f_mem_calibrated", *metrics["distances"], *scores}
+    always = {"loss", "loss_gap", "f_mem", "f_mem_calibrated", "empirical_distance"}
+    return {*always, *metrics["distances"], *metrics["battery"], *scores}
+
+
+def _left_out(asked: Asked) -> set[str]:
+    """Distances that are not taken in pixels, as these are too many."""
+    try:
+        facts = asked.facts
+    except UserError:
+        return set()  # there are no data, which another rule says
+    many = facts.height * facts.width * facts.channels > MOST_DIMENSIONS
+    return {"frechet", "frechet_infinity"} if many else set()
+
+
+def _where(panel: str) -> str:
+    """What has to be measured for a panel."""
+    if panel == "sscd_score":
+        return "metrics.spaces with sscd"
+    return f"metrics.{'distances' if panel in DISTANCES else 'battery'} with {panel}"

@@ -98,7 +98,10 @@ def test_the_calibrated_onset_is_that_of_the_curve_by_hand() -> None:
         return distance[:, 0] / distance[:, 1]
 
     threshold = np.sort(ratios(HELD_OUT))[2:4]  # 3 of 301 are below it
-    curve = [float((ratios(samples(share, 100, step)) <= threshold[0]).mean()) for step, share in zip(STEPS, SHARES)]
+    curve = [
+        float((ratios(samples(share, 100, step)) <= threshold[0]).mean())
+        for step, share in zip(STEPS, SHARES, strict=True)
+    ]
     metrics = course.metrics.query("metric == 'f_mem_calibrated' and step.notna()")
     assert metrics["value"].tolist() == pytest.approx(curve)
     whole = course.metrics[course.metrics["step"].isna()].set_index("metric")["value"]
@@ -127,7 +130,7 @@ def test_what_the_data_do_not_allow_has_no_onset() -> None:
 
 def test_curves_and_onset_are_those_of_a_study_with_the_same_samples() -> None:
     """The same interval too, as the folder is called like the run."""
-    images = np.concatenate([samples(share, 100, step) for step, share in zip(STEPS, SHARES)])
+    images = np.concatenate([samples(share, 100, step) for step, share in zip(STEPS, SHARES, strict=True)])
     table = pd.DataFrame({"run_id": "run", "step": np.repeat(STEPS, 100), "index": np.tile(np.arange(100), 4)})
     data = ImageSet(
         Split(np.concatenate([TRAIN, noise(60, 2)]), np.zeros(100, int)), Split(HELD_OUT, np.zeros(300, int)), "", 1
@@ -141,7 +144,8 @@ def test_curves_and_onset_are_those_of_a_study_with_the_same_samples() -> None:
         (theirs,) = (
             row for row in meter.measure(rows, chosen) if (row["metric"], row["reference"]) == ("f_mem", "train")
         )
-        (ours,) = course.metrics.query("metric == 'f_mem' and step == @step")[keys].to_dict("records")
+        here = (course.metrics["metric"] == "f_mem") & (course.metrics["step"] == step)
+        (ours,) = course.metrics.loc[here, keys].to_dict("records")
         assert ours == {key: theirs[key] for key in keys}
     for definition, threshold in (("f_mem", 1 / 3), ("f_mem_calibrated", copy_threshold(course))):
         expected = copy_onset("run", neighbours, copy_threshold=threshold, share=0.05, resamples=100, confidence=0.95)
@@ -156,7 +160,7 @@ def copy_threshold(course: Course) -> float:
 
 def test_distances_are_those_of_the_battery_at_each_step_and_its_floor_that_of_held_out_images() -> None:
     course = followed(SHARES, [100] * 4)
-    for step, share in zip(STEPS, SHARES):
+    for step, share in zip(STEPS, SHARES, strict=True):
         rows = course.metrics.query("step == @step").set_index(["metric", "reference"])
         found = compare_images(
             given("G", samples(share, 100, step)), given("T", TRAIN), given("H", HELD_OUT)

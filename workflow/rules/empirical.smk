@@ -1,0 +1,17 @@
+# What models that memorise perfectly generate, from the latents and labels of the runs: a job for each train size.
+
+
+rule empirical_samples:
+    input:
+        images=rules.prepare.output[0],
+    output:
+        EMPIRICAL,
+    log:
+        f"{RESULTS}/logs/empirical/train_size={{train_size}}.log",
+    params:
+        settings=lambda wildcards: STUDY.empirical_samples(int(wildcards.train_size)),
+        upstream=f"data {PREPARED}",
+        code=f"sampling code {EMPIRICAL_CODE}",
+    shell:
+        "python -m memsweep empirical_samples --images {input.images:q} --output {output:q}"
+        " <<< {params.settings:q} 2> {log:q}"
