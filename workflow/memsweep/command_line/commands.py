@@ -98,6 +98,6 @@ class Command:
 COMMANDS: dict[str, Command] = {
     "estimate": Command(estimate, "what a study will cost: operations, memory, disk and hours", _study_and_rate),
     "usage": Command(usage, "what training jobs asked for, beside what they used", _study),
-    "compare": Command(compare, "whether generated images copy a training set, and since when", _images),
+    "compare": Command(compare, "whether images copy a training set, and since when", _images),
     "verify": Command(verify, "whether a study's results are whole and belong together", _study),
 }
