@@ -612,9 +612,8 @@ def write_study(folder, runs, diverged=()):
 
 
 def outputs_in(folder):
-    return [
-        folder / f"{table}.parquet" for table in ("onsets", "scaling", "peaks", "excess", "ratios", "fidelity_trends")
-    ]
+    tables = ("onsets", "scaling", "peaks", "excess", "ratios", "fidelity_trends", "leads")
+    return [folder / f"{table}.parquet" for table in tables]
 
 
 def test_analyse_writes_its_tables(tmp_path):

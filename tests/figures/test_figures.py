@@ -13,13 +13,16 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from memsweep.analysis.fidelity_trends import fidelity_trends
+from memsweep.analysis.leads import leads
 from memsweep.analysis.peaks import peaks as peaks_table
 from memsweep.analysis.scaling import ratios, scaling
 from memsweep.base.errors import UserError
 from memsweep.figures import selection, style, wording
 from memsweep.figures.fits import height
 from memsweep.figures.sweep import (
+    agreement,
     battery,
+    clocks,
     dynamics,
     memorisation_time,
     novelty_fidelity,
@@ -28,7 +31,6 @@ from memsweep.figures.sweep import (
     sample_sheet,
     scaling_exponents,
     simplicity_bias,
-    two_clocks,
 )
 from memsweep.figures.swept_axis import SweptAxis
 from memsweep.study.axes import AXES, Axis, cell, swept_keys, text
@@ -73,10 +75,11 @@ SETTINGS: dict[str, Any] = {
     "axis": "train_size",
     "onset": "f_mem",
     "formulation": "rectified_flow",
-    "thresholds": {"loss_gap_absolute": 0.05, "loss_gap_relative": 0.5, "f_mem": 0.05, "departure": 0.1},
+    "thresholds": {"loss_gap_absolute": 0.05, "loss_gap_relative": 0.5, "f_mem": 0.05, "departure": 0.1, "bias": 0.7},
     "surrogates": ["gaussian", "gaussian_mixture"],
     "f_mem_threshold": 1 / 3,
     "battery": ["nearer", "coverage"],
+    "novelty": "f_mem",
     "sheet_steps": 4,
     "sheet_samples": 10,
 }
@@ -147,6 +150,8 @@ def study() -> Tables:
         for term, exponent in (("train_size", 1.0), ("batch_size", -1.0), ("learning_rate", -0.6), ("parameters", -0.4))
     ]
     tables = {**{name: pd.DataFrame(rows[name]) for name in rows}, "scaling": pd.DataFrame(scaling)}
+    tables["agreement"] = _agreement(tables["runs"])
+    tables["leads"] = leads(tables["onsets"], tables["runs"], 0.95)
     tables["ratios"] = pd.DataFrame(columns=SCHEMAS["ratios"].names)
     of_memorisation = tables["onsets"][tables["onsets"]["definition"].isin(DEFINITIONS)]
     tables["peaks"] = peaks_table(of_memorisation, tables["metrics"], 0.95)
@@ -226,6 +231,26 @@ def _metrics(run_id: str, steps: Any, onset: float, size: int, random: Any) -> l
     ]
     held_out = {**rows[0], "step": None, "metric": "f_mem_held_out", "value": 0.002, "ci_low": 0.0, "ci_high": 0.01}
     return [*rows, held_out]
+
+
+def _agreement(runs: pd.DataFrame) -> pd.DataFrame:
+    """Of the two seeds of each size, as if they were pairs of both kinds: lean rises from a half to 1."""
+    rows = []
+    for _, pair in runs[runs["learning_rate"] == 1e-3].groupby(["train_size", "base_channels", "batch_size"]):
+        if len(pair) < 2:
+            continue
+        first, second = pair["run_id"].iloc[:2]
+        of = {"run_id": first, "other_run_id": second, "pairs": 100}
+        for place, step in enumerate(np.geomspace(8, 900, STEPS).round().astype(int)):
+            rise = place / (STEPS - 1)
+            for differs, space, measure, value in (
+                ("subset", "pixels", "lean", 0.5 + rise / 2),
+                *((kind, "classifier", "cosine", 1 - rise / each) for kind, each in (("subset", 2), ("seed", 9))),
+                *((kind, "classifier", "distance", rise / each) for kind, each in (("subset", 1), ("seed", 4))),
+            ):
+                named = {"differs": differs, "step": step, "space": space, "measure": measure, "value": value}
+                rows.append({**of, **named, "ci_low": value - 0.05, "ci_high": value + 0.05})
+    return pd.DataFrame(rows)
 
 
 def _onsets(run_id: str, steps: Any, onset: float, random: Any) -> list[dict[str, Any]]:
@@ -311,11 +336,12 @@ def write_sheet(tables: Tables, folder: Path, shape: tuple[int, int, int]) -> di
 FIGURES: dict[str, ModuleType] = {
     "dynamics": dynamics,
     "battery": battery,
+    "agreement": agreement,
     "memorisation_time": memorisation_time,
     "scaling_exponents": scaling_exponents,
     "onset_ratios": onset_ratios,
     "simplicity_bias": simplicity_bias,
-    "two_clocks": two_clocks,
+    "clocks": clocks,
     "peaks": peaks,
     "novelty_fidelity": novelty_fidelity,
 }
@@ -362,7 +388,7 @@ def test_same_tables_give_the_same_files(
 @pytest.mark.parametrize("name", FIGURES)
 def test_one_run_is_enough(name: str, tables: Tables, tmp_path: Path) -> None:
     kept = {key: table.head(1) if key == "runs" else table for key, table in tables.items()}
-    for key in ("trajectories", "metrics", "onsets", "peaks", "excess"):
+    for key in ("trajectories", "metrics", "onsets", "peaks", "excess", "agreement"):
         kept[key] = tables[key][tables[key]["run_id"] == kept["runs"]["run_id"].iloc[0]]
     drawn(name, kept, tmp_path)
 
@@ -477,7 +503,7 @@ def test_an_exponent_that_is_not_estimable(tables: Tables, tmp_path: Path) -> No
     tables["scaling"].loc[:, ["exponent", "ci_low", "ci_high"]] = np.nan
     assert words(drawn("memorisation_time", tables, tmp_path)).count("exponent not estimable") == len(DEFINITIONS)
     assert words(drawn("scaling_exponents", tables, tmp_path)).count("not estimable") == 4 * len(LISTED)
-    assert words(drawn("two_clocks", tables, tmp_path)).count("not estimable") == 12
+    assert words(drawn("clocks", tables, tmp_path)).count("not estimable") == 16
 
 
 def test_the_line_passes_through_onsets_on_a_power_law() -> None:
@@ -504,7 +530,51 @@ def test_a_censored_run_below_the_line_raises_it_only_a_little_and_one_above_mor
     assert level() > level_with(150.0, "left_censored") > level_with(100.0, "left_censored")
 
 
-# --- simplicity bias and two clocks -------------------------------------------------------
+# --- agreement ------------------------------------------------------------------------
+
+
+def test_agreement_has_a_line_for_each_size_and_kind_of_pair_and_marks_both_onsets(
+    tables: Tables, tmp_path: Path
+) -> None:
+    runs = tables["runs"].set_index("run_id")
+    bias = tables["onsets"].query("definition == 'loss_gap_absolute'").assign(definition="bias", step=100.0)
+    tables["onsets"] = pd.concat([tables["onsets"], bias.assign(censored=False)])
+    tables["leads"] = leads(tables["onsets"], tables["runs"], 0.95)
+    figure = drawn("agreement", tables, tmp_path, time="step")
+    cosine, distance, lean, loss = figure.axes
+    sizes = runs.loc[tables["agreement"]["run_id"].unique(), "train_size"].nunique()
+    for ax, kinds in ((cosine, 2), (distance, 2), (lean, 1)):
+        curves = [line for line in ax.lines if len(line.get_xdata()) == STEPS]
+        assert len(curves) == kinds * sizes
+    marks = [line for line in lean.lines if line.get_marker() == "P"]
+    assert [line.get_xdata()[0] for line in marks] == pytest.approx([100.0] * len(marks))
+    assert marks
+    # On the curve, which is the same for every size
+    rise = np.interp(np.log(100), np.log(np.geomspace(8, 900, STEPS).round()), np.linspace(0, 1, STEPS))
+    assert [line.get_ydata()[0] for line in marks] == pytest.approx([0.5 + rise / 2] * len(marks))
+    assert any(line.get_marker() == "v" for line in loss.lines)
+    assert "trained on other images" in words(figure)
+    assert "minimum / bias = " in words(figure)
+
+
+def test_graded_novelty_is_twice_what_lean_leaves_and_fidelity_has_its_floor_taken_off(
+    tables: Tables, tmp_path: Path
+) -> None:
+    metrics = tables["metrics"]
+    at_steps = metrics[(metrics["metric"] == "f_mem") & (metrics["reference"] == "train")]
+    lean = at_steps.assign(metric="lean", reference="control", value=0.75)
+    square = at_steps.assign(metric="sliced_wasserstein_corrected", space="classifier", reference="test", value=-0.04)
+    tables["metrics"] = pd.concat([metrics, lean, square])
+    figure = drawn("novelty_fidelity", tables, tmp_path, novelty="graded")
+    paths = [line for line in figure.axes[0].lines if len(line.get_xdata()) == STEPS]
+    assert paths
+    assert all(np.allclose(line.get_ydata(), 0.5) for line in paths)
+    assert all(np.allclose(line.get_xdata(), -0.2) for line in paths)
+    assert figure.axes[0].get_xscale() == "linear"
+    assert "its floor taken off" in words(figure)
+
+
+# --- simplicity bias and clocks -------------------------------------------------------
 
 
 def test_simplicity_bias_has_losses_baselines_and_departures_of_each_n(tables: Tables, tmp_path: Path) -> None:
@@ -537,7 +607,7 @@ def test_one_surrogate_is_drawn_alone(tables: Tables, tmp_path: Path) -> None:
         tables[name] = tables[name][tables[name]["definition"] != "departure"]
     figure = drawn("simplicity_bias", tables, tmp_path, surrogates=["gaussian_mixture"])
     assert "Gaussian surrogate" not in [text.get_text() for text in figure.findobj(Text)]
-    assert "leaves Gaussian" not in words(drawn("two_clocks", tables, tmp_path))
+    assert "leaves Gaussian" not in words(drawn("clocks", tables, tmp_path))
     assert "leaves Gaussian" not in words(drawn("scaling_exponents", tables, tmp_path))
 
 
@@ -546,19 +616,19 @@ def test_without_departures_the_other_figures_are_as_they_were(tables: Tables, t
         tables[name] = tables[name][tables[name]["definition"].isin(DEFINITIONS)]
     assert "leaves" not in words(drawn("scaling_exponents", tables, tmp_path))
     drawn("memorisation_time", tables, tmp_path)
-    drawn("two_clocks", tables, tmp_path)
+    drawn("clocks", tables, tmp_path)
 
 
-def test_two_clocks_says_both_exponents_and_their_difference(tables: Tables, tmp_path: Path) -> None:
+def test_clocks_says_both_exponents_and_their_difference(tables: Tables, tmp_path: Path) -> None:
     scaling = tables["scaling"]
     for definition, numbers in (("departure_mixture", (0.2, 0.1, 0.5)), ("f_mem", (1.0, 0.6, 1.4))):
         rows = (scaling["definition"] == definition) & (scaling["term"] == "train_size")
         scaling.loc[rows, ["exponent", "ci_low", "ci_high"]] = numbers
-    text = words(drawn("two_clocks", tables, tmp_path))
+    text = words(drawn("clocks", tables, tmp_path))
     assert "$k$ = 0.20 [0.10, 0.50]" in text
     assert "$k$ = 1.00 [0.60, 1.40]" in text
     # 0.8 - hypot(0.4, 0.3) and 0.8 + hypot(0.4, 0.1)
-    assert "difference of the last two 0.80 [0.30, 1.21]" in text
+    assert "of the last departure: 0.80 [0.30, 1.21]" in text
 
 
 # --- scaling exponents --------------------------------------------------------------------
@@ -818,7 +888,9 @@ def any_study() -> Tables:
     for table in (scaling, ratios):
         tables[table.__name__] = table(tables["onsets"], tables["runs"], ANY_AXES, 0.95)
     of_memorisation = tables["onsets"][tables["onsets"]["definition"].isin(DEFINITIONS)]
-    return {**tables, "peaks": peaks_table(of_memorisation, tables["metrics"], 0.95), "baselines": _baselines()}
+    at_peaks = peaks_table(of_memorisation, tables["metrics"], 0.95)
+    tables["fidelity_trends"] = fidelity_trends(at_peaks, tables["runs"], GRID, 0.95)
+    return {**tables, "peaks": at_peaks, "baselines": _baselines()}
 
 
 @pytest.fixture(scope="module")
@@ -930,7 +1002,7 @@ def test_every_figure_says_what_other_axes_are_held_at(any_tables: Tables, tmp_p
     assert len(lines) == 3
     assert max(map(wording.letters, lines)) <= 61
     assert " ".join(" ".join(lines).split()) == " ".join(fixed.split())
-    for name in ("memorisation_time", "dynamics", "two_clocks", "novelty_fidelity"):
+    for name in ("memorisation_time", "dynamics", "clocks", "novelty_fidelity"):
         assert "weight decay = 0" in words(drawn(name, any_tables, tmp_path, **ANY))
 
 
@@ -973,7 +1045,7 @@ def test_all_panels_of_many_axes_have_a_letter_and_a_label(any_tables: Tables, t
     figure = drawn("peaks", any_tables, tmp_path, **ANY)
     assert len(figure.axes) == 2 * 5
     assert list(labelled(figure)) == names
-    assert list(labelled(drawn("two_clocks", any_tables, tmp_path, **ANY))) == names
+    assert list(labelled(drawn("clocks", any_tables, tmp_path, **ANY))) == names
     titles = [ax.get_title(loc="left") for ax in figure.axes]
     assert len({title.split()[0] for title in titles}) == 10
     assert sum("peak fidelity" in title for title in titles) == 2  # at the head of each row

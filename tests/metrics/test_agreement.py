@@ -199,6 +199,15 @@ def test_the_stage_compares_runs_of_different_packs_step_by_step(data: ImageSet,
     assert paired.loc[paired["differs"] == "seed", "lean"].isna().all()
 
 
+def test_runs_whose_samples_have_other_labels_are_not_compared(data: ImageSet, digits: Path, tmp_path: Path) -> None:
+    images = data.train.images[:6]
+    samples = {"a": {1: (images, [0, 1, 2, 3, 4, 5])}, "b": {1: (images, [0, 7, 7, 7, 7, 7])}}
+    packs = [write_pack(tmp_path / "a", data, {"a": (0, 0), "b": (0, 1)}, samples)]
+    agreement, paired = agreed(tmp_path, digits, packs, [["a", "b", "subset"]])
+    assert agreement.empty
+    assert paired.empty
+
+
 def test_runs_without_samples_leave_empty_tables(data: ImageSet, digits: Path, tmp_path: Path) -> None:
     only = (data.train.images[:2], [0, 1])
     packs = [write_pack(tmp_path / "a", data, {"a": (0, 0), "b": (0, 1)}, {"a": {1: only}})]

@@ -99,3 +99,27 @@ def test_what_is_not_asked_for_is_not_measured(data: ImageSet) -> None:
         "authenticity",
         "authenticity_held_out",
     }
+
+
+def test_lean_to_the_own_set_is_one_for_a_copier_and_a_half_where_both_sets_are_as_near(data: ImageSet) -> None:
+    meter = NoveltyMeter(SETTINGS, data)
+
+    def lean(images: np.ndarray) -> dict[str, Any]:
+        samples = pd.DataFrame({"run_id": "run", "step": 1, "index": range(len(images))})
+        rows = [row for row in meter.measure(meter.neighbours(samples, images, SET), SET) if row["metric"] == "lean"]
+        assert len(rows) == 1
+        return rows[0]
+
+    own, control = data.train.images[20:40], data.train.images[40:60]
+    assert lean(own)["value"] == 1
+    assert lean(control)["value"] == 0
+    assert lean(np.concatenate([own, control]))["value"] == 0.5
+    to = [cdist(features(data.test.images), features(each)).min(axis=1) for each in (own, control)]
+    found = lean(data.test.images)
+    assert found["value"] == pytest.approx((to[0] < to[1]).mean())
+    assert found["ci_low"] < found["value"] < found["ci_high"]
+    # Of a set that is larger than what is left of the data there is none
+    large = TrainingSet(60)
+    samples = pd.DataFrame({"run_id": "run", "step": 1, "index": range(20)})
+    rows = meter.measure(meter.neighbours(samples, own, large), large)
+    assert "lean" not in {row["metric"] for row in rows}

@@ -312,7 +312,7 @@ def test_the_hash_of_a_published_file_is_the_one_in_its_name() -> None:
     [
         ("metrics.spaces", ["vgg"], "metrics.spaces[0]: found 'vgg'; accepted is one of pixels, classifier, inception"),
         ("metrics.distances", ["kid"], "metrics.distances: found ['kid']; accepted is a list with sliced_wasserstein"),
-        ("metrics.distances", ["fid"], "accepted is one of sliced_wasserstein, frechet, kid"),
+        ("metrics.distances", ["fid"], "accepted is one of sliced_wasserstein, frechet, frechet_infinity, kid"),
         ("metrics.sscd_threshold", 1, "metrics.sscd_threshold: found 1; accepted is less than 1"),
         (
             "metrics.weights",
@@ -372,7 +372,7 @@ def metrics_settings(weights: dict[str, str]) -> dict[str, Any]:
         "false_positive_rate": 0.05,
         "sscd_threshold": 0.6,
         "spaces": ["pixels", "sscd"],
-        "distances": ["sliced_wasserstein", "frechet", "kid"],
+        "distances": ["sliced_wasserstein", "frechet", "frechet_infinity", "kid"],
         "weights": {"sscd": weights["sscd"]},
         "projections": 4,
         "floor_draws": 3,
@@ -434,6 +434,7 @@ def test_every_distance_is_measured_in_every_space_at_every_step(measured: Path)
             for space in ("pixels", "sscd")
         },
         ("copy_threshold", "pixels", "control"): 3,
+        ("lean", "pixels", "control"): steps,
         ("f_mem_calibrated_held_out", "pixels", "control"): 3,
         **{("f_mem_calibrated", "pixels", reference): 15 for reference in ("train", "control")},
         **{("sscd_score", "sscd", reference): steps for reference in ("train", "test", "control")},

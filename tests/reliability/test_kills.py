@@ -23,7 +23,7 @@ STAGES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "measure": (("measure", "tables"), ("tables",)),
     "collect": (("tables",), ("tables",)),
     "analyse": (("tables",), ("tables",)),
-    "figure": (("figures/peaks.pdf", "figures/two_clocks.png"), ()),
+    "figure": (("figures/peaks.pdf", "figures/clocks.png"), ()),
     "pages": (("report",), ()),
     "report": ((), ("--report", "report.html")),
 }

@@ -69,9 +69,9 @@ def test_every_caption_of_a_figure_is_of_one() -> None:
 
 def test_a_sweep_without_surrogates_draws_nothing_of_them() -> None:
     paths = open_study(changed("evaluation.surrogates", [])).drawn
-    assert "two_clocks" not in paths
+    assert "clocks" in paths
     assert {"dynamics_train_size", "memorisation_time_train_size", "sample_sheet"} < set(paths)
-    assert set(study("sweep").drawn) == {*paths, "simplicity_bias", "two_clocks"}
+    assert set(study("sweep").drawn) == {*paths, "simplicity_bias"}
 
 
 def test_metrics_are_tried_at_the_ends_of_the_training_sizes_that_leave_images_to_draw() -> None:

@@ -101,13 +101,10 @@ def test_a_new_subset_is_sampled_in_a_file_that_all_packs_read_and_measures_only
 ) -> None:
     project = swept.copy_to(tmp_path / "project")
     project.configure(grid=grid(*PRODUCTS, {"subset": [2]}))
-    tables, file = "results/tiny/tables/runs.parquet", "results/tiny/empirical/train_size=8/samples.parquet"
-    jobs = project.jobs(tables)
-    assert jobs["train"] == jobs["measure"] == jobs["empirical_samples"] == 1
-    project.snakemake(file)
-    jobs = project.jobs(tables)
-    assert jobs["train"] == jobs["measure"] == 1
-    assert "empirical_samples" not in jobs
+    tables, new = "results/tiny/tables/runs.parquet", {"train": 1, "measure": 1, "agree": 1, "collect": 1}
+    assert project.jobs(tables) == {**new, "empirical_samples": 1}
+    project.snakemake("results/tiny/empirical/train_size=8/samples.parquet")
+    assert project.jobs(tables) == new
 
 
 def test_an_axis_of_training_that_is_new_trains_only_its_new_runs(swept: Project, tmp_path: Path) -> None:

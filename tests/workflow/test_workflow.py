@@ -24,16 +24,17 @@ FIGURES = (
     "scaling_exponents",
     "peaks",
 )
-ALL_FIGURES = (*FIGURES, "simplicity_bias", "two_clocks", "novelty_fidelity", "sample_sheet")
-COLLECTED = ("runs", "trajectories", "noise_levels", "metrics")
-TABLES = (*COLLECTED, "onsets", "scaling", "ratios", "peaks", "fidelity_trends", "excess", "baselines")
+ALL_FIGURES = (*FIGURES, "simplicity_bias", "clocks", "agreement", "novelty_fidelity", "sample_sheet")
+COLLECTED = ("runs", "trajectories", "noise_levels", "metrics", "agreement")
+TABLES = (*COLLECTED, "onsets", "scaling", "ratios", "peaks", "fidelity_trends", "leads", "excess", "baselines")
 FIGURE_RULES = {
     "dynamics": 2,
     "battery": 2,
     "memorisation_time": 2,
     "scaling_exponents": 1,
     "simplicity_bias": 1,
-    "two_clocks": 1,
+    "clocks": 1,
+    "agreement": 1,
     "peaks": 1,
     "novelty_fidelity": 1,
     "sample_sheet": 1,
@@ -65,8 +66,9 @@ def assert_old_rows_are_the_same(project: Project, before: Project) -> None:
 
 
 def test_a_study_ends_in_tables_that_keep_their_contract_and_in_figures(finished_once: Project) -> None:
-    finished_once.assert_tables(*(table for table in TABLES if table != "ratios"))
-    assert finished_once.table("tables/ratios.parquet").empty  # of axes that this study does not have
+    finished_once.assert_tables(*(table for table in TABLES if table not in ("ratios", "leads")))
+    for table in ("ratios", "leads"):  # of axes, and of pairs, that this study does not have
+        assert finished_once.table(f"tables/{table}.parquet").empty
     finished_once.assert_figures(*ALL_FIGURES)
     runs = finished_once.table("tables/runs.parquet")
     assert len(runs) == 5
@@ -127,7 +129,7 @@ def test_touching_what_all_figures_share_redraws_the_figures(finished: Project) 
 
 def test_a_value_of_the_figures_redraws_the_figures(finished: Project) -> None:
     finished.configure(figures={"palette": "magma"})
-    coloured = {"dynamics", "battery", "memorisation_time", "peaks", "novelty_fidelity"}
+    coloured = {"dynamics", "battery", "memorisation_time", "peaks", "novelty_fidelity", "agreement"}
     assert finished.jobs() == {rule: count for rule, count in FIGURE_RULES.items() if rule in coloured}
     finished.configure(figures={"time": "step"})
     assert finished.jobs() == {"dynamics": 2, "battery": 2}
@@ -137,8 +139,8 @@ def test_a_value_of_the_figures_redraws_the_figures(finished: Project) -> None:
 
 def test_an_onset_threshold_analyses_again_and_trains_nothing(finished: Project) -> None:
     finished.configure(onset={"bootstrap": 5, "f_mem": 0.3})
-    figures = {"dynamics", "memorisation_time", "peaks", "scaling_exponents", "simplicity_bias", "two_clocks"}
-    assert set(finished.jobs()) == {"analyse", "table_pages", *figures}
+    figures = {"dynamics", "memorisation_time", "peaks", "scaling_exponents", "simplicity_bias", "clocks"}
+    assert set(finished.jobs()) == {"analyse", "table_pages", "agreement", *figures}
 
 
 def test_a_metric_threshold_measures_again_and_trains_nothing(finished: Project) -> None:
@@ -237,7 +239,7 @@ def test_surrogates_are_evaluated_and_can_be_left_out(finished: Project) -> None
     finished.configure(evaluation={**TINY["evaluation"], "surrogates": []})
     jobs = finished.jobs()
     assert jobs["train"] == 2  # what is evaluated is part of a run's identity
-    assert not {"surrogates", "baselines", "simplicity_bias", "two_clocks"} & set(jobs)
+    assert not {"surrogates", "baselines", "simplicity_bias"} & set(jobs)
     # In another order the surrogates are the same
     finished.configure(evaluation={**TINY["evaluation"], "surrogates": ["gaussian_mixture", "gaussian"]})
     assert finished.jobs() == {}
@@ -246,7 +248,7 @@ def test_surrogates_are_evaluated_and_can_be_left_out(finished: Project) -> None
 def test_a_departure_threshold_trains_nothing(finished: Project) -> None:
     finished.configure(onset={"bootstrap": 5, "departure": 0.2})
     jobs = set(finished.jobs())
-    assert {"analyse", "simplicity_bias", "two_clocks"} <= jobs
+    assert {"analyse", "simplicity_bias", "clocks"} <= jobs
     assert not {"train", "surrogates", "baselines", "measure", "collect"} & jobs
 
 

@@ -15,6 +15,7 @@ rule analyse:
         ratios=f"{SHOWN}/tables/ratios.parquet",
         peaks=f"{SHOWN}/tables/peaks.parquet",
         fidelity_trends=f"{SHOWN}/tables/fidelity_trends.parquet",
+        leads=f"{SHOWN}/tables/leads.parquet",
         excess=f"{SHOWN}/tables/excess.parquet",
     log:
         f"{SHOWN}/logs/analyse.log",

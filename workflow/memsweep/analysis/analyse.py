@@ -19,6 +19,7 @@ from ..tables.together import check_together, provenance
 from .collect import compared, of_job
 from .departure import SURROGATES, departure, excess, paired_curves
 from .fidelity_trends import fidelity_trends
+from .leads import leads
 from .onset import NEVER_EVALUATED, Onset, copy_onset, loss_onsets, share_onset
 from .pair_onsets import PARTNERS, bias_onset, split_onset
 from .peaks import peaks
@@ -33,7 +34,7 @@ def analyse(
     agreed: Path,
     output: Path,
 ) -> None:
-    """Write ``onsets``, ``scaling``, ``ratios``, ``peaks``, ``fidelity_trends`` and ``excess`` of a study.
+    """Write ``onsets``, ``scaling``, ``ratios``, ``peaks``, ``fidelity_trends``, ``leads`` and ``excess`` of a study.
 
     One pack is held in memory at a time. Rows of ``onsets`` follow the table ``runs``, and
     within a run the definitions; every run has a row for each, but for those of pairs, which
@@ -41,7 +42,8 @@ def analyse(
 
     Args:
         settings: the config's ``onset`` (thresholds and ``bootstrap``), the ``definitions`` that the study
-            has, ``comparisons``, the job paths of pairs, ``f_mem_threshold``, ``sscd_threshold``, ``axes`` of the grid and ``confidence``.
+            has, ``comparisons``, the job paths of pairs, ``f_mem_threshold``, ``sscd_threshold``, ``axes`` of
+            the grid and ``confidence``.
         tables: folder of the study's ``runs.parquet`` and ``metrics.parquet``.
         losses: the packs' tables of losses, by job path.
         neighbours: the packs' tables of neighbours, likewise.
@@ -84,6 +86,7 @@ def analyse(
     of_study = onsets, runs, read_axes(settings), settings["confidence"]
     write_table(output / "scaling.parquet", "scaling", scaling(*of_study), of)
     write_table(output / "ratios.parquet", "ratios", ratios(*of_study), of)
+    write_table(output / "leads.parquet", "leads", leads(onsets, runs, settings["confidence"]), of)
     memorisation = onsets[onsets["definition"].isin(MEMORISATION)]
     at_peaks = peaks(memorisation, metrics, settings["confidence"])
     write_table(output / "peaks.parquet", "peaks", at_peaks, of)

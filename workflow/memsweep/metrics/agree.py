@@ -81,6 +81,8 @@ def agree_runs(
                 of = {"run_id": first, "other_run_id": second, "differs": differs, "step": step}
                 labels, others = there[first].labels[step], there[second].labels[step]
                 same = np.flatnonzero(labels == others)
+                if len(same) < 2:  # as where small training sets have other classes
+                    continue
                 for name in spaces:
                     left, right = placed[first][name][same], placed[second][name][same]
                     rows += [{**of, **row} for row in meter.measure(name, left, right, labels[same])]
@@ -117,8 +119,6 @@ class AgreementMeter:
 
     def measure(self, space: str, left: np.ndarray, right: np.ndarray, labels: np.ndarray) -> Iterator[Row]:
         """The measures in one space of features of the same latents, (m, d) each, with one label each, (m,)."""
-        if len(left) < 2:
-            return
         cosine = cosines(left, right, self.centres[space])
         yield self._row("cosine", space, mean_of(cosine, cosine, labels, self.confidence), len(left))
         if found := relative(left, right, labels):

@@ -12,11 +12,14 @@ import pandas as pd
 from ..data.images import ImageSet
 from ..study.training_sets import TrainingSet
 from .balls import Balls, support
-from .battery import MOST, NEAREST, SUPPORT, chosen, interval_of_share
+from .battery import NEAREST, SUPPORT, chosen, interval_of_share
 from .closeness import nearer
 from .fidelity import Distance
 from .neighbours import nearest
 from .rows import Row, row_of_distance
+
+# Images of a set that are compared at each step, beyond their nearest neighbours
+MOST = 1000
 
 # Those that are read off distances to the nearest image, in pixels
 CLOSENESS = ("nearer", "authenticity")
@@ -26,7 +29,7 @@ class BatteryMeter:
     """Measures samples of runs against the training set, the control set and the held-out images.
 
     Sets of one size are compared, so that values against one can be read beside those against another: as many images
-    of each as the smallest has, and at most `battery.MOST`. Beside each metric stands, as ``<metric>_held_out``, what
+    of each as the smallest has, and at most `MOST`. Beside each metric stands, as ``<metric>_held_out``, what
     held-out images show in place of the samples, as many as there are of both.
     """
 

@@ -72,12 +72,20 @@ class SlicedWasserstein:
 
     def __init__(self, reference: np.ndarray, projections: np.ndarray, confidence: float) -> None:
         self.projections, self.confidence = projections, confidence
-        # In blocks, as a product of float32 and float64 copies its left side
-        self.reference = np.sort(np.concatenate([part @ projections for part in _blocks(reference)]), axis=0)
+        self.reference = np.sort(self.projected(reference), axis=0)
 
     def value(self, generated: np.ndarray) -> float:
         """The distance of generated features, (m, d), without an interval."""
-        left = np.sort(generated @ self.projections, axis=0)
+        return self.value_of_projected(self.projected(generated))
+
+    def projected(self, features: np.ndarray) -> np.ndarray:
+        """Features (n, d) along each direction, (n, count), float64."""
+        # In blocks, as a product of float32 and float64 copies its left side
+        return np.concatenate([part @ self.projections for part in _blocks(features)])
+
+    def value_of_projected(self, generated: np.ndarray) -> float:
+        """The distance of what is `projected` already, (m, count)."""
+        left = np.sort(generated, axis=0)
         return float(np.sqrt(_Coupling(len(left), len(self.reference)).square(left, self.reference)))
 
     def __call__(self, generated: np.ndarray, strata: np.ndarray | None = None) -> Distance:

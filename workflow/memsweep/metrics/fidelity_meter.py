@@ -34,6 +34,7 @@ class FidelityMeter:
         self.labels = {"train": data.train.labels, "test": data.test.labels}
         self._distances: dict[tuple[str, TrainingSet | None], dict[str, Metric]] = {}
         self._floors: dict[tuple[Any, ...], Floor | None] = {}
+        self._images: dict[tuple[str, bool], np.ndarray] = {}
 
     def measure(
         self, samples: Mapping[str, np.ndarray], labels: np.ndarray | None, training_set: TrainingSet
@@ -99,12 +100,20 @@ class FidelityMeter:
         if key not in self._floors:
             pool = self._pool(reference, training_set)
             draws = draws_like(labels, count, np.concatenate(list(self.labels.values()))[pool], self.draws)
-            features = self.references[space]
-            real = np.concatenate([features["train"], features["test"]])[pool]
             metric = self._prepared(space, training_set if reference == "train" else None)[name]
-            found = floor_of(metric, real, draws) if draws else None
+            real, projected = self._real(space, metric)
+            found = floor_of(metric, real, [pool[rows] for rows in draws], projected=projected) if draws else None
             self._floors[key] = None if found is None or np.isnan(found.values).any() else found
         return self._floors[key]
+
+    def _real(self, space: str, metric: Metric) -> tuple[np.ndarray, bool]:
+        """All images, those to train on and the held-out ones, and whether they are projected, once for all floors."""
+        is_sliced = isinstance(metric, SlicedWasserstein)
+        if (space, is_sliced) not in self._images:
+            parts = self.references[space]["train"], self.references[space]["test"]
+            found = map(metric.projected, parts) if isinstance(metric, SlicedWasserstein) else parts
+            self._images[space, is_sliced] = np.concatenate(list(found))
+        return self._images[space, is_sliced], is_sliced
 
     def _pool(self, reference: str, training_set: TrainingSet) -> np.ndarray:
         """Places of the real images from which a floor is drawn: none of the reference, none of the training set."""

@@ -65,16 +65,21 @@ def _predicted(values: np.ndarray, confidence: float) -> Distance:
     return Distance(mean, mean - margin, mean + margin)
 
 
-def floor_of(metric: Metric, features: np.ndarray, draws: list[np.ndarray]) -> Floor:
+def floor_of(metric: Metric, features: np.ndarray, draws: list[np.ndarray], *, projected: bool = False) -> Floor:
     """The floor of a distance that is prepared with its reference.
 
     Args:
         metric: the distance.
-        features: of real images, (n, d).
+        features: of real images, (n, d); of a sliced distance (n, directions), where they are ``projected`` already.
         draws: rows of these, as of `draws_like`.
     """
-    values = np.array([metric.value(features[rows]) for rows in draws])
-    return Floor(values, np.square(values) if isinstance(metric, SlicedWasserstein) else values)
+    if not isinstance(metric, SlicedWasserstein):
+        values = np.array([metric.value(features[rows]) for rows in draws])
+        return Floor(values, values)
+    # Each image is projected once, however often it is drawn
+    images = features if projected else metric.projected(features)
+    values = np.array([metric.value_of_projected(images[rows]) for rows in draws])
+    return Floor(values, np.square(values))
 
 
 def draws_like(labels: np.ndarray | None, count: int, pool: np.ndarray, draws: int) -> list[np.ndarray]:

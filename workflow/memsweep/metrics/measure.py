@@ -46,10 +46,10 @@ def measure_pack(
         features: folder with the features of the images in each space.
         classifier: weights of the study's classifier, which only the space of that name needs.
         output: folder that receives ``metrics`` and ``neighbours``.
-        threads: CPU cores with which neighbours are searched, who are the same with any number; the rest takes one.
+        threads: CPU cores with which neighbours are searched, the same ones with any number; the rest takes one.
         empirical: tables ``empirical_samples`` of the runs' train sizes, where there are any.
     """
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     data = read_images(images)
     runs, steps, generated = read_pack(train, data.data_hash)
     spaces = {name: Space.find(name, classifier, settings.get("weights")) for name in settings["spaces"]}
@@ -71,9 +71,7 @@ def measure_pack(
     for chosen, meter in similarity.items():
         held_out[chosen].append(meter.held_out())
     set_of_sample = steps["run_id"].map(sets)
-    torch.set_num_threads(threads)
     neighbours = pd.concat([novelty.neighbours(steps[set_of_sample == each], generated, each) for each in distinct])
-    torch.set_num_threads(1)
     pairs = neighbours.groupby(["run_id", "step"])
 
     rows: list[Row] = []
@@ -87,7 +85,9 @@ def measure_pack(
             of_run = [*held_out[chosen], *floors, *battery.held_out(len(first), chosen)]
             rows += [{"run_id": run_id, "step": None, **row} for row in of_run]
             for step, group in own.groupby("step"):
+                torch.set_num_threads(1)  # whose features are the same on any machine
                 placed = {name: to_features(generated[group.index]) for name, to_features in maps.items()}
+                torch.set_num_threads(threads)
                 near = pairs.get_group((run_id, step))
                 distances = fidelity.measure(placed, _labels(group), chosen)
                 metrics = [*novelty.measure(near, chosen), *distances, *battery.measure(placed, near, chosen)]

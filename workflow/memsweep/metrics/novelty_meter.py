@@ -14,7 +14,7 @@ from ..data.images import ImageSet
 from ..study.training_sets import TrainingSet
 from .calibration import Calibration, Distances, apart, calibrate
 from .neighbours import nearest_in_ranges
-from .novelty import copied, copies
+from .novelty import copied, copies, share_of
 from .rows import Row, row_of_hits, row_of_share
 
 
@@ -75,6 +75,20 @@ class NoveltyMeter:
             yield self._row("f_mem", str(reference), copied(pairs, self.threshold))
             if calibration:
                 yield self._row("f_mem_calibrated", str(reference), copied(pairs, calibration.threshold))
+        yield from self._lean(neighbours, training_set)
+
+    def _lean(self, neighbours: pd.DataFrame, training_set: TrainingSet) -> Iterator[Row]:
+        """The share of samples that are nearer to the training set than to a control set of its size, if there is one.
+
+        As `agreement.leans`, of one run: what a set's being more central does to it does not cancel.
+        """
+        of = neighbours.set_index(["reference", "index"])["distance"]
+        own, other = (of[name] if name in of.index else of.head(0) for name in ("train", "control"))
+        if len(training_set.control(*self.counts)) < training_set.size or len(own) != len(other):
+            return
+        nearer = (own < other).to_numpy(float) + (own == other).to_numpy(float) / 2
+        found = share_of(float(nearer.sum()), len(nearer), self.confidence)
+        yield row_of_share("lean", "pixels", "control", found)
 
     def held_out(self, training_set: TrainingSet) -> Iterator[Row]:
         """The rules' false-positive rates: held-out images in place of samples; and the calibrated threshold."""

@@ -111,6 +111,12 @@ def _lineage(study: Any, folder: Path) -> Iterator[str]:
             yield f"{pack / 'runs.parquet'}: its runs were trained on other images than {images} holds"
         yield from _of_other_runs(pack, folder / "measure" / job, expected)
         yield from _rows(study, pack, expected)
+    for job, runs in study.comparisons.items():
+        compared = {run.run_id for run in runs}
+        for name in ("agreement", "paired_samples"):
+            path = folder / "agree" / job / f"{name}.parquet"
+            if path.exists() and not set(pc.unique(read_arrow(path, name)["run_id"]).to_pylist()) <= compared:
+                yield f"{path}: holds rows of other runs than are compared there"
 
 
 def _said(check: Callable[..., None], *arguments: Any) -> Iterator[str]:

@@ -86,12 +86,19 @@ FIGURES = (
         when=lambda study: bool(study.surrogates),
     ),
     Figure(
-        name="two_clocks",
-        shows="two clocks",
+        name="clocks",
+        shows="clocks",
         axis="all",
         tables=("runs", "onsets", "scaling"),
         settings=("axes", "onset", "thresholds"),
-        when=lambda study: bool(study.surrogates),
+    ),
+    Figure(
+        name="agreement",
+        shows="agreement and lean",
+        axis="train_size",
+        tables=("runs", "trajectories", "agreement", "onsets", "leads"),
+        settings=("axes", "palette", "distance", "thresholds"),
+        when=lambda study: bool(study.comparisons),
     ),
     Figure(
         name="peaks",
@@ -105,7 +112,7 @@ FIGURES = (
         shows="novelty and fidelity",
         axis="all",
         tables=("runs", "metrics"),
-        settings=("axes", "palette", "distance"),
+        settings=("axes", "palette", "distance", "novelty"),
     ),
     Figure(
         name="metric_check",

@@ -197,6 +197,13 @@ def _battery(metric: str, label: str) -> _Panel:
     return panel
 
 
+def _empirical_distance(ax: Axes, curves: _Curves) -> tuple[str, str]:
+    ax.axhline(1, color="0.45", linestyle=style.DOTS, linewidth=0.8, zorder=1)
+    curves.draw(ax, curves.metric("empirical_distance", "train", "pixels"), _TRAIN)
+    _linear(ax)
+    return "distance to a perfect memory", "over that to another set's"
+
+
 _Panel = Callable[[Axes, _Curves], tuple[str, str]]
 
 PANELS: Mapping[str, _Panel] = {
@@ -215,6 +222,7 @@ PANELS: Mapping[str, _Panel] = {
     "recall": _battery("recall", "share of real images"),
     "density": _battery("density", "balls of a generated image"),
     "coverage": _battery("coverage", "share of real images"),
+    "empirical_distance": _empirical_distance,
 }
 """What a panel can show, by name: each draws on an axes, and returns the title and the label of the y axis."""
 

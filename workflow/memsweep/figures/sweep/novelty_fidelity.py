@@ -20,6 +20,10 @@ from ..swept_axis import SweptAxis
 
 SOURCES = ("runs", "metrics")
 
+_NOVELTY = {
+    "graded": "novelty 2 (1 $-$ lean): better →",
+    "f_mem": "novelty $1 - f_\\mathrm{mem}$: better →",
+}
 _LETTERS = 62  # of a line of text over a panel
 _SMALLEST, _LARGEST, _END = 3.0, 26.0, 34.0  # areas of the markers from the first step to the last, in points²
 
@@ -29,11 +33,13 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
 
     Args:
         sources: the tables of `SOURCES`.
-        settings: ``axes`` of the grid; ``palette``; ``distance``, the feature space of the fidelity.
+        settings: ``axes`` of the grid; ``palette``; ``distance``, the feature space of the fidelity; ``novelty``,
+            ``graded`` or ``f_mem``.
     """
     runs, axes = read_table(sources["runs"], "runs"), read_axes(settings)
     metrics, space = read_table(sources["metrics"], "metrics"), settings["distance"]
-    paths, floor = _paths(metrics, space), selection.floor(metrics, runs, "sliced_wasserstein", space)
+    paths = _paths(metrics, space, settings["novelty"])
+    corrected = bool(len(paths)) and bool(paths["corrected"].all())
     with style.styled():
         swept = SweptAxis.all_among(runs, axes)
         columns = min(2, len(swept))
@@ -49,29 +55,43 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             ax.text(0, 1.02, fixed, transform=ax.transAxes, fontsize="small", color="0.35", va="bottom")
             _trajectories(ax, selection.timed(paths, along.runs, "step"), along.column, colours)
             _values(ax, along.labels, colours)
-            if floor and len(paths):
-                style.floor(ax, floor, "x")
-        if len(paths):
+            if corrected:
+                ax.axvline(0, **style.FLOOR)
+        if len(paths) and not corrected:
             style.logarithmic(panels[0], "x")
         panels[0].invert_xaxis()
         lowest = min(paths["novelty"].min(), 0.8) if len(paths) else 0.0
-        panels[0].set_ylim(1 - 1.06 * (1 - lowest), 1 + 0.04 * (1 - lowest))
+        highest = max(paths["novelty"].max(), 1.0) if len(paths) else 1.0
+        panels[0].set_ylim(lowest - 0.06 * (highest - lowest), highest + 0.04 * (highest - lowest))
         for ax in panels[len(swept) - columns : len(swept)]:
             ax.tick_params(axis="x", which="both", labelbottom=True)
-            ax.set_xlabel(f"sliced Wasserstein distance to test ({settings['distance']} space)\nfidelity: better →")
+            less = ", its floor taken off" if corrected else ""
+            ax.set_xlabel(
+                f"sliced Wasserstein distance to test{less}\n({settings['distance']} space); fidelity: better →"
+            )
         for ax in panels[::columns]:
-            ax.set_ylabel("novelty $1 - f_\\mathrm{mem}$: better →")
-        _legend(figure, floor is not None)
+            ax.set_ylabel(_NOVELTY[settings["novelty"]])
+        _legend(figure, corrected)
     return figure
 
 
-def _paths(metrics: pd.DataFrame, space: str) -> pd.DataFrame:
-    """Novelty and distance of each run at each step that has both."""
+def _paths(metrics: pd.DataFrame, space: str, novelty: str) -> pd.DataFrame:
+    """Novelty and distance of each run at each step that has both.
+
+    The distance is that less its floor, as the root of the difference of squares with its sign, wherever that is known.
+    """
     keys = ["run_id", "step"]
-    share = selection.metric(metrics, "f_mem", "train", "pixels")[[*keys, "value"]]
+    name, reference = {"graded": ("lean", "control"), "f_mem": ("f_mem", "train")}[novelty]
+    share = selection.metric(metrics, name, reference, "pixels")[[*keys, "value"]]
+    square = selection.metric(metrics, "sliced_wasserstein_corrected", "test", space)[[*keys, "value"]]
     distance = selection.metric(metrics, "sliced_wasserstein", "test", space)[[*keys, "value"]]
+    corrected = len(square) > 0
+    if corrected:
+        root = np.sign(square["value"]) * np.sqrt(square["value"].abs())
+        distance = square.assign(value=root)
     both = share.merge(distance, on=keys, suffixes=("_share", "_distance"))
-    return both.assign(novelty=1 - both["value_share"], distance=both["value_distance"])
+    novel = 2 * (1 - both["value_share"]) if novelty == "graded" else 1 - both["value_share"]
+    return both.assign(novelty=novel, distance=both["value_distance"], corrected=corrected)
 
 
 def _trajectories(ax: Axes, rows: pd.DataFrame, column: str, colours: Mapping[Any, style.Colour]) -> None:

@@ -243,7 +243,8 @@ SWEEP: dict[str, pa.Schema] = {
                 "MMD, unbiased, so at times below 0); <distance>_floor: that of as many real images with the same "
                 "labels, its interval that of another draw of them; "
                 "<distance>_corrected: squared, less the floor, 0 on average for real images, so at times below 0; "
-                "<distance>_corrected_first, <distance>_corrected_second: that of either half of the samples; of the "
+                "<distance>_corrected_first, <distance>_corrected_second: that of either half of the samples; lean: "
+                "share nearer to the training set than to the control set, 1/2 for what knows neither; of the "
                 "battery: nearer (probability of being nearer than a held-out image), authenticity, precision, recall, "
                 "density and coverage, and as <metric>_held_out that of held-out images in place of samples; "
                 "empirical_distance: mean distance of samples to those of the posterior mean of the training images, "
@@ -332,6 +333,16 @@ SWEEP: dict[str, pa.Schema] = {
                 "of these, runs of which no more is known than that the distance is smaller: at or below its floor, or "
                 "ended before the onset",
             ),
+        ]
+    ),
+    "leads": pa.schema(
+        [
+            column("definition", pa.string(), "definition of the onset that is compared with that of bias"),
+            column("train_size", pa.int64(), "training images N of the runs; null for those of all sizes", "images"),
+            column("ratio", pa.float64(), "this onset over that of bias, geometric mean over runs"),
+            *interval("ratio, over runs"),
+            column("runs", pa.int64(), "runs in which both are known"),
+            column("left_out", pa.int64(), "runs in which one of both is censored, on either side"),
         ]
     ),
     "ratios": pa.schema(

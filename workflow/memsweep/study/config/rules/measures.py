@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ....base.errors import UserError
+from ...grid import axes_of
 from ..asked import Asked
 
 # As `metrics.fidelity.MOST_DIMENSIONS`, which torch has to be loaded for
@@ -76,15 +77,21 @@ def panels_are_measured(asked: Asked) -> Iterator[str]:
 
 def the_onset_that_parts_is_found(asked: Asked) -> Iterator[str]:
     """The definition that parts peak fidelity from the memorisation rate is one that the study has."""
-    if asked.config["figures"]["onset"] == "sscd_score" and "sscd" not in asked.config["metrics"]["spaces"]:
-        needed = "metrics.spaces with sscd"
+    onset, axes = asked.config["figures"]["onset"], set(axes_of(asked.config["grid"]))
+    needed = {
+        "sscd_score": "" if "sscd" in asked.config["metrics"]["spaces"] else "metrics.spaces with sscd",
+        "bias": "" if "subset" in axes else "runs that differ in subset",
+        "split": "" if {"subset", "seed"} <= axes else "runs that differ in subset, and others that differ in seed",
+    }.get(onset)
+    if needed:
         yield f"{asked.found('figures.onset')}; accepted is an onset that is found, and this needs {needed}"
 
 
 def _measured(metrics: Mapping[str, Any]) -> set[str]:
     """What the dynamics can show."""
     scores = {"sscd_score"} if "sscd" in metrics["spaces"] else set()
-    return {"loss", "loss_gap", "f_mem", "f_mem_calibrated", *metrics["distances"], *metrics["battery"], *scores}
+    always = {"loss", "loss_gap", "f_mem", "f_mem_calibrated", "empirical_distance"}
+    return {*always, *metrics["distances"], *metrics["battery"], *scores}
 
 
 def _left_out(asked: Asked) -> set[str]:

@@ -1,4 +1,4 @@
-"""Two clocks beside each other: when networks leave Gaussian statistics, and when they start to memorise."""
+"""Clocks beside each other: when networks leave Gaussian statistics, lean to their own images, and memorise."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ...study.axes import read_axes
+from ...study.onsets import DEPARTURES, among
 from ...tables.parquet import read_table
 from .. import style, wording
 from ..fits import band, height, seen
@@ -29,7 +30,7 @@ Fit = Mapping[Hashable, Any]
 
 
 def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
-    """Draw departures and one onset of memorisation of each run, one panel a swept axis, with their power laws.
+    """Draw the clocks of each run that there are, one panel a swept axis, with their power laws.
 
     Args:
         sources: the tables of `SOURCES`.
@@ -46,7 +47,8 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     rows = -(-len(swept) // columns)
 
     with style.styled():
-        figure = Figure(figsize=(style.WIDTH, 0.7 + 2.75 * rows), layout="constrained")
+        height = 2.3 + _LINE * (len(clocks) + 1) / 72
+        figure = Figure(figsize=(style.WIDTH, 0.9 + height * rows), layout="constrained")
         panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel().tolist()
         for ax in panels[len(swept) :]:
             ax.remove()
@@ -61,8 +63,10 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
                     _line(ax, here.assign(value=here[along.column].map(along.numbers)), fit, colour)
                     law = rf"step $\propto {along.axis.symbol or 'x'}^k$,  {_exponent(fit, here)}"
                     lines.append((law, colour))
-            difference = _difference(scaling, list(clocks), along.axis.coordinate) if along.logarithmic else ""
-            lines += [(f"difference of the last two {difference}", style.INK)] if difference else []
+            departures = among(clocks, DEPARTURES)
+            if along.logarithmic and departures:
+                gap = _difference(scaling, departures[-1], settings["onset"], along.axis.coordinate)
+                lines += [(f"$k$ of copies less $k$ of the last departure: {gap}", style.INK)] if gap else []
             room = _LINE * (len(clocks) + 1) if lines else 2
             style.lettered(ax, letter, along.held_fixed(_LETTERS), size=7, pad=4 + room)
             _say(ax, lines)
@@ -75,9 +79,16 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
 
 
 def _clocks(onsets: pd.DataFrame, onset: str) -> dict[str, tuple[style.Colour | str, str]]:
-    """The departures that there are and the onset of memorisation, each with its colour and marker."""
-    blue, orange, _, vermilion = sns.color_palette("colorblind", 4)
-    looks = {"departure": (blue, "o"), "departure_mixture": (orange, "s"), onset: (vermilion, "D")}
+    """The clocks that there are, in the order in which they mostly come, each with its colour and marker."""
+    blue, orange, green, vermilion, purple, brown = sns.color_palette("colorblind", 6)
+    looks: dict[str, tuple[style.Colour | str, str]] = {
+        "departure": (blue, "o"),
+        "departure_mixture": (orange, "s"),
+        "bias": (green, "P"),
+        "split": (brown, "X"),
+        "test_loss_minimum": (purple, "^"),
+        onset: (vermilion, "D"),
+    }
     kept = {onset, *onsets["definition"]}
     return {name: look for name, look in looks.items() if name in kept}
 
@@ -120,15 +131,13 @@ def _exponent(fit: Fit, rows: pd.DataFrame) -> str:
     return f"$k$ = {exponent} [{low}, {high}]"
 
 
-def _difference(scaling: pd.DataFrame, clocks: Sequence[str], term: str) -> str:
-    """How much faster memorisation recedes than the last departure, with its interval; empty where one is unknown.
+def _difference(scaling: pd.DataFrame, departure: str, onset: str, term: str) -> str:
+    """How much faster memorisation recedes than a departure, with its interval; empty where one is unknown.
 
     The interval is that of Zou & Donner 2008. The two exponents rest on the same runs and are taken as
     independent, so where they rise and fall together the interval is a wide one.
     """
-    if len(clocks) < 2:
-        return ""
-    early, late = (_fit(scaling, definition, term) for definition in (clocks[-2], clocks[-1]))
+    early, late = (_fit(scaling, definition, term) for definition in (departure, onset))
     gap = late["exponent"] - early["exponent"]
     if not np.isfinite(gap):
         return ""
@@ -168,4 +177,4 @@ def _legend(
         for name, (colour, marker) in clocks.items()
     ]
     handles += style.censored_handles(onsets[onsets["definition"].isin(clocks)])
-    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+    figure.legend(handles=handles, loc="outside lower center", ncols=3)
