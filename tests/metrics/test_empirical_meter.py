@@ -304,7 +304,7 @@ def test_the_metrics_of_a_pack_have_the_distance_at_every_step(digits: Path, dat
     metrics = {"f_mem_threshold": 1 / 3, "false_positive_rate": 0.05, "spaces": ["pixels"], "projections": 2}
     metrics |= {"distances": ["sliced_wasserstein"], "battery": [], "floor_draws": 2, "confidence": 0.95}
     given = digits, tmp_path / "train", tmp_path, None, tmp_path
-    measure_pack(metrics, *given, [tmp_path / "empirical.parquet"])
+    measure_pack(metrics, *given, empirical=[tmp_path / "empirical.parquet"])
     table = read_table(tmp_path / "metrics.parquet", "metrics").query("metric == 'empirical_distance'")
     samples = read_table(tmp_path / "train" / "samples.parquet", "samples")
     steps = samples["step"].unique().tolist()

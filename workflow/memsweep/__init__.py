@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from .jobs.packs import train_pack as train_pack
     from .jobs.workshop import Way as Way
     from .metrics.measure import measure_pack as measure_pack
-    from .report.comparison import Comparison as Comparison
     from .report.comparison import compare as compare
+    from .report.comparison_result import Comparison as Comparison
     from .study.config import read_yaml as read_yaml
     from .study.config import resolve as resolve
     from .study.kinds import open_study as open_study
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _FACE = {
-    "Comparison": "report.comparison",
+    "Comparison": "report.comparison_result",
     "Onset": "analysis.onset",
     "UserError": "base.errors",
     "Way": "jobs.workshop",

@@ -32,9 +32,11 @@ def verify(arguments: Arguments) -> None:
 
 
 def compare(arguments: Arguments) -> None:
-    from ..report.comparison import compare, print_comparison
+    from ..report.comparison import compare
+    from ..report.comparison_page import print_comparison
 
-    print_comparison(compare(**{name: value for name, value in vars(arguments).items() if name != "command"}))
+    options = {name: value for name, value in vars(arguments).items() if name != "command"}
+    print_comparison(compare(**{**options, "onset": dict(arguments.onset)}))
 
 
 def _study(command: argparse.ArgumentParser) -> None:
@@ -48,10 +50,18 @@ def _study_and_rate(command: argparse.ArgumentParser) -> None:
 
 
 def _images(command: argparse.ArgumentParser) -> None:
-    command.add_argument("generated", metavar="GENERATED", help="images: a folder, a zip file, an .npz or .npy file")
+    generated = (
+        "images: a folder, a zip file, an .npz or .npy file; or of a training a folder with one of these for each "
+        "step, called step=1000, step=1000.npz and so on"
+    )
+    command.add_argument("generated", metavar="GENERATED", help=generated)
     command.add_argument("train", metavar="TRAIN", help="the images that the model was trained on")
     held_out = "images drawn like these that it was not trained on; without them no false-positive rate is known"
     command.add_argument("held_out", metavar="HELD_OUT", nargs="?", help=held_out)
+    losses = "of a training, a CSV file with columns step, train_loss and test_loss, and perhaps their standard errors"
+    command.add_argument("--losses", type=Path, help=f"{losses} train_loss_se and test_loss_se")
+    onset = "of a training, a threshold other than a study's, such as f_mem=0.1; may be repeated"
+    command.add_argument("--onset", metavar="KEY=VALUE", type=_pair, action="append", default=[], help=onset)
     command.add_argument("--space", default="pixels", help="pixels (the default), inception, sscd or dinov2")
     command.add_argument(
         "--output", type=Path, default=Path("comparison"), help="folder for what is found (comparison)"
@@ -61,6 +71,13 @@ def _images(command: argparse.ArgumentParser) -> None:
     command.add_argument("--rate", type=float, default=0.01, help=rate)
     command.add_argument("--confidence", type=float, default=0.95, help="level of intervals (0.95)")
     command.add_argument("--weights", type=Path, help="file of the weights of the space's network, not to fetch them")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"found {text!r}; accepted is a key and its value, such as f_mem=0.1")
+    return key, value
 
 
 @dataclass(frozen=True)
@@ -81,6 +98,6 @@ class Command:
 COMMANDS: dict[str, Command] = {
     "estimate": Command(estimate, "what a study will cost: operations, memory, disk and hours", _study_and_rate),
     "usage": Command(usage, "what training jobs asked for, beside what they used", _study),
-    "compare": Command(compare, "whether generated images copy the images of a training set", _images),
+    "compare": Command(compare, "whether images copy a training set, and since when", _images),
     "verify": Command(verify, "whether a study's results are whole and belong together", _study),
 }

@@ -198,6 +198,16 @@ def alike(sets: Sequence[Given]) -> list[Given]:
     return list(sets)
 
 
+def check_count(given: Given, count: int, kind: str = "images") -> None:
+    """That there are enough images to compare; ``count`` of a set are of a kind.
+
+    Raises:
+        UserError: there are fewer than 2.
+    """
+    if count < 2:
+        raise UserError(f"{given.role}: found {count} {kind}; accepted are at least 2")
+
+
 def _grey(given: Given) -> Given:
     first = given.images[..., :1]
     if given.images.shape[-1] == 1 or not np.array_equal(given.images, np.broadcast_to(first, given.images.shape)):

@@ -13,7 +13,7 @@ generated ones would change the very balls that these lie in.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -25,6 +25,7 @@ from scipy.stats import t as student
 from .balls import Balls, Support, support
 from .closeness import authentic, nearer
 from .fidelity import DISTANCES, MOST_DIMENSIONS, Distance
+from .floors import PEAK_DISTANCE
 from .neighbours import Neighbours
 from .novelty import share
 
@@ -73,7 +74,6 @@ def battery(
     held_out: Samples | None,
     confidence: float = 0.95,
     most: int = MOST,
-    frechet: bool = True,
 ) -> pd.DataFrame:
     """Every metric of generated images.
 
@@ -83,17 +83,24 @@ def battery(
         held_out: images that were drawn like the training images and are none of them, at least 2; None without any.
         confidence: level of intervals.
         most: images of a set that are compared, but for distances to the nearest and the Fréchet distance.
-        frechet: whether to take it.
 
     Returns:
         The table ``battery`` (`tables.contracts.comparison`).
     """
+    metrics = [*SUPPORT, PEAK_DISTANCE, "kid", "frechet"]
     return pd.DataFrame(
         [
             *_closeness(generated, train, held_out, confidence, most),
-            *_distributions(generated, train, held_out, confidence, most, frechet),
+            *_distributions(generated, train, held_out, confidence, most, metrics),
         ]
     )
+
+
+def distance_rows(
+    generated: Samples, train: np.ndarray, held_out: Samples | None, confidence: float = 0.95, most: int = MOST
+) -> pd.DataFrame:
+    """The rows of `battery` of the distance by which samples are followed along training; arguments are the same."""
+    return pd.DataFrame(_distributions(generated, train, held_out, confidence, most, [PEAK_DISTANCE]))
 
 
 def _closeness(
@@ -111,7 +118,12 @@ def _closeness(
 
 
 def _distributions(
-    generated: Samples, train: np.ndarray, held_out: Samples | None, confidence: float, most: int, frechet: bool
+    generated: Samples,
+    train: np.ndarray,
+    held_out: Samples | None,
+    confidence: float,
+    most: int,
+    metrics: Sequence[str],
 ) -> Iterator[Row]:
     samples, size = len(generated), len(train)
     if held_out is not None:
@@ -124,13 +136,13 @@ def _distributions(
         for name, points in sets.items():
             yield name, _Pair(fakes, _points(points, size), perfect if name == "train" else None, confidence)
 
-    for metrics, count, references in (
-        ([*SUPPORT, "sliced_wasserstein", "kid"], min(samples, most), min(size, most)),
-        (["frechet"] if frechet else [], samples, size),
+    for chosen, count, references in (
+        ([metric for metric in metrics if metric != "frechet"], min(samples, most), min(size, most)),
+        ([metric for metric in metrics if metric == "frechet"], samples, size),
     ):
         perfect: dict[str, float] = {}
-        for name, pair in at(count, references) if metrics else ():
-            for metric in metrics:
+        for name, pair in at(count, references) if chosen else ():
+            for metric in chosen:
                 row = pair.row(metric, name)
                 # By symmetry, a perfect sampler shows the same against either
                 perfect.setdefault(metric, row["held_out_value"])

@@ -2,45 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from ..base.errors import UserError
-from ..data.given import Given
-from .battery import Samples, battery
+from ..data.given import Given, check_count
+from .battery import Samples, battery, distance_rows
 from .calibration import RATE, Distances, apart, copy_shares
-from .neighbours import Neighbours, nearest
+from .duplicates import Duplicates, different, duplicates
+from .neighbours import nearest
 from .novelty import share
+
+# Images (n, H, W, C) uint8 to rows (n, d)
+FeatureSpace = Callable[[np.ndarray], np.ndarray]
 
 # The spaces in which anybody's images can be compared: all that no study has to train first
 SPACES = ("pixels", "inception", "sscd", "dinov2")
 
 # Cosine similarity in the space of SSCD beyond which the field calls a sample a copy
 SSCD_THRESHOLD = 0.6
-
-
-@dataclass(frozen=True)
-class Duplicates:
-    """Images that equal others in every pixel.
-
-    Attributes:
-        train, generated: images of the set less different images of it.
-        generated_train: generated images that equal a training image.
-        generated_held_out: generated images that equal a held-out image that is no training image.
-        held_out_train: held-out images that equal a training image.
-        held_out_near: other held-out images that are nearly a training image, as pictures of 8x8 pixels.
-    """
-
-    train: int
-    generated: int
-    generated_train: int
-    generated_held_out: int
-    held_out_train: int
-    held_out_near: int
 
 
 @dataclass(frozen=True)
@@ -61,6 +44,106 @@ class Compared:
     rate: float
 
 
+@dataclass(frozen=True)
+class References:
+    """What generated images are compared with, in one space; what does not depend on them is found once.
+
+    Training images that are there twice count once, as a copy of one of them would be as near to the other. Held-out
+    images that are, or nearly are, training images say nothing of images that copy nothing, and are left out.
+
+    Attributes:
+        train: training images, and ``kept``, rows of the different ones.
+        held_out: images that were held out, None without any, and ``apart``, those that are no training images.
+        space: its name, and ``points``, the map from images to its rows.
+        train_points: of the different training images.
+        control: of the held-out images that are no training images.
+        rate: the false-positive rate that is set; above the one asked for where there are too few held-out images.
+        confidence: level of intervals.
+    """
+
+    train: Given
+    kept: np.ndarray
+    held_out: Given | None
+    apart: np.ndarray | None
+    space: str
+    points: FeatureSpace
+    train_points: np.ndarray
+    control: Samples | None
+    rate: float
+    confidence: float
+
+    def placed(self, generated: Given) -> Samples:
+        """Generated images in the space, with their nearest training images.
+
+        Raises:
+            UserError: there are fewer than 2.
+        """
+        check_count(generated, len(generated))
+        return _placed(self.points(generated.images), self.train_points)
+
+    def to_train(self, samples: Samples) -> Distances:
+        """Distances of images to their two nearest training images; of pixels in [0, 1]."""
+        return Distances(*(samples.found.distance / (255.0 if self.space == "pixels" else 1.0)).T)
+
+    def copy_shares(self, samples: Samples) -> pd.DataFrame:
+        """The table ``copy_shares`` of generated images."""
+        to, control = self.to_train(samples), None if self.control is None else self.to_train(self.control)
+        shares = copy_shares(to, control, self.rate, self.confidence)
+        if self.space != "sscd":
+            return shares
+        return pd.concat([shares, _sscd_share(to, control, self.confidence)], ignore_index=True)
+
+    def distances(self, samples: Samples) -> pd.DataFrame:
+        """The rows of `battery` by which samples are followed along training."""
+        return distance_rows(samples, self.train_points, self.control, self.confidence)
+
+    def compare(self, generated: Given, samples: Samples) -> Compared:
+        """All that there is to say of generated images; ``samples`` are these, as placed."""
+        shares = self.copy_shares(samples)
+        threshold = float(shares.loc[shares["rule"] != "sscd", "threshold"].iloc[-1])
+        return Compared(
+            shares,
+            battery(samples, self.train_points, self.control, self.confidence),
+            _pairs(generated, self.train, self.kept[samples.found.index[:, 0]], self.to_train(samples), threshold),
+            duplicates(generated, self.train, self.held_out, self.apart),
+            self.rate,
+        )
+
+
+@contextmanager
+def references(
+    train: Given,
+    held_out: Given | None,
+    space: str = "pixels",
+    weights: Mapping[str, str] | None = None,
+    rate: float = RATE,
+    confidence: float = 0.95,
+) -> Iterator[References]:
+    """Training and held-out images, ready to compare generated images of the same shape with.
+
+    Args:
+        train, held_out: at least 2 images each; ``held_out`` is None where there are none.
+        space: one of `SPACES`.
+        weights: file of a published network's weights by its space.
+        rate: false-positive rate of the calibrated rule.
+        confidence: level of intervals.
+
+    Raises:
+        UserError: there are fewer than 2 different images of a set, or the network of the space is missing.
+    """
+    kept = np.array(sorted(different(train.images).values()))
+    check_count(train, len(kept), "different images")
+    others = None
+    if held_out is not None:
+        others = held_out.images[apart(held_out.images, train.images)]
+        check_count(held_out, len(others), "images that are none of the training images")
+    with _points(space, weights) as points:
+        of_train = points(train.images[kept])
+        control = None if others is None else _placed(points(others), of_train)
+        used = rate if others is None else max(rate, 1 / (len(others) + 1))
+        yield References(train, kept, held_out, others, space, points, of_train, control, used, confidence)
+
+
 def compare_images(
     generated: Given,
     train: Given,
@@ -70,102 +153,25 @@ def compare_images(
     rate: float = RATE,
     confidence: float = 0.95,
 ) -> Compared:
-    """Compare generated images with training and held-out ones of the same shape.
-
-    Training images that are there twice count once, as a copy of one of them would be as near to the other. Held-out
-    images that are, or nearly are, training images say nothing of images that copy nothing, and are left out.
-
-    Args:
-        generated, train, held_out: at least 2 images each; ``held_out`` is None where there are none.
-        space: one of `SPACES`.
-        weights: file of a published network's weights by its space.
-        rate: false-positive rate of the calibrated rule.
-        confidence: level of intervals.
-
-    Raises:
-        UserError: there are fewer than 2 different images of a set, or the network of a space is missing.
-    """
-    kept = np.array(sorted(_different(train.images).values()))
-    _check(len(generated), generated, "images")
-    _check(len(kept), train, "different images")
-    sets = {"generated": generated.images, "train": train.images[kept]}
-    if held_out is not None:
-        sets["held_out"] = held_out.images[apart(held_out.images, train.images)]
-        _check(len(sets["held_out"]), held_out, "images that are none of the training images")
-    points = _points(sets, space, weights)
-    found = nearest(np.concatenate([points[name] for name in points if name != "train"]), points["train"])
-    unit = 255.0 if space == "pixels" else 1.0
-    samples = _parts(points, found)
-    to = {name: Distances(*(each.found.distance / unit).T) for name, each in samples.items()}
-    used = max(rate, 1 / (len(sets["held_out"]) + 1)) if held_out is not None else rate
-    shares = copy_shares(to["generated"], to.get("held_out"), used, confidence)
-    threshold = float(shares["threshold"].iloc[-1])
-    if space == "sscd":
-        shares = pd.concat([shares, _sscd_share(to["generated"], to.get("held_out"), confidence)], ignore_index=True)
-    return Compared(
-        shares,
-        battery(samples["generated"], points["train"], samples.get("held_out"), confidence),
-        _pairs(generated, train, kept[samples["generated"].found.index[:, 0]], to["generated"], threshold),
-        _duplicates(generated, train, held_out, sets.get("held_out")),
-        used,
-    )
+    """Compare at least 2 generated images; arguments and errors are those of `references`."""
+    with references(train, held_out, space, weights, rate, confidence) as known:
+        return known.compare(generated, known.placed(generated))
 
 
-def _duplicates(generated: Given, train: Given, held_out: Given | None, kept: np.ndarray | None) -> Duplicates:
-    """The images that equal others; of the held-out ones, ``kept`` are no training images, nor nearly so."""
-    own, among = _different(train.images), _different(generated.images)
-    equal = 0 if held_out is None else _equal(held_out.images, own)
-    return Duplicates(
-        train=len(train) - len(own),
-        generated=len(generated) - len(among),
-        generated_train=_equal(generated.images, own),
-        generated_held_out=0 if kept is None else _equal(generated.images, _different(kept)),
-        held_out_train=equal,
-        held_out_near=0 if held_out is None or kept is None else len(held_out) - len(kept) - equal,
-    )
-
-
-def _check(count: int, given: Given, kind: str) -> None:
-    if count < 2:
-        raise UserError(f"{given.role}: found {count} {kind}; accepted are at least 2")
-
-
-def _different(images: np.ndarray) -> dict[bytes, int]:
-    """Where the first image of each content stands, by the digest of its pixels."""
-    found: dict[bytes, int] = {}
-    for row, image in enumerate(images):
-        found.setdefault(_digest(image), row)
-    return found
-
-
-def _digest(image: np.ndarray) -> bytes:
-    return hashlib.sha256(image.tobytes()).digest()
-
-
-def _equal(images: np.ndarray, others: Mapping[bytes, int]) -> int:
-    """How many images equal one of others."""
-    return sum(_digest(image) in others for image in images)
-
-
-def _points(sets: Mapping[str, np.ndarray], space: str, weights: Mapping[str, str] | None) -> dict[str, np.ndarray]:
-    """The rows of each set: pixels as they are, whose distances are exact, or features, float32."""
+@contextmanager
+def _points(space: str, weights: Mapping[str, str] | None) -> Iterator[FeatureSpace]:
+    """The map from images to rows: pixels as they are, whose distances are exact, or features, float32."""
     if space == "pixels":
-        return {name: images.reshape(len(images), -1) for name, images in sets.items()}
+        yield lambda images: images.reshape(len(images), -1)
+        return
     from .features import Space, opened  # and torchvision, which pixels need not wait for
 
     with opened({space: Space.find(space, given=weights)}) as maps:
-        return {name: maps[space](images) for name, images in sets.items()}
+        yield maps[space]
 
 
-def _parts(points: Mapping[str, np.ndarray], found: Neighbours) -> dict[str, Samples]:
-    """Each set but the training images, with its part of what was found of all of them."""
-    parts, start = {}, 0
-    for name, rows in points.items():
-        if name != "train":
-            stop = start + len(rows)
-            parts[name] = Samples(rows, Neighbours(found.index[start:stop], found.distance[start:stop]))
-            start = stop
-    return parts
+def _placed(rows: np.ndarray, train: np.ndarray) -> Samples:
+    return Samples(rows, nearest(rows, train))
 
 
 def _sscd_share(generated: Distances, held_out: Distances | None, confidence: float) -> pd.DataFrame:

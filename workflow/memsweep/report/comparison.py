@@ -1,56 +1,30 @@
-"""The command ``compare``: whether a model trained elsewhere copies its training images, in words, tables and pairs."""
+"""The command ``compare``: whether a model trained elsewhere copies its training images, and since when."""
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from matplotlib.figure import Figure
-from rich.console import Console
-from rich.table import Table
 
+from ..analysis.given import follow
 from ..base.errors import UserError
-from ..base.files import replacing, write_json
 from ..data.given import Given, alike, read_given
-from ..figures import pair_sheet
-from ..figures.style import save
+from ..data.given_losses import read_losses
+from ..data.given_steps import check_no_steps, find_steps, read_steps
 from ..metrics.calibration import RATE
-from ..metrics.comparison import SPACES, Compared, compare_images
-from ..tables.parquet import write_table
+from ..metrics.comparison import SPACES, references
+from ..study.config import section
+from ..study.listing import local
 from . import comparison_words as words
+from . import course_words
+from .comparison_files import write_comparison
+from .comparison_result import Comparison
 
 Source = str | Path | np.ndarray
-
-# Pairs on the sheet
-SHOWN = 24
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What there is to say of generated images beside training and held-out ones.
-
-    Attributes:
-        answer: in words.
-        remarks: what of the images was converted, equal or left out, in sentences.
-        copy_shares: the share of copies by each rule, with its false-positive rate.
-        battery: each metric against training and held-out images.
-        nearest_pairs: each generated image and its two nearest training images, the least d1 / d2 first. Columns of
-            the three tables are explained in `tables.contracts.comparison`.
-        files: what was written, by name; empty where there was no folder for it.
-    """
-
-    answer: str
-    remarks: tuple[str, ...]
-    copy_shares: pd.DataFrame
-    battery: pd.DataFrame
-    nearest_pairs: pd.DataFrame
-    files: Mapping[str, Path] = field(default_factory=dict)
 
 
 def compare(
@@ -58,6 +32,8 @@ def compare(
     train: Source,
     held_out: Source | None = None,
     *,
+    losses: str | Path | None = None,
+    onset: Mapping[str, Any] | None = None,
     space: str = "pixels",
     output: str | Path | None = None,
     size: int | None = None,
@@ -71,6 +47,11 @@ def compare(
         generated, train, held_out: folders or zip files of pictures, ``.npy`` or ``.npz`` files, or arrays of images:
             uint8, or floats from 0 to 1 or from -1 to 1, as (n, H, W), (n, H, W, C) or (n, C, H, W). Held-out images
             are drawn like the training images and were not trained on; without them no false-positive rate is known.
+            Of a training, ``generated`` is a folder with such a folder or file for each step, called ``step=1000``,
+            ``step=1000.npz`` and so on.
+        losses: of a training, a CSV file with columns ``step``, ``train_loss`` and ``test_loss``, and perhaps
+            ``train_loss_se`` and ``test_loss_se``.
+        onset: of a training, keys of a study's section ``onset``, such as ``f_mem``; others are a study's defaults.
         space: in which images are compared: ``pixels``, ``inception``, ``sscd`` or ``dinov2``.
         output: folder that receives tables, answer and the sheet of the nearest pairs; None to write nothing.
         size: height and width to which the central square of each picture is resized; None where they are of one size.
@@ -83,23 +64,49 @@ def compare(
             a sentence.
     """
     _check(space, size, rate, confidence)
-    sources = {"GENERATED": generated, "TRAIN": train, "HELD_OUT": held_out}
-    sets = alike([read_given(source, role, size) for role, source in sources.items() if source is not None])
-    given = {each.role: each for each in sets}
+    places = {} if isinstance(generated, np.ndarray) else find_steps(generated, "GENERATED")
+    _check_steps(places, {"losses": losses, "onset": onset})
+    chosen, means = _onset(onset or {}), None if losses is None else read_losses(losses, "--losses")
+    given, steps = _read(generated, places, {"TRAIN": train, "HELD_OUT": held_out}, size)
     own_weights = None if weights is None else {space: str(weights)}
-    try:
-        found = compare_images(
-            given["GENERATED"], given["TRAIN"], given.get("HELD_OUT"), space, own_weights, rate, confidence
-        )
-    except UserError as error:  # of spaces it names the keys of a study, which are options here
-        said = str(error).replace(f"metrics.weights.{space}", "--weights").replace("metrics.spaces:", "--space:")
-        raise UserError(said) from None
+    sets = given["TRAIN"], given.get("HELD_OUT")
+    with _named_as_options(space), references(*sets, space, own_weights, rate, confidence) as known:
+        name = local(str(generated)).resolve().name if steps else ""
+        course = follow(name, steps, known, means, chosen) if steps else None
+        found = known.compare(given["GENERATED"], known.placed(given["GENERATED"]))
     answer = words.answer(found, rate, confidence)
-    remarks = (*(remark for each in sets for remark in each.remarks), *words.remarks(found, rate, given))
-    result = Comparison(answer, remarks, found.copy_shares, found.battery, found.nearest_pairs)
+    remarks = [remark for each in sets if each for remark in each.remarks]
+    if course:
+        answer = "\n".join([*course_words.answer(course, found), f"At the last step, {max(steps):,}:", answer])
+        remarks = [*course_words.remarks(course, found, steps, means), *remarks]
+    else:
+        remarks = [*given["GENERATED"].remarks, *remarks]
+    remarks += words.remarks(found, rate, given)
+    result = Comparison(answer, tuple(remarks), found.copy_shares, found.battery, found.nearest_pairs, course)
     if output is None:
         return result
-    return _written(result, found, given, Path(output), {"space": space, "rate": found.rate, "confidence": confidence})
+    settings = {"space": space, "rate": found.rate, "confidence": confidence, **({"onset": chosen} if course else {})}
+    return replace(result, files=write_comparison(Path(output), result, found, given, settings))
+
+
+def _check_steps(places: Mapping[int, Path], options: Mapping[str, Any]) -> None:
+    """That options of a training are not given without one."""
+    for name, value in options.items():
+        if value and not places:
+            raise UserError(
+                f"--{name}: found beside GENERATED without steps; accepted beside a folder of steps, called step=1000 "
+                f"and so on"
+            )
+
+
+@contextmanager
+def _named_as_options(space: str) -> Iterator[None]:
+    """What is wrong with a space is said of the keys of a study, which are options here."""
+    try:
+        yield
+    except UserError as error:
+        said = str(error).replace(f"metrics.weights.{space}", "--weights").replace("metrics.spaces:", "--space:")
+        raise UserError(said) from None
 
 
 def _check(space: str, size: int | None, rate: float, confidence: float) -> None:
@@ -112,79 +119,23 @@ def _check(space: str, size: int | None, rate: float, confidence: float) -> None
         raise UserError(f"--size: found {size}; accepted is a number of pixels, at least 1")
 
 
-def _written(
-    result: Comparison, found: Compared, given: Mapping[str, Given], folder: Path, settings: Mapping[str, Any]
-) -> Comparison:
-    """The same, once it is written into a folder."""
-    files = {name: folder / f"{name}.parquet" for name in ("copy_shares", "battery", "nearest_pairs")}
-    for name, path in files.items():
-        write_table(path, name, getattr(result, name), {"space": settings["space"]})
-    files |= {"sheet": folder / "nearest_pairs.png", "json": folder / "comparison.json", "text": folder / "answer.txt"}
-    save(_sheet(result.nearest_pairs, given, words.copy_rule(found)), [files["sheet"]])
-    content = {
-        "answer": result.answer,
-        "remarks": list(result.remarks),
-        "settings": dict(settings),
-        "duplicates": asdict(found.duplicates),
-        "copy_shares": _rows(result.copy_shares),
-        "battery": _rows(result.battery),
-    }
-    write_json(files["json"], content)
-    with replacing(files["text"]) as temporary:
-        temporary.write_text("\n".join([result.answer, "", *result.remarks]).rstrip() + "\n")
-    return Comparison(result.answer, result.remarks, result.copy_shares, result.battery, result.nearest_pairs, files)
+def _onset(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A study's section ``onset``."""
+    try:
+        return section("onset", given)
+    except UserError as error:
+        raise UserError(str(error).replace("onset.", "--onset ")) from None
 
 
-def _rows(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as JSON has them, in which what is missing is null."""
-    rows: list[dict[str, Any]] = json.loads(table.to_json(orient="records", double_precision=15))
-    return rows
-
-
-def _sheet(pairs: pd.DataFrame, given: Mapping[str, Given], rule: str) -> Figure:
-    """The nearest pairs, each training image once."""
-    shown = pairs.drop_duplicates("nearest").head(SHOWN)
-    drawn = [
-        pair_sheet.Pair(
-            given["GENERATED"].images[row["index"]], given["TRAIN"].images[row["nearest"]], row["ratio"], row["is_copy"]
-        )
-        for row in shown.to_dict("records")
-    ]
-    title = "Generated images, each beside its nearest training image; below, $d_1 / d_2$"
-    return pair_sheet.draw(drawn, title, rule)
-
-
-def print_comparison(result: Comparison) -> None:
-    """Print the answer, then the tables, what is to be known of the images, and where all of it lies."""
-    console = Console(width=120, highlight=False)
-    console.print(result.answer, soft_wrap=True)
-    console.print(_battery(result.battery))
-    notes = {note: None for note in result.battery["note"] if note}
-    for number, note in enumerate(notes, 1):
-        metrics = dict.fromkeys(result.battery.loc[result.battery["note"] == note, "metric"])
-        console.print(f"({number}) {', '.join(metrics)}: {note}", soft_wrap=True)
-    for remark in result.remarks:
-        console.print(remark, soft_wrap=True)
-    if result.files:
-        console.print(f"Nearest pairs: {result.files['sheet']}", soft_wrap=True)
-        console.print(f"Tables, and this as JSON: {result.files['json'].parent}", soft_wrap=True)
-
-
-def _battery(table: pd.DataFrame) -> Table:
-    notes = list(dict.fromkeys(note for note in table["note"] if note))
-    shown = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("metric", "against", "value", "interval", "held-out instead", "generated", "references", ""):
-        shown.add_column(heading, justify="left" if heading in ("metric", "against", "") else "right")
-    for row in table.to_dict("records"):
-        known = not math.isnan(row["value"])
-        shown.add_row(
-            row["metric"],
-            row["reference"],
-            f"{row['value']:.3g}" if known else "",
-            f"{row['ci_low']:.3g} to {row['ci_high']:.3g}" if known else "",
-            "" if math.isnan(row["held_out_value"]) else f"{row['held_out_value']:.3g}",
-            f"{row['generated']:,}",
-            f"{row['references']:,}",
-            f"({notes.index(row['note']) + 1})" if row["note"] else "",
-        )
-    return shown
+def _read(
+    generated: Source, places: Mapping[int, Path], references: Mapping[str, Source | None], size: int | None
+) -> tuple[dict[str, Given], dict[int, Given]]:
+    """The sets by role, all alike, of a training with those of its last step; and those of its steps."""
+    sets = read_steps(places, "GENERATED", size) or {0: read_given(generated, "GENERATED", size)}
+    if not places:
+        check_no_steps(sets[0], generated)
+    others = [read_given(source, role, size) for role, source in references.items() if source is not None]
+    equal = alike([*sets.values(), *others])
+    steps = dict(zip(sets, equal, strict=False))
+    given = {"GENERATED": equal[len(sets) - 1], **{each.role: each for each in equal[len(sets) :]}}
+    return given, steps if places else {}

@@ -24,16 +24,16 @@ def answer(found: Compared, rate: float, confidence: float) -> str:
         rate: false-positive rate that was asked for.
         confidence: level of intervals; what would be seen with less than the rest without copying is called copying.
     """
-    shares = _by("rule", found.copy_shares)
+    shares = by("rule", found.copy_shares)
     lines = []
     if exact := _exact(found):
         lines.append(f"It copies: {exact}.")
     field = shares["field"]
-    by_field = f"{_share(field)} of {_count(field['generated'])} generated images are copies"
+    by_field = f"{share(field)} of {count(field['generated'])} generated images are copies"
     if "calibrated" in shares:
-        lines += _calibrated(shares["calibrated"], _by("metric", found.battery)["nearer"], confidence, bool(exact))
+        lines += _calibrated(shares["calibrated"], by("metric", found.battery)["nearer"], confidence, bool(exact))
         lines.append(
-            f"By the field's rule (d1/d2 < 1/3), {by_field}, and {_share(field, 'held_out_')} of the held-out images."
+            f"By the field's rule (d1/d2 < 1/3), {by_field}, and {share(field, 'held_out_')} of the held-out images."
         )
     else:
         lines.append(f"By the field's rule (d1/d2 < 1/3), {by_field}.")
@@ -58,11 +58,7 @@ def _exact(found: Compared) -> str:
 
 def _calibrated(row: Row, nearer: Row, confidence: float, is_known: bool) -> Iterator[str]:
     """What the calibrated rule says; ``is_known`` is whether copying is beyond doubt anyway."""
-    rule = f"a rule that calls {_share(row, 'held_out_')} of {_count(row['held_out'])} held-out images copies"
-    copies = (
-        f"{_share(row)} of {_count(row['generated'])} generated images are copies at {rule} "
-        f"(d1/d2 < {row['threshold']:.2g})"
-    )
+    copies = f"{share(row)} of {count(row['generated'])} generated images are copies at {calibrated_rule(row)}"
     closer = (
         f"a generated image is nearer to the training images than a held-out image is with probability "
         f"{_interval(nearer)}, which is 0.5 for a model that knows nothing of its own training images"
@@ -84,14 +80,20 @@ def _calibrated(row: Row, nearer: Row, confidence: float, is_known: bool) -> Ite
         yield "Generated images are farther off than real ones: samples of low quality would hide copies."
 
 
+def calibrated_rule(row: Row) -> str:
+    """What the calibrated rule is."""
+    rate = f"{share(row, 'held_out_')} of {count(row['held_out'])}"
+    return f"a rule that calls {rate} held-out images copies (d1/d2 < {row['threshold']:.2g})"
+
+
 def _sscd(row: Row) -> str:
-    beside = f", and {_share(row, 'held_out_')} of the held-out images" if row["held_out"] else ""
-    return f"By the SSCD score (similarity > {row['threshold']:g}), {_share(row)} of them are copies{beside}."
+    beside = f", and {share(row, 'held_out_')} of the held-out images" if row["held_out"] else ""
+    return f"By the SSCD score (similarity > {row['threshold']:g}), {share(row)} of them are copies{beside}."
 
 
 def copy_rule(found: Compared) -> str:
     """What makes a pair of the sheet a copy."""
-    shares = _by("rule", found.copy_shares)
+    shares = by("rule", found.copy_shares)
     if "calibrated" not in shares:
         return "framed: a copy by the field's rule, $d_1 / d_2$ < 1/3"
     row = shares["calibrated"]
@@ -102,22 +104,22 @@ def copy_rule(found: Compared) -> str:
 
 def remarks(found: Compared, rate: float, given: Mapping[str, Given]) -> Iterator[str]:
     """What of the images is to be known beside the answer."""
-    duplicates = found.duplicates
+    duplicates, generated = found.duplicates, given["GENERATED"].role
     if "HELD_OUT" not in given:
         yield "Without HELD_OUT there is no false-positive rate, and no value of a perfect sampler to compare with."
     elif found.rate > rate:
-        count = int(found.copy_shares["held_out"].max())
+        images = int(found.copy_shares["held_out"].max())
         instead = f"{percent(found.rate)} stands for {percent(rate)}"
-        yield f"{count} held-out images set no rate below 1 in {count + 1}: {instead}."
-    for count, sentence in (
+        yield f"{images} held-out images set no rate below 1 in {images + 1}: {instead}."
+    for images, sentence in (
         (duplicates.train, "TRAIN: left out, as they equal others of the set: {}"),
-        (duplicates.generated, "GENERATED: equal to others of the set: {}"),
-        (duplicates.generated_held_out, "GENERATED: equal to a held-out image in every pixel: {}"),
+        (duplicates.generated, f"{generated}: equal to others of the set: {{}}"),
+        (duplicates.generated_held_out, f"{generated}: equal to a held-out image in every pixel: {{}}"),
         (duplicates.held_out_train, "HELD_OUT: left out, as they equal a training image in every pixel: {}"),
         (duplicates.held_out_near, "HELD_OUT: left out, as they nearly equal a training image: {}"),
     ):
-        if count:
-            yield sentence.format(f"{count:,} images" if count > 1 else "1 image")
+        if images:
+            yield sentence.format(f"{images:,} images" if images > 1 else "1 image")
 
 
 def percent(share: float) -> str:
@@ -125,7 +127,8 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %" if share >= 0.01 else f"{100 * share:.2g} %"
 
 
-def _share(row: Row, of: str = "") -> str:
+def share(row: Row, of: str = "") -> str:
+    """A share with its interval."""
     low, high = (percent(row[f"{of}{end}"]).removesuffix(" %") for end in ("ci_low", "ci_high"))
     return f"{percent(row[f'{of}value'])} [{low}, {high}]"
 
@@ -134,10 +137,11 @@ def _interval(row: Row) -> str:
     return f"{row['value']:.2f} [{row['ci_low']:.2f}, {row['ci_high']:.2f}]"
 
 
-def _count(number: float) -> str:
+def count(number: float) -> str:
+    """A whole number, its thousands divided."""
     return f"{int(number):,}"
 
 
-def _by(column: str, table: pd.DataFrame) -> dict[str, Row]:
+def by(column: str, table: pd.DataFrame) -> dict[str, Row]:
     """The rows of a table by a column; of several, the last."""
     return {row[column]: row for row in table.to_dict("records")}

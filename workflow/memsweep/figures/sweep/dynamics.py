@@ -13,12 +13,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
 
 from ...analysis import published
 from ...study.axes import read_axes
 from ...tables.parquet import read_table
 from .. import selection, style, wording
+from ..curves import TEST, TRAIN, banded, fit_shares, linear, logarithmic, threshold
 from ..swept_axis import SweptAxis
 
 SOURCES = ("runs", "trajectories", "metrics")
@@ -27,9 +27,6 @@ SOURCES = ("runs", "trajectories", "metrics")
 CLOSENESS = ("nearer", "authenticity")
 BATTERY = (*CLOSENESS, "precision", "recall", "density", "coverage")
 
-
-_TRAIN: style.Dashes = (0, ())
-_TEST: style.Dashes = (0, (3.5, 1.8))
 
 _CROSS: dict[str, Any] = {"marker": "X", "markersize": 7, "markeredgecolor": "w", "markeredgewidth": 0.7}
 
@@ -59,12 +56,8 @@ class _Curves:
         curves = selection.over_repetitions(rows, self.swept.axis)
         for value, colour in self.colours.items():
             curve = curves[curves[self.swept.column] == value]
-            if curve.empty:
-                continue
-            if band:
-                ax.fill_between(curve["time"], curve["low"], curve["high"], color=colour, alpha=0.15, linewidth=0)
-            marker = "o" if len(curve) == 1 else ""
-            ax.plot(curve["time"], curve["mean"], color=colour, linestyle=dashes, linewidth=width, marker=marker)
+            if not curve.empty:
+                banded(ax, curve, colour, dashes, width, band)
 
 
 def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
@@ -115,33 +108,33 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
 
 
 def _loss(ax: Axes, curves: _Curves) -> tuple[str, str]:
-    curves.draw(ax, curves.split("train"), _TRAIN)
-    curves.draw(ax, curves.split("test"), _TEST)
+    curves.draw(ax, curves.split("train"), TRAIN)
+    curves.draw(ax, curves.split("test"), TEST)
     _mark_diverged(ax, curves)
-    _logarithmic(ax)
+    logarithmic(ax)
     return "loss", "squared error per pixel"
 
 
 def _loss_gap(ax: Axes, curves: _Curves) -> tuple[str, str]:
-    _threshold(ax, curves.settings["thresholds"]["loss_gap_absolute"])
-    curves.draw(ax, _gaps(curves.losses), _TRAIN)
-    _linear(ax)
+    threshold(ax, curves.settings["thresholds"]["loss_gap_absolute"])
+    curves.draw(ax, _gaps(curves.losses), TRAIN)
+    linear(ax)
     return "loss gap", f"test loss {wording.MINUS} training loss"
 
 
 def _f_mem(ax: Axes, curves: _Curves) -> tuple[str, str]:
     level = curves.settings["thresholds"]["f_mem"]
-    _threshold(ax, level)
+    threshold(ax, level)
     _shares(ax, curves, "f_mem", "pixels")
-    ax.set_ylim(-0.03, max(ax.get_ylim()[1], 2 * level))
+    fit_shares(ax, level)
     return "memorised share", r"$f_\mathrm{mem}$"
 
 
 def _calibrated(ax: Axes, curves: _Curves) -> tuple[str, str]:
     level = curves.settings["thresholds"]["f_mem"]
-    _threshold(ax, level)
+    threshold(ax, level)
     _shares(ax, curves, "f_mem_calibrated", "pixels")
-    ax.set_ylim(-0.03, max(ax.get_ylim()[1], 2 * level))
+    fit_shares(ax, level)
     return "memorised share", "calibrated copies"
 
 
@@ -165,21 +158,21 @@ def _published_scores(curves: _Curves) -> list[tuple[float, float]]:
 
 def _shares(ax: Axes, curves: _Curves, metric: str, space: str) -> None:
     curves.draw(ax, curves.metric(metric, "control", space), style.DOTS, width=0.9, band=False)
-    curves.draw(ax, curves.metric(metric, "train", space), _TRAIN)
-    _linear(ax)
+    curves.draw(ax, curves.metric(metric, "train", space), TRAIN)
+    linear(ax)
 
 
 def _distance(metric: str) -> _Panel:
     def panel(ax: Axes, curves: _Curves) -> tuple[str, str]:
         space = curves.settings["distance"]
-        curves.draw(ax, curves.metric(metric, "train", space), _TRAIN)
-        curves.draw(ax, curves.metric(metric, "test", space), _TEST)
+        curves.draw(ax, curves.metric(metric, "train", space), TRAIN)
+        curves.draw(ax, curves.metric(metric, "test", space), TEST)
         if (floor := curves.floor(metric)) and ax.lines:
             style.floor(ax, floor)
         if metric in ("kid", "frechet_infinity"):  # unbiased, so it may be below 0
-            _linear(ax)
+            linear(ax)
         else:
-            _logarithmic(ax)
+            logarithmic(ax)
         return "distance of the generated images", wording.distance_label(metric, space)
 
     return panel
@@ -189,9 +182,9 @@ def _battery(metric: str, label: str) -> _Panel:
     def panel(ax: Axes, curves: _Curves) -> tuple[str, str]:
         space = "pixels" if metric in CLOSENESS else curves.settings["distance"]
         curves.draw(ax, curves.metric(metric, "control", space), style.DOTS, width=0.9, band=False)
-        curves.draw(ax, curves.metric(metric, "train", space), _TRAIN)
-        curves.draw(ax, curves.metric(metric, "test", space), _TEST)
-        _linear(ax)
+        curves.draw(ax, curves.metric(metric, "train", space), TRAIN)
+        curves.draw(ax, curves.metric(metric, "test", space), TEST)
+        linear(ax)
         return metric.replace("nearer", "nearer than held-out images"), label
 
     return panel
@@ -199,8 +192,8 @@ def _battery(metric: str, label: str) -> _Panel:
 
 def _empirical_distance(ax: Axes, curves: _Curves) -> tuple[str, str]:
     ax.axhline(1, color="0.45", linestyle=style.DOTS, linewidth=0.8, zorder=1)
-    curves.draw(ax, curves.metric("empirical_distance", "train", "pixels"), _TRAIN)
-    _linear(ax)
+    curves.draw(ax, curves.metric("empirical_distance", "train", "pixels"), TRAIN)
+    linear(ax)
     return "distance to a perfect memory", "over that to another set's"
 
 
@@ -255,24 +248,11 @@ def _mark_diverged(ax: Axes, curves: _Curves) -> None:
         ax.plot(last["time"], last["value"], color=curves.colours[last[curves.swept.column]], **_CROSS)
 
 
-def _threshold(ax: Axes, level: float) -> None:
-    ax.axhline(level, color="0.45", linestyle=style.DASH_DOTS, linewidth=0.8, zorder=1)
-
-
-def _logarithmic(ax: Axes) -> None:
-    if ax.lines:
-        style.logarithmic(ax, "y")
-
-
-def _linear(ax: Axes) -> None:
-    ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-
-
 def _legends(figure: Figure, curves: _Curves) -> None:
     """Colours on the left, line styles on the right, both in two lines below the panels."""
     panels, labels = curves.settings["panels"], curves.swept.labels
     swept = [Line2D([], [], color=curves.colours[value], linewidth=2.4, label=label) for value, label in labels.items()]
-    styles = [("train", _TRAIN), ("test", _TEST)]
+    styles = [("train", TRAIN), ("test", TEST)]
     shares = {"f_mem": "pixels", "f_mem_calibrated": "pixels", "sscd_score": "sscd"}
     shares |= {name: "pixels" if name in CLOSENESS else curves.settings["distance"] for name in BATTERY}
     if any(len(curves.metric(name, "control", space)) for name, space in shares.items() if name in panels):

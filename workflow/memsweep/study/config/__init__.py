@@ -1,9 +1,9 @@
 """A study's configuration: read, filled in with defaults, and checked before anything starts.
 
-`resolve` is the way in. `reading` reads YAML; `schemas` holds the documents that say which keys there are, with what
-defaults; `filling` walks a config by its schema and fills it in; `sentences` says what is wrong; `rules` are those of
-the study, one function each, that no schema can say. Imports nothing heavier than yaml and jsonschema, as the
-Snakefile reads it again for every job on a cluster.
+`resolve` is the way in, and `section` for what needs no study. `reading` reads YAML; `schemas` holds the documents that
+say which keys there are, with what defaults; `filling` walks a config by its schema and fills it in; `sentences` says
+what is wrong; `rules` are those of the study, one function each, that no schema can say. Imports nothing heavier than
+yaml and jsonschema, as the Snakefile reads it again for every job on a cluster.
 
 Why jsonschema, and not pydantic (medians of 15 processes, Python 3.11, pydantic 2.14). Models of the same keys took
 490 lines where the schemas, then without bounds, took 593, but would need numbers, lists without repeats, "exactly
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from .asked import Config
 from .reading import read_yaml
-from .resolving import resolve
+from .resolving import resolve, section
 from .schemas import KINDS, schema
 
-__all__ = ["KINDS", "Config", "read_yaml", "resolve", "schema"]
+__all__ = ["KINDS", "Config", "read_yaml", "resolve", "schema", "section"]

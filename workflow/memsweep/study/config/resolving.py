@@ -57,6 +57,24 @@ def resolve(config: Mapping[str, Any], files: list[Path] | None = None) -> Confi
     return resolved
 
 
+def section(name: str, given: Mapping[str, Any]) -> Config:
+    """One section of a sweep's config, with every default filled in, for what asks of it without a study.
+
+    Args:
+        name: of the section.
+        given: what is said of it; texts are read as those of the command line.
+
+    Raises:
+        UserError: as of `resolve`.
+    """
+    asked = {name: as_typed(given, [])}
+    filled, errors = fill(asked, {"properties": {name: schema()["properties"][name]}})
+    if errors:
+        raise UserError("\n".join(sentence(error, asked) for error in errors))
+    found: Config = filled[name]
+    return found
+
+
 def _complete_networks(config: Config, studies: Mapping[Path, Mapping[str, Any]]) -> None:
     """Say where networks of the user's own lie, which is counted from the file that names them; read their keys."""
     network = config["network"]

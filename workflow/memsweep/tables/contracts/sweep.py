@@ -10,7 +10,11 @@ import pyarrow as pa
 from ...study.onsets import ONSETS
 from .columns import STEP, column, interval
 
-RUN = column("run_id", pa.string(), "hash of every parameter that can change the run's trajectory")
+RUN = column(
+    "run_id",
+    pa.string(),
+    "hash of every parameter that can change the run's trajectory; of a training of other code, the name of its folder",
+)
 SPLIT = column(
     "split",
     pa.string(),
@@ -242,7 +246,7 @@ SWEEP: dict[str, pa.Schema] = {
                 "[0, 1], that is set so; distance: sliced_wasserstein, frechet (squared; the FID "
                 "in space inception), frechet_infinity (at infinitely many samples, so at times below 0), kid (squared "
                 "MMD, unbiased, so at times below 0); <distance>_floor: that of as many real images with the same "
-                "labels, its interval that of another draw of them; "
+                "labels, its interval that of another draw of them, where known; "
                 "<distance>_corrected: squared, less the floor, 0 on average for real images, so at times below 0; "
                 "<distance>_corrected_first, <distance>_corrected_second: that of either half of the samples; lean: "
                 "share nearer to the training set than to the control set, 1/2 for what knows neither; of the "
@@ -274,7 +278,7 @@ SWEEP: dict[str, pa.Schema] = {
             ),
             column("censored", pa.bool_(), "the run ended, or memorised, before the onset"),
             column("left_censored", pa.bool_(), "the onset lies at or before the run's first evaluation"),
-            *interval("step"),
+            *interval("step; null where it is not known, as of mean losses without standard errors"),
         ]
     ),
     "peaks": pa.schema(
