@@ -44,8 +44,9 @@ ROOT = Path(__file__).parents[1]
 LAYOUTS = {"20 runs per pack": ["learning_rate", "seed"], "one run per pack": []}
 FIGURE = "results/scale/figures/peaks.pdf"
 
-COLLECTED = ("runs", "trajectories", "noise_levels", "metrics")
-TABLES = (*COLLECTED, "onsets", "scaling", "ratios", "peaks", "excess", "baselines")
+COLLECTED = ("runs", "trajectories", "noise_levels", "metrics", "agreement")
+TABLES = (*COLLECTED, "onsets", "scaling", "ratios", "peaks", "fidelity_trends", "leads", "excess", "copied_images")
+TABLES += ("copied_first", "baselines")
 
 # Stands where the rules look for `python`: it writes the names of a stage's files, and nothing in them.
 STUB = """#!/bin/bash
@@ -62,8 +63,8 @@ done
 case $stage in
   train) files="runs losses samples" ;;
   measure) files="metrics neighbours" ;;
-  collect) files="runs trajectories noise_levels metrics" ;;
-  analyse) files="onsets scaling ratios peaks excess" ;;
+  collect) files="runs trajectories noise_levels metrics agreement" ;;
+  analyse) files="onsets scaling ratios peaks fidelity_trends leads excess copied_images copied_first" ;;
 esac
 if [ "$stage" = pages ]; then
   for table in TABLES; do

@@ -9,7 +9,14 @@ import pytest
 from helpers.properties import examples
 from hypothesis import given
 from hypothesis import strategies as st
-from memsweep.metrics.calibration import FIELD_THRESHOLD, Distances, calibrate, chance_of, copy_shares
+from memsweep.metrics.calibration import (
+    FIELD_THRESHOLD,
+    Distances,
+    calibrate,
+    calibrate_scores,
+    chance_of,
+    copy_shares,
+)
 from memsweep.metrics.neighbours import nearest
 from memsweep.metrics.novelty import share
 from scipy.stats import betabinom
@@ -93,6 +100,16 @@ def test_chance_is_how_often_samples_that_copy_nothing_have_so_many_copies() -> 
         small += chance_of(int(generated.copies(rule.threshold).sum()), 100, rule) <= 0.05
     assert small / 1000 < 0.05 + 3 * (0.05 * 0.95 / 1000) ** 0.5
     assert math.isnan(chance_of(3, 100, calibrate(of_ratios(source.random(20)), 0.01)))
+
+
+@examples(50)
+@given(RATIOS, st.sampled_from([0.01, 0.05, 0.3]))
+def test_a_threshold_on_any_score_is_that_on_ratios_of_the_same_numbers(ratios: list[float], rate: float) -> None:
+    scores = np.array(ratios)
+    assert calibrate_scores(scores, rate) == calibrate(of_ratios(scores), rate)
+    assert calibrate_scores(scores[None], rate).achieved.value == np.mean(
+        scores < calibrate_scores(scores, rate).threshold
+    )
 
 
 @pytest.mark.parametrize("rate", [0, 1, -0.1, 7])
