@@ -45,8 +45,18 @@ LAYOUTS = {"20 runs per pack": ["learning_rate", "seed"], "one run per pack": []
 FIGURE = "results/scale/figures/peaks.pdf"
 
 COLLECTED = ("runs", "trajectories", "noise_levels", "metrics", "agreement")
-TABLES = (*COLLECTED, "onsets", "scaling", "ratios", "peaks", "fidelity_trends", "leads", "excess", "copied_images")
-TABLES += ("copied_first", "baselines")
+ANALYSED = (
+    "onsets",
+    "scaling",
+    "ratios",
+    "peaks",
+    "fidelity_trends",
+    "leads",
+    "excess",
+    "copied_images",
+    "copied_first",
+)
+TABLES = (*COLLECTED, *ANALYSED, "baselines")
 
 # Stands where the rules look for `python`: it writes the names of a stage's files, and nothing in them.
 STUB = """#!/bin/bash

@@ -26,8 +26,18 @@ FIGURES = (
 )
 ALL_FIGURES = (*FIGURES, "simplicity_bias", "clocks", "agreement", "novelty_fidelity", "copied_images", "sample_sheet")
 COLLECTED = ("runs", "trajectories", "noise_levels", "metrics", "agreement")
-TABLES = (*COLLECTED, "onsets", "scaling", "ratios", "peaks", "fidelity_trends", "leads", "excess", "copied_images")
-TABLES += ("copied_first", "baselines")
+ANALYSED = (
+    "onsets",
+    "scaling",
+    "ratios",
+    "peaks",
+    "fidelity_trends",
+    "leads",
+    "excess",
+    "copied_images",
+    "copied_first",
+)
+TABLES = (*COLLECTED, *ANALYSED, "baselines")
 FIGURE_RULES = {
     "dynamics": 2,
     "battery": 2,
