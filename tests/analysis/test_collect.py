@@ -105,6 +105,7 @@ def test_metrics_have_every_reference_at_every_step(results: Path) -> None:
             for space in ("pixels", "classifier")
         },
         ("copy_threshold", "pixels", "control"): 3,
+        ("near_threshold", "pixels", "control"): 3,
         ("lean", "pixels", "control"): 15,
         ("f_mem_calibrated_held_out", "pixels", "control"): 3,
         **{("f_mem_calibrated", "pixels", reference): 15 for reference in ("train", "control")},

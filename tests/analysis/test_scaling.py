@@ -16,9 +16,10 @@ from memsweep.analysis.scaling import effect, ratios
 from memsweep.analysis.scaling import exponent as fit_exponent
 from memsweep.analysis.scaling import scaling as scaling_along
 from memsweep.base.errors import UserError
+from memsweep.data.images import encode
 from memsweep.study.axes import Axis
 from memsweep.study.onsets import DEFINITIONS
-from memsweep.tables.parquet import read_table, write_table
+from memsweep.tables.parquet import image_metadata, read_table, write_table
 from scipy import optimize, stats
 
 
@@ -603,16 +604,22 @@ def write_study(folder, runs, diverged=()):
             paths[f"pack={start}"] = path
     metrics = pd.DataFrame(shares, columns=["run_id", "step", "value", "ci_low", "ci_high"])
     metrics = metrics.assign(metric="f_mem", space="pixels", reference="train", generated=20)
-    # A calibrated rule that is the field's, and so has its onsets
-    thresholds = pd.DataFrame({"run_id": runs["run_id"], "step": None, "metric": "copy_threshold", "value": 1 / 3})
+    # Calibrated rules that find the field's copies; that on d1 / d2 so has its onsets
+    names = np.repeat(["copy_threshold", "near_threshold"], len(runs))
+    thresholds = pd.DataFrame({"run_id": [*runs["run_id"]] * 2, "step": None, "metric": names, "value": 1 / 3})
     thresholds = thresholds.assign(ci_low=1 / 3, ci_high=1 / 3, space="pixels", reference="control", generated=20)
     metrics = pd.concat([part for part in (metrics, thresholds) if len(part)]).astype({"step": "Int64"})
     write_table(folder / "metrics.parquet", "metrics", metrics)
+    pixels = rng.integers(0, 256, (runs["train_size"].max(), 2, 2, 1), dtype=np.uint8)
+    images = pd.DataFrame({"index": range(len(pixels)), "split": "train", "label": 0, "image": encode(pixels)})
+    known = {**image_metadata((2, 2, 1)), "data_hash": "0", "classes": "1"}
+    write_table(folder / "images.parquet", "images", images, known)
     return losses, neighbours
 
 
 def outputs_in(folder):
     tables = ("onsets", "scaling", "peaks", "excess", "ratios", "fidelity_trends", "leads")
+    tables += ("copied_images", "copied_first")
     return [folder / f"{table}.parquet" for table in tables]
 
 
@@ -620,7 +627,7 @@ def test_analyse_writes_its_tables(tmp_path):
     runs = grid(product([16, 32, 64, 256], [4], [8], [1e-3], [0, 1]))
     losses, neighbours = write_study(tmp_path, runs)
     outputs = onsets_path, scaling_path, peaks_path, *_ = outputs_in(tmp_path)
-    analyse(SETTINGS, tmp_path, losses, neighbours, tmp_path, tmp_path)
+    analyse(SETTINGS, tmp_path / "images.parquet", tmp_path, losses, neighbours, tmp_path, tmp_path)
 
     onsets = read_table(onsets_path, "onsets")
     assert list(zip(onsets["run_id"], onsets["definition"], strict=True)) == list(product(runs["run_id"], DEFINITIONS))
@@ -645,9 +652,21 @@ def test_analyse_writes_its_tables(tmp_path):
     early = rates[rates["train_size"] == 16]  # from 32 to 320 steps the share rises from 0 to 1
     assert early["value"].between(0.9, 1.1).all()
 
+    copied = read_table(tmp_path / "copied_images.parquet", "copied_images")
+    assert copied["run_id"].tolist() == runs["run_id"].repeat(runs["train_size"]).tolist()
+    first = copied[copied["index"] == 0].set_index("run_id")["first_step"]  # of which all samples are the copies
+    onset = dict(zip(runs["run_id"], 2 * runs["train_size"], strict=True))
+    for run_id, step in first.items():
+        after = STEPS[onset[run_id] * (1 + 1e-9) < STEPS]
+        assert (step == after[0]) if len(after) else pd.isna(step)
+    assert copied.loc[copied["index"] > 0, ["samples", "share"]].eq(0).all(axis=None)
+    reached = copied[copied["run_id"] == "run000"].iloc[0]
+    assert (reached["samples"], reached["share"]) == (20, 1)
+    assert read_table(tmp_path / "copied_first.parquet", "copied_first")["runs"].max() == 6
+
     before = [path.read_bytes() for path in outputs]
     backwards = (dict(reversed(paths.items())) for paths in (losses, neighbours))
-    analyse(SETTINGS, tmp_path, *backwards, tmp_path, tmp_path)
+    analyse(SETTINGS, tmp_path / "images.parquet", tmp_path, *backwards, tmp_path, tmp_path)
     assert [path.read_bytes() for path in outputs] == before
 
 
@@ -658,7 +677,7 @@ def test_copies_by_sscd_have_an_onset_of_their_own(tmp_path):
     # What is nearer than d2 / 3 in this study is also more similar than 0.6, and nothing than 0.95
     for threshold, share, similar in ((0.6, SETTINGS["f_mem"], True), (0.95, SETTINGS["f_mem"], False)):
         settings = {**SETTINGS, "definitions": definitions, "sscd_threshold": threshold, "sscd_score": share}
-        analyse(settings, tmp_path, *paths, tmp_path, tmp_path)
+        analyse(settings, tmp_path / "images.parquet", tmp_path, *paths, tmp_path, tmp_path)
         onsets = read_table(tmp_path / "onsets.parquet", "onsets")
         assert onsets["definition"].tolist() == definitions * 3
         by_sscd, by_distance = (
@@ -676,7 +695,7 @@ def test_analyse_keeps_a_run_that_diverged_before_its_first_evaluation(tmp_path)
     runs = grid(product([16, 32], [4], [8], [1e-3], [0]))
     runs["status"] = ["finished", "diverged"]
     paths = write_study(tmp_path, runs, diverged=["run001"])
-    analyse(SETTINGS, tmp_path, *paths, tmp_path, tmp_path)
+    analyse(SETTINGS, tmp_path / "images.parquet", tmp_path, *paths, tmp_path, tmp_path)
     onsets = read_table(tmp_path / "onsets.parquet", "onsets")
     diverged = onsets[onsets["run_id"] == "run001"]
     assert diverged["definition"].tolist() == list(DEFINITIONS)
@@ -686,7 +705,7 @@ def test_analyse_keeps_a_run_that_diverged_before_its_first_evaluation(tmp_path)
 def test_analyse_reads_packs_without_a_single_evaluation(tmp_path):
     runs = grid(product([16, 32], [4], [8], [1e-3], [0])).assign(status="diverged")
     paths = write_study(tmp_path, runs, diverged=["run000", "run001"])
-    analyse(SETTINGS, tmp_path, *paths, tmp_path, tmp_path)
+    analyse(SETTINGS, tmp_path / "images.parquet", tmp_path, *paths, tmp_path, tmp_path)
     assert read_table(tmp_path / "onsets.parquet", "onsets")["censored"].all()
     assert read_table(tmp_path / "scaling.parquet", "scaling")["exponent"].isna().all()
 
@@ -696,7 +715,23 @@ def test_analyse_misses_a_finished_run(tmp_path):
     losses, neighbours = write_study(tmp_path, runs)
     outputs = outputs_in(tmp_path)
     with pytest.raises(UserError, match="run run002: it is finished, but no pack's losses hold it"):
-        analyse(SETTINGS, tmp_path, {"pack=0": losses["pack=0"]}, neighbours, tmp_path, tmp_path)
+        analyse(
+            SETTINGS,
+            tmp_path / "images.parquet",
+            tmp_path,
+            {"pack=0": losses["pack=0"]},
+            neighbours,
+            tmp_path,
+            tmp_path,
+        )
     with pytest.raises(UserError, match="run run002: it is finished, but no pack's neighbours hold it"):
-        analyse(SETTINGS, tmp_path, losses, {"pack=0": neighbours["pack=0"]}, tmp_path, tmp_path)
+        analyse(
+            SETTINGS,
+            tmp_path / "images.parquet",
+            tmp_path,
+            losses,
+            {"pack=0": neighbours["pack=0"]},
+            tmp_path,
+            tmp_path,
+        )
     assert not any(path.exists() for path in outputs)

@@ -434,6 +434,7 @@ def test_every_distance_is_measured_in_every_space_at_every_step(measured: Path)
             for space in ("pixels", "sscd")
         },
         ("copy_threshold", "pixels", "control"): 3,
+        ("near_threshold", "pixels", "control"): 3,
         ("lean", "pixels", "control"): steps,
         ("f_mem_calibrated_held_out", "pixels", "control"): 3,
         **{("f_mem_calibrated", "pixels", reference): 15 for reference in ("train", "control")},

@@ -24,9 +24,29 @@ FIGURES = (
     "scaling_exponents",
     "peaks",
 )
-ALL_FIGURES = (*FIGURES, "simplicity_bias", "clocks", "agreement", "novelty_fidelity", "sample_sheet")
+ALL_FIGURES = (
+    *FIGURES,
+    "simplicity_bias",
+    "clocks",
+    "agreement",
+    "copied_images",
+    "novelty_fidelity",
+    "sample_sheet",
+)
 COLLECTED = ("runs", "trajectories", "noise_levels", "metrics", "agreement")
-TABLES = (*COLLECTED, "onsets", "scaling", "ratios", "peaks", "fidelity_trends", "leads", "excess", "baselines")
+TABLES = (
+    *COLLECTED,
+    "onsets",
+    "scaling",
+    "ratios",
+    "peaks",
+    "fidelity_trends",
+    "leads",
+    "excess",
+    "copied_images",
+    "copied_first",
+    "baselines",
+)
 FIGURE_RULES = {
     "dynamics": 2,
     "battery": 2,
@@ -35,6 +55,7 @@ FIGURE_RULES = {
     "simplicity_bias": 1,
     "clocks": 1,
     "agreement": 1,
+    "copied_images": 1,
     "peaks": 1,
     "novelty_fidelity": 1,
     "sample_sheet": 1,

@@ -1,5 +1,5 @@
-# Onsets of memorisation, how they scale along each axis or differ between its values, and peak fidelity and rate on
-# either side of them.
+# Onsets of memorisation, how they scale along each axis or differ between its values, peak fidelity and rate on either
+# side of them, and which training images are copied first.
 
 
 rule analyse:
@@ -9,6 +9,7 @@ rule analyse:
         expand(f"{TRAIN}/losses.parquet", job=STUDY.jobs),
         expand(f"{MEASURE}/neighbours.parquet", job=STUDY.jobs),
         expand(f"{AGREE}/paired_samples.parquet", comparison=STUDY.comparisons),
+        images=rules.prepare.output[0],
     output:
         onsets=f"{SHOWN}/tables/onsets.parquet",
         scaling=f"{SHOWN}/tables/scaling.parquet",
@@ -17,6 +18,8 @@ rule analyse:
         fidelity_trends=f"{SHOWN}/tables/fidelity_trends.parquet",
         leads=f"{SHOWN}/tables/leads.parquet",
         excess=f"{SHOWN}/tables/excess.parquet",
+        copied_images=f"{SHOWN}/tables/copied_images.parquet",
+        copied_first=f"{SHOWN}/tables/copied_first.parquet",
     log:
         f"{SHOWN}/logs/analyse.log",
     params:
@@ -26,8 +29,8 @@ rule analyse:
         folder=subpath(output.onsets, parent=True),
         study=subpath(output.onsets, ancestor=len(Path(SHOWN).parts)),
     shell:
-        "python -m memsweep analyse --tables {params.folder:q} --train {params.study:q}/train"
-        " --measured {params.study:q}/measure --agreed {params.study:q}/agree"
+        "python -m memsweep analyse --images {input.images:q} --tables {params.folder:q}"
+        " --train {params.study:q}/train --measured {params.study:q}/measure --agreed {params.study:q}/agree"
         " --output {params.folder:q} <<< {params.settings:q} 2> {log:q}"
 
 

@@ -7,16 +7,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow.compute as pc
 
 from ..base.errors import UserError
+from ..data.images import read_images
 from ..study.axes import read_axes
 from ..study.onsets import DEPARTURES, LOSS_DEFINITIONS, MEMORISATION, ONSETS, among
+from ..study.training_sets import TrainingSet
 from ..tables.contracts import SCHEMAS
-from ..tables.parquet import check_runs, read_arrow, read_table, write_table
+from ..tables.parquet import check_runs, read_arrow, read_table, table_writer, write_table
 from ..tables.together import check_together, provenance
 from .collect import compared, of_job
+from .copied_first import CopiedFirst
+from .copied_images import Copied, copied_images
 from .departure import SURROGATES, departure, excess, paired_curves
 from .fidelity_trends import fidelity_trends
 from .leads import leads
@@ -28,13 +33,17 @@ from .scaling import ratios, scaling
 
 def analyse(
     settings: Mapping[str, Any],
+    images: Path,
     tables: Path,
     losses: Mapping[str, Path],
     neighbours: Mapping[str, Path],
     agreed: Path,
     output: Path,
 ) -> None:
-    """Write ``onsets``, ``scaling``, ``ratios``, ``peaks``, ``fidelity_trends``, ``leads`` and ``excess`` of a study.
+    """Write the tables of a study that say when: ``onsets``, how they scale, and what is copied first.
+
+    They are ``onsets``, ``scaling``, ``ratios``, ``peaks``, ``fidelity_trends``, ``leads``, ``excess``,
+    ``copied_images`` and ``copied_first``.
 
     One pack is held in memory at a time. Rows of ``onsets`` follow the table ``runs``, and
     within a run the definitions; every run has a row for each, but for those of pairs, which
@@ -44,6 +53,7 @@ def analyse(
         settings: the config's ``onset`` (thresholds and ``bootstrap``), the ``definitions`` that the study
             has, ``comparisons``, the job paths of pairs, ``f_mem_threshold``, ``sscd_threshold``, ``axes`` of
             the grid and ``confidence``.
+        images: the prepared image table.
         tables: folder of the study's ``runs.parquet`` and ``metrics.parquet``.
         losses: the packs' tables of losses, by job path.
         neighbours: the packs' tables of neighbours, likewise.
@@ -59,10 +69,12 @@ def analyse(
     runs = read_table(runs_file, "runs")
     of = provenance(runs)
     metrics = read_table(metrics_file, "metrics")
-    check_together([runs_file, metrics_file])
-    calibrated = metrics[metrics["metric"] == "copy_threshold"].set_index("run_id")["value"].to_dict()
+    check_together([images, runs_file, metrics_file])
+    calibrated, near = (_of_runs(metrics, name) for name in ("copy_threshold", "near_threshold"))
+    sets = dict(zip(runs["run_id"], map(TrainingSet, runs["train_size"], runs["subset"]), strict=True))
     found: dict[tuple[str, str], Onset] = {}
     curves: list[pd.DataFrame] = []
+    copied: dict[str, Copied] = {}
     for run_id, rows in _by_run(losses, "losses", ["step", "split", "item", "index", "loss"], runs, runs_file):
         for definition, onset in _loss_onsets(settings, run_id, rows).items():
             found[run_id, definition] = onset
@@ -71,12 +83,14 @@ def analyse(
             confidence = settings["confidence"]
             found[run_id, definition] = departure(*pair, threshold=settings["departure"], confidence=confidence)
             curves.append(excess(*pair, confidence=confidence).assign(run_id=run_id, surrogate=surrogate))
-    columns = ["step", "index", "reference", "distance", "second_distance", "similarity"]
+    columns = ["step", "index", "reference", "nearest", "distance", "second_distance", "similarity"]
     for run_id, rows in _by_run(neighbours, "neighbours", columns, runs, runs_file):
         found[run_id, "f_mem"] = _copy_onset(settings, run_id, rows, settings["f_mem_threshold"])
         found[run_id, "f_mem_calibrated"] = (
             _copy_onset(settings, run_id, rows, calibrated[run_id]) if run_id in calibrated else NEVER_EVALUATED
         )
+        if run_id in near:
+            copied[run_id] = Copied.found(rows, near[run_id], sets[run_id])
         if "sscd_score" in definitions:
             found[run_id, "sscd_score"] = _similarity_onset(settings, run_id, rows)
     for paired in compared(agreed, settings["comparisons"], "paired_samples", runs, tables):
@@ -93,6 +107,28 @@ def analyse(
     trends = fidelity_trends(at_peaks, *of_study[1:])
     write_table(output / "fidelity_trends.parquet", "fidelity_trends", trends, of)
     write_table(output / "excess.parquet", "excess", _in_order_of(runs, curves), of)
+    _write_copied(settings, images, runs, copied, output)
+
+
+def _of_runs(metrics: pd.DataFrame, name: str) -> dict[str, float]:
+    """A metric that holds for whole runs, by run."""
+    rows = metrics[metrics["metric"] == name]
+    return dict(zip(rows["run_id"], rows["value"], strict=True))
+
+
+def _write_copied(
+    settings: Mapping[str, Any], images: Path, runs: pd.DataFrame, copied: Mapping[str, Copied], output: Path
+) -> None:
+    """Write ``copied_images``, one run at a time, and ``copied_first``."""
+    data = read_images(images)
+    of = provenance(runs)
+    places = [np.arange(found.training_set.first, found.training_set.stop) for found in copied.values()]
+    first = CopiedFirst(np.concatenate([np.arange(0), *places]), settings["bootstrap"])
+    with table_writer(output / "copied_images.parquet", "copied_images", of) as writer:
+        for rows in copied_images(runs, copied, data.train):
+            writer.add(rows)
+            first.add(rows)
+    write_table(output / "copied_first.parquet", "copied_first", first.table(settings["confidence"]), of)
 
 
 def _by_run(

@@ -140,7 +140,7 @@ def analyse(settings: Settings, files: Arguments) -> None:
 
     losses = {job: files.train / job / "losses.parquet" for job in settings["jobs"]}
     neighbours = {job: files.measured / job / "neighbours.parquet" for job in settings["jobs"]}
-    analyse(settings, files.tables, losses, neighbours, files.agreed, files.output)
+    analyse(settings, files.images, files.tables, losses, neighbours, files.agreed, files.output)
 
 
 @contextmanager
@@ -323,7 +323,9 @@ STAGES: dict[str, Stage] = {
     "metric_check": Stage(metric_check, "what each metric reads of constructed generators", ["images", "output"]),
     "collect": Stage(collect, "the study's tables", ["train", "measured", "agreed", "output"]),
     "analyse": Stage(
-        analyse, "onsets, scaling exponents, ratios and peaks", ["tables", "train", "measured", "agreed", "output"]
+        analyse,
+        "onsets, scaling exponents, ratios, peaks, and which images are copied first",
+        ["images", "tables", "train", "measured", "agreed", "output"],
     ),
     "unit_theory": Stage(unit_theory, "what theory says of the mixed cumulant model's units", ["output"]),
     "learn_unit": Stage(learn_unit, "the replicas of a single unit in one dimension", ["output"], _device),

@@ -67,10 +67,10 @@ def apart(held_out: np.ndarray, train: np.ndarray) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Calibration:
-    """A threshold on d1 / d2, and how often it calls held-out images copies.
+    """A threshold on a score, such as d1 / d2, and how often it calls held-out images copies.
 
     Attributes:
-        threshold: a copy's d1 / d2 lies below it.
+        threshold: a copy's score lies below it.
         rate: the false-positive rate asked for.
         achieved: the share of the held-out images below the threshold, with its interval.
     """
@@ -86,20 +86,26 @@ class Calibration:
 
 
 def calibrate(held_out: Distances, rate: float = RATE, confidence: float = 0.95) -> Calibration:
+    """The threshold on d1 / d2: `calibrate_scores` of held-out images' distances."""
+    return calibrate_scores(held_out.ratio, rate, confidence)
+
+
+def calibrate_scores(held_out: np.ndarray, rate: float = RATE, confidence: float = 0.95) -> Calibration:
     """The greatest threshold at which a new held-out image is called a copy with probability at most ``rate``.
 
-    Of n held-out images, the k = ⌊rate (n + 1)⌋ with the least d1 / d2 lie below it. The ratio of a further image is
+    Of n held-out images, the k = ⌊rate (n + 1)⌋ with the least scores lie below it. The score of a further image is
     then among these with probability k / (n + 1), whatever the distribution (Vovk et al. 2005, conformal prediction).
     With too few images for k = 1, nothing but exact copies is below.
 
     The interval of the rate achieved is that of Clopper and Pearson. It holds although the threshold was chosen on the
-    same images: the share of the population below the k-th of n ratios is Beta(k, n - k + 1), whose lower quantile is
+    same images: the share of the population below the k-th of n scores is Beta(k, n - k + 1), whose lower quantile is
     Clopper and Pearson's, and whose upper one is below theirs. Several sets of reference images make the threshold
     steadier, but held-out images that are near one another's references are not independent: each image counts once.
 
     Args:
-        held_out: of images that were drawn as the training images were, against the training set, or against
-            several sets of its size that share no image.
+        held_out: scores, at least 0 and the less the nearer, (images,), of images that were drawn as the training
+            images were, against the training set, or against several sets of its size that share no image,
+            (sets, images).
         rate: false-positive rate, in (0, 1).
         confidence: level of the interval.
 
@@ -108,16 +114,16 @@ def calibrate(held_out: Distances, rate: float = RATE, confidence: float = 0.95)
     """
     if not 0 < rate < 1:
         raise ValueError(f"a rate of {rate}; one between 0 and 1 expected")
-    if not held_out.first.size:
+    if not held_out.size:
         raise ValueError("no held-out images to set a rate by")
-    ordered = np.sort(held_out.ratio.ravel())
-    images = held_out.first.shape[-1]
+    ordered = np.sort(held_out.ravel())
+    images = held_out.shape[-1]
     allowed = math.floor(rate * (images + 1) * (ordered.size // images) + 1e-9)
     below = ordered[:allowed]
-    if allowed < ordered.size:  # what equals a ratio that must not be below is not below either
+    if allowed < ordered.size:  # what equals a score that must not be below is not below either
         below = below[below * (1 + 2 * _JUST) < ordered[allowed]]
     threshold = max(_JUST, float(below[-1]) * (1 + _JUST)) if below.size else _JUST
-    return Calibration(threshold, rate, _share_of_images(held_out.copies(threshold), confidence))
+    return Calibration(threshold, rate, _share_of_images(held_out < threshold, confidence))
 
 
 def _share_of_images(hits: np.ndarray, confidence: float) -> Share:

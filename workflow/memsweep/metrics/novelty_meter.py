@@ -5,17 +5,31 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from ..data.images import ImageSet
 from ..study.training_sets import TrainingSet
-from .calibration import Calibration, Distances, apart, calibrate
+from .calibration import Calibration, Distances, apart, calibrate, calibrate_scores
+from .fidelity import Distance
 from .neighbours import nearest_in_ranges
 from .novelty import copied, copies, share_of
-from .rows import Row, row_of_hits, row_of_share
+from .rows import Row, row_of_distance, row_of_hits, row_of_share
+
+
+class Rules(NamedTuple):
+    """The rules for copies that held-out images set.
+
+    Attributes:
+        ratio: on d1 / d2, by which samples are counted.
+        near: on d1 alone, in pixels in [0, 1], by which training images are: a ratio finds the same sample a copy later
+            where the image that it copies has near neighbours.
+    """
+
+    ratio: Calibration
+    near: Calibration
 
 
 class NoveltyMeter:
@@ -33,7 +47,7 @@ class NoveltyMeter:
         self.held_out_images = _flat(data.test.images)
         self.counts = len(data.train), len(data.test)
         self.data = data
-        self.calibrations: dict[TrainingSet, Calibration] = {}
+        self.rules: dict[TrainingSet, Rules] = {}
 
     @functools.cached_property
     def apart(self) -> np.ndarray:
@@ -70,11 +84,11 @@ class NoveltyMeter:
 
     def measure(self, neighbours: pd.DataFrame, training_set: TrainingSet) -> Iterator[Row]:
         """The share of copies among samples, from their rows of the table ``neighbours``, by reference and rule."""
-        calibration = self._calibration(training_set)
+        rules = self._rules(training_set)
         for reference, pairs in neighbours.groupby("reference", sort=False):
             yield self._row("f_mem", str(reference), copied(pairs, self.threshold))
-            if calibration:
-                yield self._row("f_mem_calibrated", str(reference), copied(pairs, calibration.threshold))
+            if rules:
+                yield self._row("f_mem_calibrated", str(reference), copied(pairs, rules.ratio.threshold))
         yield from self._lean(neighbours, training_set)
 
     def _lean(self, neighbours: pd.DataFrame, training_set: TrainingSet) -> Iterator[Row]:
@@ -91,29 +105,32 @@ class NoveltyMeter:
         yield row_of_share("lean", "pixels", "control", found)
 
     def held_out(self, training_set: TrainingSet) -> Iterator[Row]:
-        """The rules' false-positive rates: held-out images in place of samples; and the calibrated threshold."""
+        """The rules' false-positive rates: held-out images in place of samples; and the thresholds that these set."""
         (found,) = nearest_in_ranges(self.held_out_images, self.images, [(training_set.first, training_set.stop)])
         yield self._row("f_mem_held_out", "train", copies(found.distance[:, 0], found.distance[:, 1], self.threshold))
-        if calibration := self._calibration(training_set):
-            yield row_of_share("f_mem_calibrated_held_out", "pixels", "control", calibration.achieved)
-            threshold = {"value": calibration.threshold, "ci_low": calibration.threshold}
-            ends = {"ci_high": calibration.threshold, "generated": calibration.achieved.count}
-            yield {"metric": "copy_threshold", "space": "pixels", "reference": "control", **threshold, **ends}
+        if rules := self._rules(training_set):
+            yield row_of_share("f_mem_calibrated_held_out", "pixels", "control", rules.ratio.achieved)
+            for metric, rule in (("copy_threshold", rules.ratio), ("near_threshold", rules.near)):
+                threshold = Distance(rule.threshold, rule.threshold, rule.threshold)
+                yield row_of_distance(metric, "pixels", "control", threshold, rule.achieved.count)
 
-    def _calibration(self, training_set: TrainingSet) -> Calibration | None:
-        """The rule that is set by held-out images against as many other training sets as there are of this size.
+    def _rules(self, training_set: TrainingSet) -> Rules | None:
+        """The rules that are set by held-out images against as many other training sets as there are of this size.
 
         These share no image with the training set or with one another. Where there is none, or there are too few images
-        to set such a rate by, there is no rule.
+        to set such a rate by, there are no rules.
         """
-        if training_set not in self.calibrations:
+        if training_set not in self.rules:
             ranges = [(each.first, each.stop) for each in training_set.others(self.counts[0])]
             if not ranges or (len(self.apart) + 1) * self.rate < 1:
                 return None
             found = nearest_in_ranges(self.held_out_images[self.apart], self.images, ranges)
             first, second = (np.stack([each.distance[:, place] for each in found]) for place in (0, 1))
-            self.calibrations[training_set] = calibrate(Distances(first, second), self.rate, self.confidence)
-        return self.calibrations[training_set]
+            self.rules[training_set] = Rules(
+                calibrate(Distances(first, second), self.rate, self.confidence),
+                calibrate_scores(first / 255, self.rate, self.confidence),
+            )
+        return self.rules[training_set]
 
     def _row(self, metric: str, reference: str, copied: np.ndarray) -> Row:
         return row_of_hits(metric, "pixels", reference, copied, self.confidence)

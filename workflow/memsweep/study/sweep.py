@@ -122,6 +122,13 @@ FIGURES = (
         when=lambda study: bool(study.checked_sizes),
     ),
     Figure(
+        name="copied_images",
+        shows="images copied first",
+        axis="train_size",
+        tables=("runs", "images", "copied_images", "copied_first"),
+        settings=("axes", "palette", "run_id"),
+    ),
+    Figure(
         name="sample_sheet",
         shows="sample sheet",
         axis="none",

@@ -242,7 +242,8 @@ SWEEP: dict[str, pa.Schema] = {
                 pa.string(),
                 "share of copies: f_mem, sscd_score, and with held-out images in place of samples f_mem_held_out, "
                 "sscd_score_held_out; by a threshold on d1 / d2, copy_threshold, that is set by held-out images: "
-                "f_mem_calibrated, f_mem_calibrated_held_out; distance: sliced_wasserstein, frechet (squared; the FID "
+                "f_mem_calibrated, f_mem_calibrated_held_out; near_threshold: the threshold on d1 alone, in pixels in "
+                "[0, 1], that is set so; distance: sliced_wasserstein, frechet (squared; the FID "
                 "in space inception), frechet_infinity (at infinitely many samples, so at times below 0), kid (squared "
                 "MMD, unbiased, so at times below 0); <distance>_floor: that of as many real images with the same "
                 "labels, its interval that of another draw of them, where known; "
@@ -347,6 +348,54 @@ SWEEP: dict[str, pa.Schema] = {
             *interval("ratio, over runs"),
             column("runs", pa.int64(), "runs in which both are known"),
             column("left_out", pa.int64(), "runs in which one of both is censored, on either side"),
+        ]
+    ),
+    "copied_images": pa.schema(
+        [
+            RUN,
+            column("index", pa.int64(), "row of the training image, counted in the image table's split train"),
+            LABEL,
+            column(
+                "first_step",
+                pa.int64(),
+                "first sampled step at which some sample is a copy of the image: it is the sample's nearest training "
+                "image, at a distance d1 below the run's near_threshold; null where none ever is",
+                "steps",
+            ),
+            column("samples", pa.int64(), "samples at the run's last sampled step that are copies of the image"),
+            column("share", pa.float64(), "their share of the samples at that step"),
+            column(
+                "to_class_mean",
+                pa.float64(),
+                "distance to the mean of all training images of its class that there are",
+                "pixel values in [0, 1], L2",
+            ),
+            column(
+                "to_nearest",
+                pa.float64(),
+                "distance to the nearest other image of the same training set",
+                "pixel values in [0, 1], L2",
+            ),
+        ]
+    ),
+    "copied_first": pa.schema(
+        [
+            column("measure", pa.string(), "measure of typicality, as in the table copied_images"),
+            column(
+                "among",
+                pa.string(),
+                "set: ranks among all images of a training set; class: these less the mean rank of the image's class",
+            ),
+            column("train_size", pa.int64(), "training images N of the runs; null for all runs", "images"),
+            column(
+                "correlation",
+                pa.float64(),
+                "Spearman's, of the measure and first_step, never-copied images tied for last, within each run, mean "
+                "over runs: above 0 where typical images are copied first",
+            ),
+            *interval("correlation, over images, which runs have in common"),
+            column("runs", pa.int64(), "runs behind it"),
+            column("images", pa.int64(), "different images that these runs are trained on", "images"),
         ]
     ),
     "ratios": pa.schema(
