@@ -102,7 +102,7 @@ SETS = ((0, 16), (16, 32), (0, 16), (0, 32), (32, 64), (0, 32), (0, 32), (0, 64)
 
 
 def simulated(source: np.random.Generator, slope: float, last: float, sets, count: int) -> list[pd.DataFrame]:
-    """Runs that share images, whose own part in the first step is the same in all of them; late ones are never copied."""
+    """Runs that share images, whose own part in the first step is the same in all; late ones are never copied."""
     label = source.integers(0, 10, count)
     typicality, own = source.normal(size=count) + 0.15 * label, source.normal(size=count)
     runs = []
