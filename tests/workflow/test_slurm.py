@@ -72,6 +72,14 @@ def slurm(*options: str) -> Iterator[None]:
             subprocess.run([NODE, "down"], check=True)
 
 
+def is_alive(process: psutil.Process) -> bool:
+    """Whether a process still runs, or would if it were not stopped."""
+    try:
+        return process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    except psutil.NoSuchProcess:
+        return False
+
+
 def job_path(train_size: int) -> str:
     return f"train_size={train_size}/base_channels=4/batch_size=4"
 
@@ -194,6 +202,7 @@ def test_a_study_on_slurm_survives_what_happens_to_jobs(fresh: Project, local: P
     saved: dict[int, int] = {}  # steps of the checkpoint that it left at least
     first_attempt: dict[int, str] = {}
     gpus: dict[int, str] = {}
+    holders: dict[int, psutil.Process] = {}
     with slurm():
         workflow = start(project, "packs", "--retries", "2", *NO_ACCOUNTS)
         deadline = time.monotonic() + 900
@@ -207,6 +216,10 @@ def test_a_study_on_slurm_survives_what_happens_to_jobs(fresh: Project, local: P
                         environment = process.environ()
                         job, gpus[size] = environment["SLURM_JOB_ID"], environment["CUDA_VISIBLE_DEVICES"]
                         assert gpus[size] == gpu_of_job(job)
+                        # No two jobs at once see the same GPU; one whose job has ended is another's
+                        shared = [other for other in holders if gpus[other] == gpus[size]]
+                        assert not any(is_alive(holders[other]) for other in shared), gpus
+                        holders[size] = process
                         saved[size] = int(tensors_metadata(state(size))["step"])
                         happens[size](process, job)
                         first_attempt[size] = training_log(project, size)
@@ -218,8 +231,6 @@ def test_a_study_on_slurm_survives_what_happens_to_jobs(fresh: Project, local: P
                 workflow.wait(timeout=60)
         said = (project.folder / "said.txt").read_text()
 
-        # No two jobs at once saw the same GPU
-        assert len(set(gpus.values())) == len(gpus), gpus
         for size, old in evaluated.items():
             # What was evaluated before the job ended is what the next attempt went on from
             after = evaluations(project, runs[size])
