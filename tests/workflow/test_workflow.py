@@ -150,7 +150,7 @@ def test_touching_what_all_figures_share_redraws_the_figures(finished: Project) 
 
 def test_a_value_of_the_figures_redraws_the_figures(finished: Project) -> None:
     finished.configure(figures={"palette": "magma"})
-    coloured = {"dynamics", "battery", "memorisation_time", "peaks", "novelty_fidelity", "agreement"}
+    coloured = {"dynamics", "battery", "memorisation_time", "peaks", "novelty_fidelity", "agreement", "copied_images"}
     assert finished.jobs() == {rule: count for rule, count in FIGURE_RULES.items() if rule in coloured}
     finished.configure(figures={"time": "step"})
     assert finished.jobs() == {"dynamics": 2, "battery": 2}
@@ -161,7 +161,7 @@ def test_a_value_of_the_figures_redraws_the_figures(finished: Project) -> None:
 def test_an_onset_threshold_analyses_again_and_trains_nothing(finished: Project) -> None:
     finished.configure(onset={"bootstrap": 5, "f_mem": 0.3})
     figures = {"dynamics", "memorisation_time", "peaks", "scaling_exponents", "simplicity_bias", "clocks"}
-    assert set(finished.jobs()) == {"analyse", "table_pages", "agreement", *figures}
+    assert set(finished.jobs()) == {"analyse", "table_pages", "agreement", "copied_images", *figures}
 
 
 def test_a_metric_threshold_measures_again_and_trains_nothing(finished: Project) -> None:
