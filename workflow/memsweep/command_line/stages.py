@@ -324,7 +324,7 @@ STAGES: dict[str, Stage] = {
     "collect": Stage(collect, "the study's tables", ["train", "measured", "agreed", "output"]),
     "analyse": Stage(
         analyse,
-        "onsets, scaling exponents, ratios, peaks, and which images are copied first",
+        "onsets, exponents, ratios, peaks, and what is copied first",
         ["images", "tables", "train", "measured", "agreed", "output"],
     ),
     "unit_theory": Stage(unit_theory, "what theory says of the mixed cumulant model's units", ["output"]),
