@@ -45,6 +45,7 @@ TABLES = (
     "excess",
     "copied_images",
     "copied_first",
+    "law",
     "baselines",
 )
 FIGURE_RULES = {
