@@ -21,15 +21,14 @@ rule conclude:
         " <<< {params.settings:q} 2> {log:q}"
 
 
-rule tables:
-    input:
-        rules.collect.output,
-        rules.analyse.output,
-        rules.conclude.output,
-        rules.baselines.output if STUDY.surrogates else [],
-    params:
-        upstream=f"tables {CONCLUDED}",
-
+# All that is estimated, and what it rests on
+ESTIMATES = [
+    rules.collect.output,
+    rules.analyse.output,
+    rules.conclude.output,
+    rules.baselines.output if STUDY.surrogates else [],
+]
+ESTIMATED = CONCLUDED
 
 # Where figures find their tables. The sample sheet shows one run, and needs no more than its pack.
 SHEET = STUDY.sheet_run()[0]

@@ -158,6 +158,7 @@ class Sweep(Study):
         "collect",
         "analyse",
         "conclude",
+        "claims",
     )
     figures = FIGURES
 

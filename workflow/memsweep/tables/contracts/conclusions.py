@@ -14,6 +14,45 @@ TERM = column(
     "axis of positive numbers by its coordinate, as in the table scaling, any other by its column of the table runs",
 )
 
+CLAIMS: dict[str, pa.Schema] = {
+    "claims": pa.schema(
+        [
+            column("claim", pa.string(), "a short name"),
+            column("source", pa.string(), "the paper"),
+            column("statement", pa.string(), "what it claims"),
+            column("measure", pa.string(), "the number that decides"),
+            column(
+                "primary",
+                pa.string(),
+                "of the ways in which the number can be measured, the one that decides: the first, in an order "
+                "declared beforehand, that the study has",
+            ),
+            column("estimate", pa.float64(), "that number; null where the study has none"),
+            *interval("estimate"),
+            column("margin_low", pa.float64(), "the claim holds where the number is above this ..."),
+            column("margin_high", pa.float64(), "... and below this"),
+            column("outside", pa.bool_(), "or, where true, where it is not between both"),
+            column(
+                "verdict",
+                pa.string(),
+                "supported: the whole interval lies where the claim holds; refuted: none of it does; undecided: a part "
+                "does; not testable: there is no estimate",
+            ),
+            column("runs", pa.int64(), "runs, or what the study has in their place, behind the estimate"),
+            column(
+                "needed",
+                pa.int64(),
+                "about how many more of them would decide, if the estimate stayed as it is; null where it is decided, "
+                "or where no number would do",
+            ),
+            column("lacking", pa.string(), "what the study lacks, where it is not testable"),
+            column("published", pa.float64(), "the number in the paper, some of them read off its figures"),
+            column("definitions_agreeing", pa.int64(), "ways, the primary one among them, with the same verdict"),
+            column("definitions", pa.int64(), "ways that the study has"),
+        ]
+    ),
+}
+
 CONCLUSIONS: dict[str, pa.Schema] = {
     "law": pa.schema(
         [
