@@ -98,7 +98,7 @@ def _verdict(row: Row) -> list[str]:
     numbers = f"{_short(row['estimate'])} [{_short(row['ci_low'])}, {_short(row['ci_high'])}]"
     if math.isfinite(row["published"]):
         numbers += f", published {_short(row['published'])}"
-    behind = f"{row['runs']} behind it; {row['definitions_agreeing']} of {row['definitions']} ways agree"
+    behind = f"n = {row['runs']}; {row['definitions_agreeing']} of {row['definitions']} ways agree"
     lines = [row["verdict"], numbers, behind]
     if row["verdict"] == "undecided":
         needed = row["needed"]
