@@ -38,6 +38,8 @@ TABLES = (
     *COLLECTED,
     "onsets",
     "scaling",
+    "thresholds",
+    "local_slopes",
     "ratios",
     "peaks",
     "fidelity_trends",
