@@ -264,8 +264,8 @@ def test_a_fit_that_fails_is_not_estimable_and_says_so(monkeypatch):
 
     monkeypatch.setattr("memsweep.analysis.scaling.LogNormalAFTFitter.fit", failing)
     term, onset, group = sweep(np.random.default_rng(6))
-    with pytest.warns(UserWarning, match="11 onsets of 12 runs did not converge"):
-        fit = exponent(term, onset, np.arange(12) == 11, group, 0.95)
+    with pytest.warns(UserWarning, match="12 onsets of 12 runs did not converge"):
+        fit = exponent(term, onset, np.zeros(12, bool), group, 0.95)
     assert np.isnan(as_list(fit)).all()
 
 

@@ -20,7 +20,7 @@ both sides, too.
 The likelihood is maximised by `lifelines.LogNormalAFTFitter`. Given raw columns it fails to
 converge on some small data sets, so it is given what the least squares line through the
 onsets leaves over, in units of its own size, and starts at that line. Then it does converge,
-to the same maximum. Without censored runs that line is the maximum itself.
+to the same maximum.
 
 The interval is that of least squares, extended to censored runs: Student's t with the
 degrees of freedom ν = onsets - coefficients, onsets being those that are not censored, and the
@@ -252,8 +252,6 @@ def _slope(x: Array, intercepts: Array, y: Array, side: NDArray[np.int_]) -> tup
     size = np.sqrt(np.sum(wrong**2) / np.sum(seen))
     if size < ROUNDING:
         return float(line[0] / spread), 0.0
-    if seen.all():  # the maximum is the least squares line, the variance that of its residuals' mean square
-        return float(line[0] / spread), float(np.linalg.inv(design.T @ design)[0, 0] * (size / spread) ** 2)
     response = np.where(seen, left / size, side * np.maximum(side * left / size, -UNINFORMATIVE))
     excess, variance = _censored_fit(design, response, side)
     return float((line[0] + excess * size) / spread), float(variance * (size / spread) ** 2)

@@ -116,7 +116,7 @@ PAIR_CURVES = {"bias": lean_curve, "split": split_curve}
 
 
 def _resampled_curve(steps: Array, curves: Array, chance: float, confidence: float) -> ThresholdCurve:
-    return ThresholdCurve(steps, partial(crossing, steps, curves[:1]), chance + resampled_noise(curves, confidence))
+    return ThresholdCurve(steps, partial(crossing, steps, curves[:1]), resampled_noise(curves, chance, confidence))
 
 
 def departure_curve(name: str, steps: Array, test: Array, surrogate: Array, confidence: float) -> Curves:
@@ -124,5 +124,5 @@ def departure_curve(name: str, steps: Array, test: Array, surrogate: Array, conf
     if not len(steps):
         return {}
     followed = slice(int(test[0].argmin()) + 1)
-    noise = resampled_noise((surrogate / test - 1)[:, followed], confidence)
+    noise = resampled_noise((surrogate / test - 1)[:, followed], 0.0, confidence)
     return {name: ThresholdCurve(steps[followed], partial(departures, steps, test[:1], surrogate[:1]), noise)}
