@@ -58,7 +58,8 @@ ANALYSED = (
     "copied_images",
     "copied_first",
 )
-TABLES = (*COLLECTED, *ANALYSED, "baselines")
+CONCLUDED = ("law",)
+TABLES = (*COLLECTED, *ANALYSED, *CONCLUDED, "baselines")
 
 # Stands where the rules look for `python`: it writes the names of a stage's files, and nothing in them.
 STUB = """#!/bin/bash
@@ -78,6 +79,7 @@ case $stage in
   collect) files="runs trajectories noise_levels metrics agreement" ;;
   analyse) files="onsets scaling thresholds local_slopes ratios peaks fidelity_trends leads excess"
     files="$files copied_images copied_first" ;;
+  conclude) files="law" ;;
 esac
 if [ "$stage" = pages ]; then
   for table in TABLES; do

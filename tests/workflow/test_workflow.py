@@ -47,6 +47,7 @@ TABLES = (
     "excess",
     "copied_images",
     "copied_first",
+    "law",
     "baselines",
 )
 FIGURE_RULES = {

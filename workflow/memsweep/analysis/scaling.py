@@ -17,10 +17,7 @@ without any onset says nothing about k where all of it is censored on one side, 
 having its supremum, 1, at an infinite intercept whatever k is; it is left out where there are
 both sides, too.
 
-The likelihood is maximised by `lifelines.LogNormalAFTFitter`. Given raw columns it fails to
-converge on some small data sets, so it is given what the least squares line through the
-onsets leaves over, in units of its own size, and starts at that line. Then it does converge,
-to the same maximum.
+The likelihood is maximised by `censored.fit_censored`.
 
 The interval is that of least squares, extended to censored runs: Student's t with the
 degrees of freedom ν = onsets - coefficients, onsets being those that are not censored, and the
@@ -39,21 +36,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from lifelines import LogNormalAFTFitter
-from lifelines.exceptions import ConvergenceError
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from ..study.axes import Axis, is_short, other_columns, text
 from ..tables.contracts import SCHEMAS
-
-Array = NDArray[np.float64]
-
-# Onsets closer to a line than this, in log10 steps, lie on it: the rest is rounding.
-ROUNDING = 1e-9
-# A censored run this far from the line, on the side where an onset may be, in units of the scatter, says nothing;
-# its exponential is still a number.
-UNINFORMATIVE = 100.0
+from .censored import ROUNDING, NotConverged, fit_censored
 
 
 @dataclass(frozen=True)
@@ -115,7 +103,7 @@ def ratios(onsets: pd.DataFrame, runs: pd.DataFrame, axes: Sequence[Axis], confi
         for axis in axes:
             if is_short(axis.name):
                 continue
-            base, others = _base_and_others(runs[axis.column], axis.base)
+            base, others = base_and_others(runs[axis.column], axis.base)
             for value in others:
                 used, group = groups(under[under[axis.column].isin([base, value])], axes, axis)
                 fit = effect(used[axis.column] == value, used["step"], *_sides(used), group, confidence)
@@ -158,7 +146,7 @@ def _ratio(fit: Exponent) -> dict[str, float]:
     return {"ratio": ratio, "ci_low": low, "ci_high": high}
 
 
-def _base_and_others(column: pd.Series[Any], base: Any) -> tuple[Any, list[Any]]:
+def base_and_others(column: pd.Series[Any], base: Any) -> tuple[Any, list[Any]]:
     """The value that the others are compared with, and the others in their order."""
     runs_at: Mapping[Any, int] = column.value_counts().to_dict()
     values = column.dropna().unique().tolist()
@@ -225,67 +213,10 @@ def effect(
     if np.abs(x[seen]).max() < ROUNDING:
         return NOT_ESTIMABLE
     try:
-        slope, variance = _slope(x, intercepts, y, side)
-    except ConvergenceError:
+        line = fit_censored(np.column_stack([x, intercepts]), y, side)
+    except NotConverged:
         warnings.warn(f"the fit of {observed} onsets of {len(y)} runs did not converge", stacklevel=2)
         return NOT_ESTIMABLE
-    margin = stats.t.ppf((1 + confidence) / 2, freedom) * math.sqrt(variance * observed / freedom)
-    return Exponent(slope, slope - float(margin), slope + float(margin))
-
-
-def _slope(x: Array, intercepts: Array, y: Array, side: NDArray[np.int_]) -> tuple[float, float]:
-    """The slope of a line with censored ``y``, and its variance, by way of least squares.
-
-    Args:
-        x: distance from the mean of the group's uncensored runs, shape (runs,).
-        intercepts: which group each run is in, 0 or 1, shape (runs, groups).
-        y: shape (runs,).
-        side: 1 where the value is larger than y, -1 where smaller, 0 where it is y, shape (runs,).
-    """
-    seen = side == 0
-    spread = np.abs(x[seen]).max()
-    design = np.column_stack([x / spread, intercepts])
-    line = np.linalg.lstsq(design[seen], y[seen])[0]
-    left = y - design @ line
-    # Of a censored run, how far the line is on the wrong side of its bound
-    wrong = np.where(seen, left, np.maximum(side * left, 0))
-    size = np.sqrt(np.sum(wrong**2) / np.sum(seen))
-    if size < ROUNDING:
-        return float(line[0] / spread), 0.0
-    response = np.where(seen, left / size, side * np.maximum(side * left / size, -UNINFORMATIVE))
-    excess, variance = _censored_fit(design, response, side)
-    return float((line[0] + excess * size) / spread), float(variance * (size / spread) ** 2)
-
-
-def _censored_fit(design: Array, response: Array, side: NDArray[np.int_]) -> tuple[float, float]:
-    """Maximum likelihood of a normal linear model with censored responses.
-
-    Args:
-        design: shape (runs, coefficients), of full rank among the uncensored; some column
-            combination is constant.
-        response: of the size of 1, shape (runs,).
-        side: as of `_slope`.
-
-    Returns:
-        The first coefficient, and its variance from the observed information.
-
-    Raises:
-        lifelines.exceptions.ConvergenceError: the maximisation failed.
-    """
-    columns = [f"x{number}" for number in range(design.shape[1])]
-    time = np.exp(response)
-    data = pd.DataFrame(design, columns=columns)
-    with warnings.catch_warnings():
-        # It warns of columns that separate onsets from censored runs; the design is of full rank.
-        warnings.simplefilter("ignore")
-        start = np.zeros(len(columns) + 1)  # coefficients and log σ
-        model = LogNormalAFTFitter(fit_intercept=False)
-        if (side < 0).any():
-            # As far below the line as the furthest bound is above it
-            lower = np.where(side < 0, time * math.exp(-2 * UNINFORMATIVE), time)
-            data = data.assign(lower=lower, upper=np.where(side > 0, np.inf, time))
-            fit = model.fit_interval_censoring(data, "lower", "upper", initial_point=start)
-        else:  # the same likelihood, in less time
-            fit = model.fit(data.assign(time=time, observed=side == 0), "time", "observed", initial_point=start)
-    first = ("mu_", "x0")
-    return float(fit.params_[first]), float(fit.variance_matrix_.loc[first, first])
+    slope, variance = float(line.coefficients[0]), float(line.covariance[0, 0])
+    margin = float(stats.t.ppf((1 + confidence) / 2, freedom)) * math.sqrt(variance * observed / freedom)
+    return Exponent(slope, slope - margin, slope + margin)

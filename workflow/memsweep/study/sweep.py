@@ -157,6 +157,7 @@ class Sweep(Study):
         "metric_check",
         "collect",
         "analyse",
+        "conclude",
     )
     figures = FIGURES
 
@@ -499,6 +500,10 @@ class Sweep(Study):
         details |= {"comparisons": list(self.comparisons)}
         details |= {"definitions": self.definitions, "axes": self._described_axes, **self._section("confidence")}
         return canonical({"jobs": self.jobs, **self.config["onset"], **details})
+
+    def conclude(self) -> str:
+        """Settings of ``conclude``."""
+        return canonical({"axes": self._described_axes, **self._section("confidence")})
 
     @functools.cached_property
     def told(self) -> dict[str, Any]:

@@ -1,0 +1,35 @@
+"""The stage ``conclude``: what all runs say together, from the tables of the stages ``collect`` and ``analyse``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..study.axes import read_axes
+from ..tables.parquet import read_table, write_table
+from ..tables.together import check_together, provenance
+from .law import fit_law
+from .law_tables import law_table
+
+
+def conclude(settings: Mapping[str, Any], tables: Path, output: Path) -> None:
+    """Write the table ``law``.
+
+    Args:
+        settings: ``axes`` of the grid and ``confidence``.
+        tables: folder of the study's ``runs.parquet`` and ``onsets.parquet``.
+        output: folder that receives the tables.
+
+    Raises:
+        UserError: a table cannot be read or is not of the study's runs.
+    """
+    files = {name: tables / f"{name}.parquet" for name in ("runs", "onsets")}
+    runs, onsets = (read_table(file, name) for name, file in files.items())
+    check_together(files.values())
+    of, axes = provenance(runs), read_axes(settings)
+    laws = {
+        str(definition): fit_law(under, runs, axes, settings["confidence"])
+        for definition, under in onsets.groupby("definition", sort=False)
+    }
+    write_table(output / "law.parquet", "law", law_table(laws), of)

@@ -1,0 +1,44 @@
+# What all runs say together: one law of the onset in all axes.
+
+
+rule conclude:
+    input:
+        runs=rules.collect.output.runs,
+        onsets=rules.analyse.output.onsets,
+    output:
+        law=f"{SHOWN}/tables/law.parquet",
+    log:
+        f"{SHOWN}/logs/conclude.log",
+    params:
+        settings=lambda wildcards: STUDY.conclude(),
+        upstream=f"tables {ANALYSED}",
+        code=f"conclusion code {fingerprint('analysis.conclude')}",
+        folder=subpath(output.law, parent=True),
+    shell:
+        "python -m memsweep conclude --tables {params.folder:q} --output {params.folder:q}"
+        " <<< {params.settings:q} 2> {log:q}"
+
+
+rule tables:
+    input:
+        rules.collect.output,
+        rules.analyse.output,
+        rules.conclude.output,
+        rules.baselines.output if STUDY.surrogates else [],
+    params:
+        upstream=f"tables {CONCLUDED}",
+
+
+# Where figures find their tables. The sample sheet shows one run, and needs no more than its pack.
+SHEET = STUDY.sheet_run()[0]
+SOURCES = {
+    "images": Source(rules.prepare.output[0], PREPARED),
+    "baselines": Source(rules.baselines.output[0], BASELINES),
+    "metric_check": Source(rules.check_metrics.output[0], CHECKED),
+    **{table: Source(file, COLLECTED) for table, file in rules.collect.output.items()},
+    **{table: Source(file, ANALYSED) for table, file in rules.analyse.output.items()},
+    **{table: Source(file, CONCLUDED) for table, file in rules.conclude.output.items()},
+    "pack/runs": Source(expand(f"{TRAIN}/runs.parquet", job=SHEET), trained(SHEET)),
+    "pack/samples": Source(expand(f"{TRAIN}/samples.parquet", job=SHEET), trained(SHEET)),
+    "pack/neighbours": Source(expand(f"{MEASURE}/neighbours.parquet", job=SHEET), measured(SHEET)),
+}
