@@ -646,6 +646,17 @@ def test_analyse_writes_its_tables(tmp_path):
     assert table.loc[["loss_gap_absolute", "loss_gap_relative", "f_mem"], "censored_runs"].tolist() == [2] * 3
     assert table["exponent"].between(0.8, 1.2).all()
 
+    of_study = table.reset_index("definition").drop(columns="left_censored_runs")
+    at_own = read_table(tmp_path / "thresholds.parquet", "thresholds").query("term == 'train_size'")
+    both = of_study.merge(at_own, on=["definition", "threshold"])
+    assert both["definition"].tolist() == ["loss_gap_absolute", "loss_gap_relative", "f_mem"]
+    for column in ("exponent", "ci_low", "ci_high", "runs", "censored_runs"):
+        assert both[f"{column}_x"].tolist() == pytest.approx(both[f"{column}_y"].tolist())
+    assert of_study.set_index("definition").loc["f_mem", "threshold"] == SETTINGS["f_mem"]
+    assert math.isnan(of_study.set_index("definition").loc["test_loss_minimum", "threshold"])
+    local = read_table(tmp_path / "local_slopes.parquet", "local_slopes").query("definition == 'f_mem'")
+    assert set(zip(local["low"], local["high"], strict=True)) == {(16, 32), (32, 64), (64, 256)}
+
     rates = read_table(peaks_path, "peaks").merge(runs[["run_id", "train_size"]], on="run_id")
     rates = rates[rates["definition"] == "f_mem"]
     assert (rates["censored"] == (rates["train_size"] == 256)).all()

@@ -110,7 +110,7 @@ def analyse(
     onsets = _table(runs, definitions, found)
     write_table(output / "onsets.parquet", "onsets", onsets, of)
     of_study = onsets, runs, read_axes(settings), settings["confidence"]
-    write_table(output / "scaling.parquet", "scaling", scaling(*of_study), of)
+    write_table(output / "scaling.parquet", "scaling", _with_thresholds(scaling(*of_study), settings), of)
     exponents, slopes = thresholds(followed, *of_study[1:3], settings, settings["confidence"])
     write_table(output / "thresholds.parquet", "thresholds", exponents, of)
     write_table(output / "local_slopes.parquet", "local_slopes", slopes, of)
@@ -123,6 +123,12 @@ def analyse(
     write_table(output / "fidelity_trends.parquet", "fidelity_trends", trends, of)
     write_table(output / "excess.parquet", "excess", _in_order_of(runs, curves), of)
     _write_copied(settings, images, runs, copied, output)
+
+
+def _with_thresholds(exponents: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
+    """Exponents beside the thresholds that they belong to."""
+    own = {name: settings[key] for name in settings["definitions"] if (key := ONSETS[name].threshold)}
+    return exponents.assign(threshold=exponents["definition"].map(own).astype(float))
 
 
 def _of_runs(metrics: pd.DataFrame, name: str) -> dict[str, float]:
@@ -214,7 +220,7 @@ def _pair_onsets(settings: Mapping[str, Any], paired: pd.DataFrame) -> dict[tupl
 
 def _pair_curves(settings: Mapping[str, Any], paired: pd.DataFrame) -> dict[tuple[str, str], ThresholdCurve]:
     """What the thresholds of `_pair_onsets` are held against, likewise."""
-    found = {}
+    found: dict[tuple[str, str], ThresholdCurve] = {}
     for run_id, own in paired.groupby("run_id", sort=False):
         for name in among(settings["definitions"], PAIR_CURVES):
             if set(own["differs"]) >= PARTNERS[name]:

@@ -90,20 +90,19 @@ def share_noise(control: pd.DataFrame) -> float:
 def resampled_noise(curves: Array, chance: float, confidence: float) -> float:
     """The level to which resampling alone carries a curve that lies where chance has it.
 
-    A curve that rises spreads more, too. So only those evaluations count that come before the curve itself is above
-    the level, at least two.
+    A curve that rises spreads more, too. So it is followed from its first two evaluations on, until it is itself above
+    the level that was reached so far.
 
     Args:
         curves: the curve, then its bootstrap replicates, shape (1 + resamples, evaluations), at least one.
         chance: value of the curve of a network that has learnt nothing of what is looked for.
         confidence: share of replicates that stay below, between 0 and 1.
     """
-    counted = curves.shape[1]
-    while True:
-        spread = curves[1:, :counted] - curves[0, :counted]
-        level = chance + float(np.quantile(lasting(spread), confidence))
-        above = curves[0, :counted] > level
-        before = max(2, int(above.argmax())) if above.any() else counted
-        if before >= counted:
-            return level
-        counted = before
+    evaluations, counted = curves.shape[1], 0
+    following = min(2, evaluations)
+    while following > counted:
+        counted = following
+        level = chance + float(np.quantile(lasting(curves[1:, :counted] - curves[0, :counted]), confidence))
+        above = curves[0] > level
+        following = int(above.argmax()) if above.any() else evaluations
+    return level

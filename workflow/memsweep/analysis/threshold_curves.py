@@ -23,8 +23,6 @@ from .pair_onsets import distance_ratios, leans
 
 Array = NDArray[np.float64]
 
-# Absolute and relative, as of `noise.gap_noise`
-GAPS = tuple(name for name in LOSS_DEFINITIONS if ONSETS[name].threshold)
 # Whose curves are metrics
 SHARES = tuple(name for name, definition in ONSETS.items() if definition.of in ("copies", "similarity"))
 
@@ -54,7 +52,7 @@ Curves = dict[str, ThresholdCurve]
 
 
 def loss_curves(run_id: str, losses: pd.DataFrame, train_size: int, confidence: float) -> Curves:
-    """Those of the gaps of one run's losses, by definition; none of a run that was never evaluated.
+    """Those of what one run's losses define, by definition; none of a run that was never evaluated.
 
     Args:
         run_id: seeds the draws of noise, and names the run in errors.
@@ -76,8 +74,13 @@ def loss_curves(run_id: str, losses: pd.DataFrame, train_size: int, confidence: 
     once = learning.groupby(level="index").head(1).droplevel("index")  # each held-out image
     times = rows.loc[rows["split"] == "test"].drop_duplicates("item").set_index("item")["time"]
     in_time = once.loc[times.reindex(once.index).sort_values(kind="stable").index]
-    noise = dict(zip(GAPS, gap_noise(run_id, in_time, train_size, confidence), strict=True))
-    return {name: ThresholdCurve(steps, partial(ESTIMATORS[name], steps, train, test), noise[name]) for name in GAPS}
+    absolute, relative = gap_noise(run_id, in_time, train_size, confidence)
+    noise = {"loss_gap_absolute": absolute, "loss_gap_relative": relative}
+    return {
+        name: ThresholdCurve(steps, partial(ESTIMATORS[name], steps, train, test), noise.get(name, np.nan))
+        for name in LOSS_DEFINITIONS
+        if ONSETS[name].threshold
+    }
 
 
 def share_curves(metrics: pd.DataFrame, definition: str) -> Mapping[str, ThresholdCurve]:

@@ -14,6 +14,7 @@ run is censored are left aside, as the test knows no bounds.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -29,15 +30,15 @@ from .onset import NEVER_EVALUATED
 from .scaling import exponent, groups, numeric_axes
 from .threshold_curves import ThresholdCurve
 
-# By the threshold's key of the config: shares, ratios and probabilities. Losses have no common unit, so an absolute
-# gap is given in multiples of the config's.
+# By the threshold's key of the config: shares, ratios and probabilities. What has another unit, as an absolute gap of
+# losses, is looked at in multiples of the config's threshold.
 GRIDS: Mapping[str, Sequence[float]] = {
     "loss_gap_relative": (0.1, 0.25, 0.5, 1.0),
     "f_mem": (0.02, 0.05, 0.1, 0.2, 0.5),
     "sscd_score": (0.02, 0.05, 0.1, 0.2, 0.5),
     "bias": (0.6, 0.65, 0.7, 0.8, 0.9),
     "split": (1.25, 1.5, 2.0, 3.0),
-    "departure": (0.05, 0.1, 0.2),
+    "departure": (0.025, 0.05, 0.1, 0.2),
 }
 MULTIPLES = (0.25, 0.5, 1.0, 2.0)
 # A sum of squares below this, of log10 steps, is rounding
@@ -98,8 +99,7 @@ def thresholds(
 def _onsets(
     curves: Found, runs: pd.DataFrame, configured: Mapping[str, Any]
 ) -> Iterator[tuple[str, float, pd.DataFrame]]:
-    """Definition and threshold, and the onsets of the runs, with the columns of ``runs``: of pairs, those that have one.
-    """
+    """Definition, threshold, and onsets with the columns of ``runs``: of every run, of pairs of those in one."""
     never = {name: value for name, value in vars(NEVER_EVALUATED).items() if not name.startswith("ci")}
     for definition in (name for name in ONSETS if ONSETS[name].threshold):
         own = {run_id: curve for (run_id, name), curve in curves.items() if name == definition}
@@ -121,12 +121,10 @@ def _exponent(used: pd.DataFrame, group: pd.Series[int], axis: Axis, confidence:
     return {**vars(fit), "runs": len(used), **counts}
 
 
-def _local_slopes(
-    used: pd.DataFrame, axes: Sequence[Axis], axis: Axis, confidence: float
-) -> Iterator[dict[str, Any]]:
+def _local_slopes(used: pd.DataFrame, axes: Sequence[Axis], axis: Axis, confidence: float) -> Iterator[dict[str, Any]]:
     """The exponent between neighbouring values of an axis, of groups that have both."""
     values = sorted(used[axis.column].unique())
-    for low, high in zip(values, values[1:], strict=False):
+    for low, high in itertools.pairwise(values):
         both, group = groups(used[used[axis.column].isin([low, high])], axes, axis)
         if len(both):
             ends = {"low": float(low), "high": float(high)}

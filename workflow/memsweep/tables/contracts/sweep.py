@@ -315,6 +315,7 @@ SWEEP: dict[str, pa.Schema] = {
     "scaling": pa.schema(
         [
             column("definition", pa.string(), "definition of the onset"),
+            column("threshold", pa.float64(), "that of the definition; null where it has none"),
             TERM,
             column("exponent", pa.float64(), "k in: onset is proportional to axis ** k, the other axes held fixed"),
             *interval("exponent"),
