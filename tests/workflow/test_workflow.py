@@ -49,6 +49,8 @@ TABLES = (
     "copied_images",
     "copied_first",
     "law",
+    "law_fit",
+    "law_errors",
     "baselines",
 )
 FIGURE_RULES = {

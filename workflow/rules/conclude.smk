@@ -7,6 +7,8 @@ rule conclude:
         onsets=rules.analyse.output.onsets,
     output:
         law=f"{SHOWN}/tables/law.parquet",
+        law_fit=f"{SHOWN}/tables/law_fit.parquet",
+        law_errors=f"{SHOWN}/tables/law_errors.parquet",
     log:
         f"{SHOWN}/logs/conclude.log",
     params:

@@ -83,7 +83,7 @@ def fit_censored(
     sample = _Sample.of(
         np.column_stack([y, -x]), side, np.arange(len(y)) if group is None else np.asarray(group), ratio
     )
-    line = np.linalg.lstsq(-sample.seen[:, 1:], sample.seen[:, 0])[0]
+    line: Array = np.linalg.lstsq(-sample.seen[:, 1:], sample.seen[:, 0])[0].astype(np.float64)
     # Of a censored row, how far the plane is on the wrong side of its bound
     wrong = np.maximum(sample.side * (sample.hidden @ np.append(1, line)), 0)
     size = math.sqrt((np.sum((sample.seen @ np.append(1, line)) ** 2) + np.sum(wrong**2)) / len(sample.seen))
@@ -94,7 +94,7 @@ def fit_censored(
     # From θ and γ to β and log σ; the maximum is stationary, so second derivatives of these do not matter
     change = np.zeros((count + 1, count + 1))
     change[1:, :count], change[:, count] = best[0] * np.eye(count), -best
-    covariance = np.linalg.inv(change.T @ information @ change)
+    covariance: Array = np.linalg.inv(change.T @ information @ change).astype(np.float64)
     return Fit(best[1:] / best[0], float(1 / best[0]), covariance, value)
 
 

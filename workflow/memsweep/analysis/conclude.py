@@ -10,11 +10,11 @@ from ..study.axes import read_axes
 from ..tables.parquet import read_table, write_table
 from ..tables.together import check_together, provenance
 from .law import fit_law
-from .law_tables import law_table
+from .law_tables import law_errors, law_fit_table, law_table
 
 
 def conclude(settings: Mapping[str, Any], tables: Path, output: Path) -> None:
-    """Write the table ``law``.
+    """Write the tables ``law``, ``law_fit`` and ``law_errors``.
 
     Args:
         settings: ``axes`` of the grid and ``confidence``.
@@ -32,4 +32,7 @@ def conclude(settings: Mapping[str, Any], tables: Path, output: Path) -> None:
         str(definition): fit_law(under, runs, axes, settings["confidence"])
         for definition, under in onsets.groupby("definition", sort=False)
     }
+    errors = law_errors(onsets, runs, axes, settings["confidence"])
     write_table(output / "law.parquet", "law", law_table(laws), of)
+    write_table(output / "law_fit.parquet", "law_fit", law_fit_table(laws, errors), of)
+    write_table(output / "law_errors.parquet", "law_errors", errors, of)

@@ -18,53 +18,26 @@ would do.
 
 from __future__ import annotations
 
+import functools
 import math
+import numbers
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy import linalg
 
 from ..base.errors import UserError
 from ..study.axes import Axis, text
 from .censored import Array, NotConverged
+from .law_design import Column, Design, sides
 from .mixed import Estimate, Mixed
 from .scaling import base_and_others, numeric_axes
 
 # Values of an axis with onsets, fewer than which cannot tell a curvature from a scatter
 CURVED = 4
-_TOLERANCE = 1e-8
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of the law's design.
-
-    Attributes:
-        axis: whose it is.
-        value: for an axis that is compared, the value that has the effect; None for a numeric one.
-        order: 1 for a slope or an effect, 2 for a curvature.
-        centre: logarithm that a numeric axis is measured from.
-    """
-
-    axis: Axis
-    value: Any = None
-    order: int = 1
-    centre: float = 0.0
-
-    @property
-    def term(self) -> str:
-        """What tables call it."""
-        return self.axis.coordinate if self.value is None else self.axis.column
-
-    def of(self, runs: pd.DataFrame) -> Array:
-        """Its entry for each run."""
-        if self.value is not None:
-            return (runs[self.axis.column] == self.value).to_numpy(np.float64)
-        return (np.log10(runs[self.axis.coordinate].to_numpy(np.float64)) - self.centre) ** self.order
+_ROUNDING = 1e-9  # of the ends of a swept range, as a share
 
 
 @dataclass(frozen=True)
@@ -106,14 +79,14 @@ class Law:
     Attributes:
         terms: each slope or effect, and each curvature.
         runs: those with their axes and onsets that it rests on.
-        axes: the axes that it has terms in.
+        columns: a slope or the effects of each axis.
         confidence: level of its intervals.
         reason: why there is none, or None.
     """
 
     terms: list[Term]
     runs: pd.DataFrame
-    axes: list[Axis]
+    columns: list[Column]
     confidence: float
     reason: str | None = None
     _design: Design | None = field(default=None, repr=False)
@@ -122,6 +95,11 @@ class Law:
     def sets(self) -> int:
         """Training sets with an onset."""
         return len(self.runs.loc[sides(self.runs) == 0, ["train_size", "subset"]].drop_duplicates())
+
+    @property
+    def axes(self) -> list[Axis]:
+        """Those that it has terms in."""
+        return list({column.axis.name: column.axis for column in self.columns}.values())
 
     @property
     def model(self) -> Mixed | None:
@@ -138,122 +116,41 @@ class Law:
         Raises:
             UserError: an axis has no value, or a numeric one no positive number.
         """
-        row = pd.DataFrame([{name: self._checked(name, numeric, point) for name, numeric in self._named.items()}])
-        beyond = [name for name, numeric in self._named.items() if self._is_beyond(row[name].iloc[0], name, numeric)]
-        known = self._design is not None and not any(not self._named[name] for name in beyond)
-        median, run = self._design.predict(row, self.confidence) if known and self._design else (Estimate(), Estimate())
+        values = {name: _checked(name, column, point) for name, column in self._named.items()}
+        beyond = [name for name, column in self._named.items() if self._is_beyond(name, column, values[name])]
+        median = run = Estimate()
+        if self._design and all(self._named[name].numeric for name in beyond):
+            median, run = self._design.predict(pd.DataFrame([values]), self.confidence)
         with np.errstate(over="ignore"):
-            ends = np.power(10.0, [median.value, median.ci_low, median.ci_high, run.ci_low, run.ci_high]).tolist()
-        return Prediction(*ends, beyond)
+            known = [median.value, median.ci_low, median.ci_high, run.ci_low, run.ci_high]
+            middle, ci_low, ci_high, pi_low, pi_high = np.power(10.0, known).tolist()
+        return Prediction(middle, ci_low, ci_high, pi_low, pi_high, beyond)
 
-    @property
-    def _named(self) -> dict[str, bool]:
-        """The columns of a point, and whether their values are numbers."""
-        numeric = {axis.coordinate for axis in numeric_axes(self.axes, self.runs)}
-        return {name: name in numeric for name in (_column(axis, numeric) for axis in self.axes)}
+    @functools.cached_property
+    def _named(self) -> dict[str, Column]:
+        """A column of each axis, by the name of its values in a point."""
+        return {column.axis.coordinate if column.numeric else column.axis.column: column for column in self.columns}
 
-    def _checked(self, name: str, numeric: bool, point: Mapping[str, object]) -> object:
-        if name not in point:
-            raise UserError(f"a point of the law: found {', '.join(point) or 'nothing'}; {name} is missing")
-        value = point[name]
-        if numeric and not (isinstance(value, int | float) and 0 < value < math.inf):
-            raise UserError(f"a point of the law: found {name} = {value!r}; accepted are positive numbers")
-        return value
-
-    def _is_beyond(self, value: Any, name: str, numeric: bool) -> bool:
+    def _is_beyond(self, name: str, column: Column, value: Any) -> bool:
         known = self.runs[name]
-        if not numeric:
+        if not column.numeric:
             return not (known == value).any()
-        return not (known.min() * (1 - _TOLERANCE) <= value <= known.max() * (1 + _TOLERANCE))
+        return not (known.min() * (1 - _ROUNDING) <= value <= known.max() * (1 + _ROUNDING))
+
+    def matrix(self, runs: pd.DataFrame) -> Array:
+        """What the law makes of the axes of runs, shape (runs, coefficients), an intercept first."""
+        assert self._design is not None
+        return self._design.matrix(runs)
 
 
-def _column(axis: Axis, numeric: set[str]) -> str:
-    return axis.coordinate if axis.coordinate in numeric else axis.column
-
-
-class Design:
-    """A set of columns, and the model fitted with them.
-
-    Attributes:
-        columns: beside the intercept, which is the first coefficient.
-        model: the fit, of as many columns as are independent; None where there are not more onsets than these.
-        runs: those that say something.
-    """
-
-    def __init__(self, columns: Sequence[Column], runs: pd.DataFrame) -> None:
-        """runs: the onsets with the columns of the table ``runs``."""
-        self.columns = tuple(columns)
-        x, side = self._matrix(runs), sides(runs)
-        self._null = linalg.null_space(x[side == 0]) if (side == 0).any() else np.eye(x.shape[1])
-        # A censored run of coefficients that no onset tells has a likelihood of 1 at infinity, whatever the others are
-        says = (side == 0) | self._tells(x)
-        self.runs, x, side = runs[says], x[says], side[says]
-        self._chosen = _independent(x[side == 0])
-        self.sets = self.runs.groupby(["train_size", "subset"]).ngroup().to_numpy()
-        means = pd.DataFrame(x).groupby(self.sets).transform("mean").to_numpy()
-        self._between = np.abs(x - means).max(axis=0, initial=0) < _TOLERANCE
-        self.model: Mixed | None = None
-        if (side == 0).sum() > len(self._chosen):
-            response = np.log10(self.runs["step"].to_numpy(np.float64))
-            self.model = Mixed(x[:, self._chosen], response, side, self.sets)
-
-    def _matrix(self, runs: pd.DataFrame) -> Array:
-        return np.column_stack([np.ones(len(runs)), *(column.of(runs) for column in self.columns)])
-
-    def _tells(self, contrasts: Array) -> NDArray[np.bool_]:
-        """Whether the onsets tell these combinations of coefficients, shape (combinations, coefficients)."""
-        scale = np.maximum(np.abs(contrasts).max(axis=1, initial=0), 1)
-        return np.abs(contrasts @ self._null).max(axis=1, initial=0) < _TOLERANCE * scale
-
-    def told(self, place: int) -> bool:
-        """Whether the coefficient of a column can be told from the others."""
-        return bool(self._tells(np.eye(len(self.columns) + 1)[[place + 1]])[0])
-
-    def estimate(self, place: int, confidence: float) -> Estimate:
-        """The coefficient of a column."""
-        if self.model is None or not self.told(place):
-            return Estimate()
-        contrast = np.eye(len(self.columns) + 1)[place + 1][self._chosen]
-        return self.model.estimate(contrast, confidence, bool(self._between[place + 1]))
-
-    def predict(self, points: pd.DataFrame, confidence: float) -> tuple[Estimate, Estimate]:
-        """The median at a point, and a new run of a new set there, in log10 steps."""
-        contrast = self._matrix(points)
-        if self.model is None or not self._tells(contrast)[0]:
-            return Estimate(), Estimate()
-        chosen = contrast[0, self._chosen]
-        median, run = (self.model.estimate(chosen, confidence, True, new_run) for new_run in (False, True))
-        return median, run
-
-    def why_not(self, place: int) -> str | None:
-        """Why a column has no estimate, or None."""
-        column, observed = self.columns[place], self.runs[sides(self.runs) == 0]
-        known = observed[column.term if column.value is None else column.axis.column]
-        if column.value is not None and not (known == column.value).any():
-            return "no onset at this value"
-        if known.nunique() < 2:
-            return "onsets at one value only"
-        if not self.told(place):
-            return "not told from other terms"
-        if self.model is None:
-            return f"{len(observed)} onsets for {len(self._chosen)} coefficients"
-        if self._between[place + 1] and self.model.sets > 1 and self.model.between < 1:
-            return f"{self.model.sets} training sets for as many coefficients between them"
-        return None
-
-
-def sides(onsets: pd.DataFrame) -> NDArray[np.int64]:
-    """1 where an onset is later than its step, -1 where it is earlier, else 0."""
-    return onsets["censored"].to_numpy(np.int64) - onsets["left_censored"].to_numpy(np.int64)
-
-
-def _independent(x: Array) -> list[int]:
-    """The first columns that are independent of one another."""
-    chosen: list[int] = []
-    for place in range(x.shape[1]):
-        if np.linalg.matrix_rank(x[:, [*chosen, place]], tol=_TOLERANCE * np.sqrt(max(len(x), 1))) > len(chosen):
-            chosen.append(place)
-    return chosen
+def _checked(name: str, column: Column, point: Mapping[str, object]) -> object:
+    """A value of a point."""
+    if name not in point:
+        raise UserError(f"a point of the law: found {', '.join(map(str, point)) or 'nothing'}; {name} is missing")
+    value = point[name]
+    if column.numeric and not (isinstance(value, numbers.Real) and 0 < value < math.inf):
+        raise UserError(f"a point of the law: found {name} = {value!r}; accepted are positive numbers")
+    return value
 
 
 def fit_law(onsets: pd.DataFrame, runs: pd.DataFrame, axes: Sequence[Axis], confidence: float) -> Law:
@@ -273,7 +170,7 @@ def fit_law(onsets: pd.DataFrame, runs: pd.DataFrame, axes: Sequence[Axis], conf
     numeric = numeric_axes(axes, runs)
     swept = [axis for axis in axes if not axis.repeats and runs[axis.column].nunique() > 1]
     slopes = [column for axis in swept for column in _columns(axis, axis in numeric, runs, table)]
-    empty = Law([], table, swept, confidence)
+    empty = Law([], table, slopes, confidence)
     try:
         design = Design(slopes, table)
         curvatures = []
@@ -287,7 +184,7 @@ def fit_law(onsets: pd.DataFrame, runs: pd.DataFrame, axes: Sequence[Axis], conf
         observed = int((sides(table) == 0).sum())
         reason = f"{observed} onsets for {len(slopes) + 1} coefficients" if observed else "no onset"
         return replace(empty, terms=_without(slopes, reason), reason=reason)
-    return Law(_terms(design, curvatures, confidence), design.runs, swept, confidence, None, design)
+    return Law(_terms(design, curvatures, confidence), design.runs, slopes, confidence, None, design)
 
 
 def _columns(axis: Axis, numeric: bool, runs: pd.DataFrame, table: pd.DataFrame) -> list[Column]:

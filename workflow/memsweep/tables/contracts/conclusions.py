@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 
 from .columns import column, interval
+from .sweep import RUN, RUNS_BEHIND
 
 DEFINITION = column("definition", pa.string(), "definition of the onset")
 TERM = column(
@@ -34,6 +35,49 @@ CONCLUSIONS: dict[str, pa.Schema] = {
             column("sets", pa.int64(), "training sets with an onset behind the law"),
             column("kept", pa.bool_(), "the term is in the law that predicts"),
             column("reason", pa.string(), "why there is no estimate, or no test of a curvature; null where there is"),
+        ]
+    ),
+    "law_fit": pa.schema(
+        [
+            DEFINITION,
+            *RUNS_BEHIND,
+            column("sets", pa.int64(), "training sets with an onset behind the law"),
+            column("sigma", pa.float64(), "standard deviation of log10(onset) of runs of one training set"),
+            column(
+                "sigma_sets",
+                pa.float64(),
+                "standard deviation of log10(onset) of training sets; null where it cannot be told: sigma is all "
+                "scatter then, and with one training set that of its runs",
+            ),
+            column(
+                "lack_of_fit",
+                pa.float64(),
+                "p-value of the F test that the law fits, against a mean of its own for each point of the grid",
+            ),
+            column("lack_of_fit_reason", pa.string(), "why that is not tested; null where it is"),
+            column("predicted", pa.int64(), "rows of the table law_errors"),
+            column(
+                "inside",
+                pa.float64(),
+                "share of these with the onset in the prediction interval, a censored one wherever it may be there",
+            ),
+            column("reason", pa.string(), "why there is no law; null where there is"),
+        ]
+    ),
+    "law_errors": pa.schema(
+        [
+            DEFINITION,
+            TERM,
+            column("left_out", pa.float64(), "value of the axis without whose runs the law is fitted"),
+            RUN,
+            column("predicted", pa.float64(), "median onset at the run's point by that law", "steps"),
+            column(
+                "ci_low", pa.float64(), "lower end of the prediction interval of a run of a new training set", "steps"
+            ),
+            column("ci_high", pa.float64(), "upper end of that interval", "steps"),
+            column("observed", pa.float64(), "the run's step in the table onsets", "steps"),
+            column("censored", pa.bool_(), "the run ended, or memorised, before the onset"),
+            column("left_censored", pa.bool_(), "the onset lies at or before the run's first evaluation"),
         ]
     ),
 }
