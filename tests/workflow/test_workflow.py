@@ -23,6 +23,7 @@ FIGURES = (
     *(f"{figure}_{axis}" for figure in ("dynamics", "battery", "memorisation_time") for axis in SWEPT),
     "scaling_exponents",
     "thresholds",
+    "collapse",
     "peaks",
 )
 ALL_FIGURES = (
@@ -51,6 +52,8 @@ TABLES = (
     "law",
     "law_fit",
     "law_errors",
+    "collapse",
+    "descents",
     "baselines",
 )
 FIGURE_RULES = {
@@ -59,6 +62,7 @@ FIGURE_RULES = {
     "memorisation_time": 2,
     "scaling_exponents": 1,
     "thresholds": 1,
+    "collapse": 1,
     "simplicity_bias": 1,
     "clocks": 1,
     "agreement": 1,
@@ -168,6 +172,7 @@ def test_a_value_of_the_figures_redraws_the_figures(finished: Project) -> None:
 def test_an_onset_threshold_analyses_again_and_trains_nothing(finished: Project) -> None:
     finished.configure(onset={"bootstrap": 5, "f_mem": 0.3})
     figures = {"dynamics", "memorisation_time", "peaks", "scaling_exponents", "thresholds", "simplicity_bias", "clocks"}
+    figures |= {"collapse"}
     assert set(finished.jobs()) == {"analyse", "table_pages", "agreement", "copied_images", *figures}
 
 

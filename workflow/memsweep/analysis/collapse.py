@@ -73,30 +73,25 @@ def curves(name: str, trajectories: pd.DataFrame, metrics: pd.DataFrame) -> pd.D
     return known.astype({"step": float}).sort_values(["run_id", "step"], ignore_index=True)
 
 
-def collapse(
-    runs: pd.DataFrame,
-    trajectories: pd.DataFrame,
-    metrics: pd.DataFrame,
-    onsets: pd.DataFrame,
-    thresholds: pd.DataFrame,
-    axes: Sequence[Axis],
-    confidence: float,
-) -> pd.DataFrame:
+def collapse(tables: Mapping[str, pd.DataFrame], axes: Sequence[Axis], confidence: float) -> pd.DataFrame:
     """Spread over pure error of each kind of curve, along each axis and all together, under each rescaling.
 
     Args:
-        runs, trajectories, metrics, onsets, thresholds: the tables.
+        tables: ``runs``, ``trajectories``, ``metrics``, ``onsets`` and ``thresholds``.
         axes: all of the grid.
         confidence: level of the intervals, between 0 and 1.
 
     Returns:
-        Table ``collapse``.
+        Table ``collapse``. Runs without any evaluation are left out.
     """
+    runs, onsets, thresholds = (tables[name] for name in ("runs", "onsets", "thresholds"))
     rows = []
     for name in CURVES:
         looked_at = thresholds[thresholds["definition"] == name]
         above = looked_at.groupby("threshold")["runs_in_noise"].max() == 0
-        passages = _passages(curves(name, trajectories, metrics), above.index[above].to_numpy(float))
+        passages = _passages(
+            curves(name, tables["trajectories"], tables["metrics"]), above.index[above].to_numpy(float)
+        )
         if passages.empty:
             continue
         known = runs.merge(passages, left_on="run_id", right_index=True)

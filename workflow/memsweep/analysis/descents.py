@@ -1,15 +1,15 @@
 """Double descent of distances: whether samples get better, then worse, then better again along a training.
 
 Of each run's distance to images, less its floor where it has one, the rise is looked for that stands out most from the
-errors of its two ends, among all pairs of evaluations of which one comes after the other; then the fall after it, likewise.
-A largest of many differences is large by chance: among E evaluations of a constant distance the largest of the
-E (E - 1) / 2 differences exceeds 1.96 errors almost surely. So intervals are those of Tukey and Kramer, which hold for all
-differences at once, whichever is chosen: the margin is that quantile of the studentised range of E values over √2, times
-√(error² + error²). They are conservative for unequal errors (Hayter 1984), and so where errors of evaluations go
+errors of its two ends, among all pairs of evaluations of which one comes after the other; then the fall after it,
+likewise. A largest of many differences is large by chance: of 20 evaluations of a constant distance, two differ by 1.96
+of their errors or more in nine trainings of ten. So intervals are those of Tukey and Kramer, which hold for all
+differences at once, whichever is chosen: the margin is the quantile of the studentised range of so many values over √2,
+times √(error² + error²). They are conservative for unequal errors (Hayter 1984), and so where errors of evaluations go
 along with one another, as samples are drawn from the same latents at every step and the floor is one number for all of
 them. The error of an evaluation is its interval's half width in the table ``metrics`` over a normal quantile, and so
-holds for this run: another seed has another curve. With many runs some of them show by chance what none has: at 95 %
-one in twenty, at most.
+holds for this run: another seed has another curve. Nothing is corrected for the number of runs: of curves without a
+rise, one in twenty at most shows one at 95 %.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Array = NDArray[np.float64]
 
 # Those that have a floor are looked at less it; the others are unbiased
 DISTANCES = ("sliced_wasserstein", "frechet", "frechet_infinity", "kid")
-# Of the first descent, from the first evaluation to the first minimum: a rise that is smaller counts as none
+# Of the fall to the first minimum: rises that are all smaller, and none of them beyond its error, count as none
 NEGLIGIBLE = 0.1
 
 
@@ -91,7 +91,7 @@ def descent(steps: NDArray[Any], values: Array, errors: Array, confidence: float
     margin = _quantile(len(values), confidence) * np.hypot(errors[:, None], errors[None, :])
     later = np.triu(np.ones_like(margin, dtype=bool), k=1)
     rises = values[None, :] - values[:, None]
-    low, high = np.unravel_index(np.where(later, rises / margin, -np.inf).argmax(), margin.shape)
+    low, high = map(int, np.unravel_index(np.where(later, rises / margin, -np.inf).argmax(), margin.shape))
     if rises[low, high] <= 0:  # the distance falls all the way
         low, high = int(values.argmin()), len(values)
     before, after = np.arange(len(values)) <= high, np.arange(len(values)) >= low
@@ -109,9 +109,9 @@ def descent(steps: NDArray[Any], values: Array, errors: Array, confidence: float
     found |= {"rise": rise.size, "ci_low": rise.ci_low, "ci_high": rise.ci_high}
     found |= {"second_fall": fall.size, "fall_ci_low": fall.ci_low, "fall_ci_high": fall.ci_high}
     verdict = "undecided"
-    if min(fallen.ci_low, rise.ci_low, fall.ci_low) > 0:
+    if all(change.ci_low > 0 for change in (fallen, rise, fall)):
         verdict = "yes"
-    elif np.where(later, rises + margin, -np.inf).max() < NEGLIGIBLE * fallen.size:
+    elif not rise.ci_low > 0 and np.where(later, rises + margin, -np.inf).max() < NEGLIGIBLE * fallen.size:
         verdict = "no"
     return found | {"verdict": verdict}
 

@@ -78,6 +78,14 @@ FIGURES = (
         when=lambda study: study.scaled,
     ),
     Figure(
+        name="collapse",
+        shows="collapse in rescaled time",
+        axis="all",
+        tables=("runs", "trajectories", "metrics", "collapse"),
+        settings=("axes", "palette", "onset", "thresholds"),
+        when=lambda study: study.scaled,
+    ),
+    Figure(
         name="onset_ratios",
         shows="onset ratios",
         axis="all",

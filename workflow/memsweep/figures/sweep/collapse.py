@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ...analysis.collapse import CURVES, curves
+from ...analysis.collapse import CURVES, SHARES, curves
 from ...study.axes import read_axes
 from ...study.onsets import ONSETS
 from ...tables.parquet import read_table
@@ -24,6 +24,7 @@ from ..swept_axis import SweptAxis
 SOURCES = ("runs", "trajectories", "metrics", "collapse")
 
 _WAYS = {"none": "step $\\tau$", "paper": "normalised step $T$", "fitted": "fitted exponents"}
+_CUT = 6.0  # times the threshold, where a gap of losses is cut, so that the levels of the spread are seen
 _LINES: tuple[style.Dashes, ...] = ((0, ()), (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1.5, 1, 1.5)), (0, (8, 2)))
 
 
@@ -42,6 +43,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     along = [swept for swept in SweptAxis.all_among(runs, read_axes(settings)) if swept.logarithmic]
     along = [swept for swept in along if swept.axis.coordinate in set(table["axis"])]
     level = settings["thresholds"][ONSETS[kind].threshold]
+    top = 1.05 if kind in SHARES else _CUT * level
     with style.styled():
         figure = Figure(figsize=(style.WIDTH, 0.4 + 1.75 * max(1, len(along))), layout="constrained")
         panels = figure.subplots(max(1, len(along)), len(_WAYS) + 1, squeeze=False, width_ratios=(1, 1, 1, 0.36))
@@ -52,7 +54,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             looks = {value: {"color": colours[value], "linestyle": dashes[value]} for value in swept.labels}
             for ax, way in zip(line, _WAYS, strict=False):
                 found = table[(table["axis"] == swept.axis.coordinate) & (table["exponents"] == way)].to_dict("records")
-                _panel(ax, rows, swept, looks, found[0] if found else {}, level, next(letters))
+                _panel(ax, rows, swept, looks, found[0] if found else {}, level, top, next(letters))
                 ax.set_xlabel(_WAYS[way] if way != "fitted" else _fitted(swept, found))
             line[0].set_ylabel(_label(kind))
             for ax in line[1:-1]:
@@ -71,6 +73,7 @@ def _panel(
     looks: Mapping[Any, Mapping[str, Any]],
     found: Mapping[Hashable, Any],
     level: float,
+    top: float,
     letter: str,
 ) -> None:
     """The curves of the runs along an axis in one time, over the smallest value of the axis."""
@@ -87,13 +90,7 @@ def _panel(
         ax.plot(curve["step"] * scale, curve["value"], linewidth=0.9, **looks[run[swept.column]])
     if ax.lines[1:]:
         style.logarithmic(ax, "x")
-        _focus(ax, level)
-
-
-def _focus(ax: Axes, level: float) -> None:
-    """Gaps beyond many times the threshold are cut, so that the levels at which spread is taken are seen."""
-    highest = max(float(np.max(np.asarray(line.get_ydata(), float), initial=0)) for line in ax.lines)
-    ax.set_ylim(-0.05 * min(highest, 6 * level), min(1.05 * highest, 6 * level))
+        ax.set_ylim(-0.05 * top, top)
 
 
 def _in_words(found: Mapping[Hashable, Any]) -> str:
@@ -101,9 +98,9 @@ def _in_words(found: Mapping[Hashable, Any]) -> str:
     if not found or not np.isfinite(found["spread"]):
         return ""
     if not np.isfinite(found["ratio"]):
-        return f"spread {found['spread']:.2f}"
+        return f"spread {found['spread']:.2f} in $\\log_{{10}}$"
     ends = (wording.ratio_label(found[f"ratio_ci_{end}"]) for end in ("low", "high"))
-    return f"{wording.ratio_label(found['ratio'])} [{', '.join(ends)}]"
+    return f"{wording.ratio_label(found['ratio'])} {wording.TIMES} repetitions [{', '.join(ends)}]"
 
 
 def _fitted(swept: SweptAxis, found: list[dict[Hashable, Any]]) -> str:

@@ -137,7 +137,7 @@ CONCLUSIONS: dict[str, pa.Schema] = {
                 "verdict",
                 pa.string(),
                 "whether there is a double descent: yes, where a first fall, the rise and a second fall are all beyond "
-                "their errors; no, where every rise is less than a tenth of the first fall; else undecided",
+                "their errors; no, where no rise is, and all are less than a tenth of the first fall; else undecided",
             ),
         ]
     ),
