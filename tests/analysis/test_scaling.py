@@ -10,8 +10,8 @@ import statsmodels.api as sm
 from helpers.properties import examples
 from hypothesis import given
 from hypothesis import strategies as st
-from lifelines.exceptions import ConvergenceError
 from memsweep.analysis.analyse import analyse
+from memsweep.analysis.censored import NotConverged
 from memsweep.analysis.scaling import effect, ratios
 from memsweep.analysis.scaling import exponent as fit_exponent
 from memsweep.analysis.scaling import scaling as scaling_along
@@ -260,9 +260,9 @@ def test_not_estimable(term, censored, group):
 
 def test_a_fit_that_fails_is_not_estimable_and_says_so(monkeypatch):
     def failing(*_, **__):
-        raise ConvergenceError("no")
+        raise NotConverged("no")
 
-    monkeypatch.setattr("memsweep.analysis.scaling.LogNormalAFTFitter.fit", failing)
+    monkeypatch.setattr("memsweep.analysis.scaling.fit_censored", failing)
     term, onset, group = sweep(np.random.default_rng(6))
     with pytest.warns(UserWarning, match="12 onsets of 12 runs did not converge"):
         fit = exponent(term, onset, np.zeros(12, bool), group, 0.95)
