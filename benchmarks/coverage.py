@@ -15,7 +15,6 @@ An estimator's intervals are checked by a line in `CHECKS`.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -194,7 +193,7 @@ def check_ratios(drawn: Drawn) -> Iterator[Held]:
 
 
 def check_law(drawn: Drawn) -> Iterator[Held]:
-    """The terms of the joint law, curvatures among them, its test, and what it says of the median at the base and of new runs."""
+    """The terms of the joint law, curvatures among them, its test, and what it says of medians and new runs."""
     truth = drawn.truth
     effects = {(column, text(value)): effect for (column, value), effect in truth.effects.items()}
     law = fit_law(*drawn.of_study)
@@ -274,10 +273,10 @@ def main() -> None:
     chosen = parser.parse_args()
     found = {}
     for name in chosen.shape:
+        print(f"{name} ...", flush=True)
         found[name] = coverage(SHAPES[name], chosen.studies)
-        print(name, json.dumps(found[name]), flush=True)
+        save({"commit": commit(), "studies": chosen.studies, "confidence": CONFIDENCE, "shapes": found}, chosen.output)
     print(table(found))
-    save({"commit": commit(), "studies": chosen.studies, "confidence": CONFIDENCE, "shapes": found}, chosen.output)
 
 
 if __name__ == "__main__":

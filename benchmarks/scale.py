@@ -48,6 +48,8 @@ COLLECTED = ("runs", "trajectories", "noise_levels", "metrics", "agreement")
 ANALYSED = (
     "onsets",
     "scaling",
+    "thresholds",
+    "local_slopes",
     "ratios",
     "peaks",
     "fidelity_trends",
@@ -56,7 +58,7 @@ ANALYSED = (
     "copied_images",
     "copied_first",
 )
-CONCLUDED = ("law", "law_fit", "law_errors")
+CONCLUDED = ("law", "law_fit", "law_errors", "collapse", "descents")
 TABLES = (*COLLECTED, *ANALYSED, *CONCLUDED, "baselines")
 
 # Stands where the rules look for `python`: it writes the names of a stage's files, and nothing in them.
@@ -75,8 +77,9 @@ case $stage in
   train) files="runs losses samples" ;;
   measure) files="metrics neighbours" ;;
   collect) files="runs trajectories noise_levels metrics agreement" ;;
-  analyse) files="onsets scaling ratios peaks fidelity_trends leads excess copied_images copied_first" ;;
-  conclude) files="law law_fit law_errors" ;;
+  analyse) files="onsets scaling thresholds local_slopes ratios peaks fidelity_trends leads excess"
+    files="$files copied_images copied_first" ;;
+  conclude) files="law law_fit law_errors collapse descents" ;;
 esac
 if [ "$stage" = pages ]; then
   for table in TABLES; do

@@ -10,8 +10,8 @@ import statsmodels.api as sm
 from helpers.properties import examples
 from hypothesis import given
 from hypothesis import strategies as st
-from lifelines.exceptions import ConvergenceError
 from memsweep.analysis.analyse import analyse
+from memsweep.analysis.censored import NotConverged
 from memsweep.analysis.scaling import effect, ratios
 from memsweep.analysis.scaling import exponent as fit_exponent
 from memsweep.analysis.scaling import scaling as scaling_along
@@ -260,9 +260,9 @@ def test_not_estimable(term, censored, group):
 
 def test_a_fit_that_fails_is_not_estimable_and_says_so(monkeypatch):
     def failing(*_, **__):
-        raise ConvergenceError("no")
+        raise NotConverged("no")
 
-    monkeypatch.setattr("memsweep.analysis.scaling.LogNormalAFTFitter.fit", failing)
+    monkeypatch.setattr("memsweep.analysis.scaling.fit_censored", failing)
     term, onset, group = sweep(np.random.default_rng(6))
     with pytest.warns(UserWarning, match="12 onsets of 12 runs did not converge"):
         fit = exponent(term, onset, np.zeros(12, bool), group, 0.95)
@@ -619,7 +619,7 @@ def write_study(folder, runs, diverged=()):
 
 def outputs_in(folder):
     tables = ("onsets", "scaling", "peaks", "excess", "ratios", "fidelity_trends", "leads")
-    tables += ("copied_images", "copied_first")
+    tables += ("thresholds", "local_slopes", "copied_images", "copied_first")
     return [folder / f"{table}.parquet" for table in tables]
 
 
@@ -645,6 +645,17 @@ def test_analyse_writes_its_tables(tmp_path):
     assert table["runs"].tolist() == [8] * len(DEFINITIONS)
     assert table.loc[["loss_gap_absolute", "loss_gap_relative", "f_mem"], "censored_runs"].tolist() == [2] * 3
     assert table["exponent"].between(0.8, 1.2).all()
+
+    of_study = table.reset_index("definition").drop(columns="left_censored_runs")
+    at_own = read_table(tmp_path / "thresholds.parquet", "thresholds").query("term == 'train_size'")
+    both = of_study.merge(at_own, on=["definition", "threshold"])
+    assert both["definition"].tolist() == ["loss_gap_absolute", "loss_gap_relative", "f_mem"]
+    for column in ("exponent", "ci_low", "ci_high", "runs", "censored_runs"):
+        assert both[f"{column}_x"].tolist() == pytest.approx(both[f"{column}_y"].tolist())
+    assert of_study.set_index("definition").loc["f_mem", "threshold"] == SETTINGS["f_mem"]
+    assert math.isnan(of_study.set_index("definition").loc["test_loss_minimum", "threshold"])
+    local = read_table(tmp_path / "local_slopes.parquet", "local_slopes").query("definition == 'f_mem'")
+    assert set(zip(local["low"], local["high"], strict=True)) == {(16, 32), (32, 64), (64, 256)}
 
     rates = read_table(peaks_path, "peaks").merge(runs[["run_id", "train_size"]], on="run_id")
     rates = rates[rates["definition"] == "f_mem"]

@@ -138,6 +138,7 @@ def study() -> Tables:
     scaling = [
         {
             "definition": definition,
+            "threshold": 0.1,
             "term": term,
             "exponent": exponent + shift,
             "ci_low": exponent + shift - 0.12 - abs(shift),
@@ -887,6 +888,7 @@ def any_study() -> Tables:
     tables = {name: pd.DataFrame(rows[name]) for name in names}
     for table in (scaling, ratios):
         tables[table.__name__] = table(tables["onsets"], tables["runs"], ANY_AXES, 0.95)
+    tables["scaling"] = tables["scaling"].assign(threshold=0.1)
     of_memorisation = tables["onsets"][tables["onsets"]["definition"].isin(DEFINITIONS)]
     at_peaks = peaks_table(of_memorisation, tables["metrics"], 0.95)
     tables["fidelity_trends"] = fidelity_trends(at_peaks, tables["runs"], GRID, 0.95)

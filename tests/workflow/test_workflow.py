@@ -22,6 +22,8 @@ SWEPT = ("train_size", "learning_rate")
 FIGURES = (
     *(f"{figure}_{axis}" for figure in ("dynamics", "battery", "memorisation_time") for axis in SWEPT),
     "scaling_exponents",
+    "thresholds",
+    "collapse",
     "peaks",
 )
 ALL_FIGURES = (
@@ -38,6 +40,8 @@ TABLES = (
     *COLLECTED,
     "onsets",
     "scaling",
+    "thresholds",
+    "local_slopes",
     "ratios",
     "peaks",
     "fidelity_trends",
@@ -48,6 +52,8 @@ TABLES = (
     "law",
     "law_fit",
     "law_errors",
+    "collapse",
+    "descents",
     "baselines",
 )
 FIGURE_RULES = {
@@ -55,6 +61,8 @@ FIGURE_RULES = {
     "battery": 2,
     "memorisation_time": 2,
     "scaling_exponents": 1,
+    "thresholds": 1,
+    "collapse": 1,
     "simplicity_bias": 1,
     "clocks": 1,
     "agreement": 1,
@@ -163,7 +171,8 @@ def test_a_value_of_the_figures_redraws_the_figures(finished: Project) -> None:
 
 def test_an_onset_threshold_analyses_again_and_trains_nothing(finished: Project) -> None:
     finished.configure(onset={"bootstrap": 5, "f_mem": 0.3})
-    figures = {"dynamics", "memorisation_time", "peaks", "scaling_exponents", "simplicity_bias", "clocks"}
+    figures = {"dynamics", "memorisation_time", "peaks", "scaling_exponents", "thresholds", "simplicity_bias", "clocks"}
+    figures |= {"collapse"}
     assert set(finished.jobs()) == {"analyse", "table_pages", "agreement", "copied_images", *figures}
 
 

@@ -1,5 +1,5 @@
-# Onsets of memorisation, how they scale along each axis or differ between its values, peak fidelity and rate on either
-# side of them, and which training images are copied first.
+# Onsets of memorisation, how they scale along each axis, at each threshold, or differ between its values, peak fidelity
+# and rate on either side of them, and which training images are copied first.
 
 
 rule analyse:
@@ -13,6 +13,8 @@ rule analyse:
     output:
         onsets=f"{SHOWN}/tables/onsets.parquet",
         scaling=f"{SHOWN}/tables/scaling.parquet",
+        thresholds=f"{SHOWN}/tables/thresholds.parquet",
+        local_slopes=f"{SHOWN}/tables/local_slopes.parquet",
         ratios=f"{SHOWN}/tables/ratios.parquet",
         peaks=f"{SHOWN}/tables/peaks.parquet",
         fidelity_trends=f"{SHOWN}/tables/fidelity_trends.parquet",

@@ -1,14 +1,20 @@
-# What all runs say together: one law of the onset in all axes.
+# What runs say together: one law of the onset in all axes, whether their curves are one in a rescaled time, and which
+# distances descend twice.
 
 
 rule conclude:
     input:
         runs=rules.collect.output.runs,
+        trajectories=rules.collect.output.trajectories,
+        metrics=rules.collect.output.metrics,
         onsets=rules.analyse.output.onsets,
+        thresholds=rules.analyse.output.thresholds,
     output:
         law=f"{SHOWN}/tables/law.parquet",
         law_fit=f"{SHOWN}/tables/law_fit.parquet",
         law_errors=f"{SHOWN}/tables/law_errors.parquet",
+        collapse=f"{SHOWN}/tables/collapse.parquet",
+        descents=f"{SHOWN}/tables/descents.parquet",
     log:
         f"{SHOWN}/logs/conclude.log",
     params:

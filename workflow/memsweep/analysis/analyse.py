@@ -29,6 +29,8 @@ from .onset import NEVER_EVALUATED, Onset, copy_onset, loss_onsets, share_onset
 from .pair_onsets import PARTNERS, bias_onset, split_onset
 from .peaks import peaks
 from .scaling import ratios, scaling
+from .threshold_curves import PAIR_CURVES, SHARES, ThresholdCurve, departure_curve, loss_curves, share_curves
+from .thresholds import thresholds
 
 
 def analyse(
@@ -42,8 +44,8 @@ def analyse(
 ) -> None:
     """Write the tables of a study that say when: ``onsets``, how they scale, and what is copied first.
 
-    They are ``onsets``, ``scaling``, ``ratios``, ``peaks``, ``fidelity_trends``, ``leads``, ``excess``,
-    ``copied_images`` and ``copied_first``.
+    They are ``onsets``, ``scaling``, ``thresholds``, ``local_slopes``, ``ratios``, ``peaks``, ``fidelity_trends``,
+    ``leads``, ``excess``, ``copied_images`` and ``copied_first``.
 
     One pack is held in memory at a time. Rows of ``onsets`` follow the table ``runs``, and
     within a run the definitions; every run has a row for each, but for those of pairs, which
@@ -73,15 +75,23 @@ def analyse(
     calibrated, near = (_of_runs(metrics, name) for name in ("copy_threshold", "near_threshold"))
     sets = dict(zip(runs["run_id"], map(TrainingSet, runs["train_size"], runs["subset"]), strict=True))
     found: dict[tuple[str, str], Onset] = {}
+    followed = {
+        (run_id, name): curve
+        for name in among(definitions, SHARES)
+        for run_id, curve in share_curves(metrics, name).items()
+    }
     curves: list[pd.DataFrame] = []
     copied: dict[str, Copied] = {}
-    for run_id, rows in _by_run(losses, "losses", ["step", "split", "item", "index", "loss"], runs, runs_file):
+    loss_columns = ["step", "split", "item", "index", "time", "loss"]
+    for run_id, rows in _by_run(losses, "losses", loss_columns, runs, runs_file):
+        followed |= _named(run_id, loss_curves(run_id, rows, sets[run_id].size, settings["confidence"]))
         for definition, onset in _loss_onsets(settings, run_id, rows).items():
             found[run_id, definition] = onset
         for definition, surrogate in left.items():
             pair = paired_curves(run_id, rows, surrogate, settings["bootstrap"])
             confidence = settings["confidence"]
             found[run_id, definition] = departure(*pair, threshold=settings["departure"], confidence=confidence)
+            followed |= _named(run_id, departure_curve(definition, *pair, confidence))
             curves.append(excess(*pair, confidence=confidence).assign(run_id=run_id, surrogate=surrogate))
     columns = ["step", "index", "reference", "nearest", "distance", "second_distance", "similarity"]
     for run_id, rows in _by_run(neighbours, "neighbours", columns, runs, runs_file):
@@ -94,11 +104,16 @@ def analyse(
         if "sscd_score" in definitions:
             found[run_id, "sscd_score"] = _similarity_onset(settings, run_id, rows)
     for paired in compared(agreed, settings["comparisons"], "paired_samples", runs, tables):
-        found |= _pair_onsets(settings, paired.to_pandas())
+        pairs = paired.to_pandas()
+        found |= _pair_onsets(settings, pairs)
+        followed |= _pair_curves(settings, pairs)
     onsets = _table(runs, definitions, found)
     write_table(output / "onsets.parquet", "onsets", onsets, of)
     of_study = onsets, runs, read_axes(settings), settings["confidence"]
-    write_table(output / "scaling.parquet", "scaling", scaling(*of_study), of)
+    write_table(output / "scaling.parquet", "scaling", _with_thresholds(scaling(*of_study), settings), of)
+    exponents, slopes = thresholds(followed, *of_study[1:3], settings, settings["confidence"])
+    write_table(output / "thresholds.parquet", "thresholds", exponents, of)
+    write_table(output / "local_slopes.parquet", "local_slopes", slopes, of)
     write_table(output / "ratios.parquet", "ratios", ratios(*of_study), of)
     write_table(output / "leads.parquet", "leads", leads(onsets, runs, settings["confidence"]), of)
     memorisation = onsets[onsets["definition"].isin(MEMORISATION)]
@@ -108,6 +123,12 @@ def analyse(
     write_table(output / "fidelity_trends.parquet", "fidelity_trends", trends, of)
     write_table(output / "excess.parquet", "excess", _in_order_of(runs, curves), of)
     _write_copied(settings, images, runs, copied, output)
+
+
+def _with_thresholds(exponents: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
+    """Exponents beside the thresholds that they belong to."""
+    own = {name: settings[key] for name in settings["definitions"] if (key := ONSETS[name].threshold)}
+    return exponents.assign(threshold=exponents["definition"].map(own).astype(float))
 
 
 def _of_runs(metrics: pd.DataFrame, name: str) -> dict[str, float]:
@@ -195,6 +216,21 @@ def _pair_onsets(settings: Mapping[str, Any], paired: pd.DataFrame) -> dict[tupl
             if differ >= PARTNERS[name]:
                 found[str(run_id), name] = estimators[name](str(run_id), own, threshold=settings[name], **shared)
     return found
+
+
+def _pair_curves(settings: Mapping[str, Any], paired: pd.DataFrame) -> dict[tuple[str, str], ThresholdCurve]:
+    """What the thresholds of `_pair_onsets` are held against, likewise."""
+    found: dict[tuple[str, str], ThresholdCurve] = {}
+    for run_id, own in paired.groupby("run_id", sort=False):
+        for name in among(settings["definitions"], PAIR_CURVES):
+            if set(own["differs"]) >= PARTNERS[name]:
+                curves = PAIR_CURVES[name](str(run_id), own, settings["bootstrap"], settings["confidence"])
+                found |= _named(str(run_id), curves)
+    return found
+
+
+def _named(run_id: str, curves: Mapping[str, ThresholdCurve]) -> dict[tuple[str, str], ThresholdCurve]:
+    return {(run_id, name): curve for name, curve in curves.items()}
 
 
 def _in_order_of(runs: pd.DataFrame, curves: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -9,24 +9,29 @@ from typing import Any
 from ..study.axes import read_axes
 from ..tables.parquet import read_table, write_table
 from ..tables.together import check_together, provenance
+from .collapse import collapse
+from .descents import descents
 from .law import fit_law
 from .law_tables import law_errors, law_fit_table, law_table
 
+SOURCES = ("runs", "trajectories", "metrics", "onsets", "thresholds")
+
 
 def conclude(settings: Mapping[str, Any], tables: Path, output: Path) -> None:
-    """Write the tables ``law``, ``law_fit`` and ``law_errors``.
+    """Write the tables ``law``, ``law_fit``, ``law_errors``, ``collapse`` and ``descents``.
 
     Args:
         settings: ``axes`` of the grid and ``confidence``.
-        tables: folder of the study's ``runs.parquet`` and ``onsets.parquet``.
+        tables: folder of the study's tables `SOURCES`.
         output: folder that receives the tables.
 
     Raises:
         UserError: a table cannot be read or is not of the study's runs.
     """
-    files = {name: tables / f"{name}.parquet" for name in ("runs", "onsets")}
-    runs, onsets = (read_table(file, name) for name, file in files.items())
+    files = {name: tables / f"{name}.parquet" for name in SOURCES}
+    read = {name: read_table(file, name) for name, file in files.items()}
     check_together(files.values())
+    runs, onsets = read["runs"], read["onsets"]
     of, axes = provenance(runs), read_axes(settings)
     laws = {
         str(definition): fit_law(under, runs, axes, settings["confidence"])
@@ -36,3 +41,5 @@ def conclude(settings: Mapping[str, Any], tables: Path, output: Path) -> None:
     write_table(output / "law.parquet", "law", law_table(laws), of)
     write_table(output / "law_fit.parquet", "law_fit", law_fit_table(laws, errors), of)
     write_table(output / "law_errors.parquet", "law_errors", errors, of)
+    write_table(output / "collapse.parquet", "collapse", collapse(read, axes, settings["confidence"]), of)
+    write_table(output / "descents.parquet", "descents", descents(read["metrics"], settings["confidence"]), of)

@@ -35,11 +35,12 @@ def lack_of_fit(law: Law) -> tuple[float, str | None]:
     said = law.matrix(runs[first])
     try:
         model = Mixed(means, np.log10(runs["step"].to_numpy(np.float64)), side, sets)
-        if model.sets > 1 and model.between < 1:
+        confounded = model.sets > 1 and model.between < 1
+        if confounded:
             said = np.column_stack([said, sets[first.to_numpy()][:, None] == np.unique(sets)])
         combinations = linalg.null_space(said.T).T
         if not len(combinations):
-            return math.nan, "as many terms as points" if model.between else "one training set for each point"
+            return math.nan, "one training set for each point" if confounded else "as many terms as points"
         return _p_value(model, combinations), None
     except NotConverged:
         return math.nan, "the fit did not converge"

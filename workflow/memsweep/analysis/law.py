@@ -148,7 +148,7 @@ def _checked(name: str, column: Column, point: Mapping[str, object]) -> object:
     if name not in point:
         raise UserError(f"a point of the law: found {', '.join(map(str, point)) or 'nothing'}; {name} is missing")
     value = point[name]
-    if column.numeric and not (isinstance(value, numbers.Real) and 0 < value < math.inf):
+    if column.numeric and not (isinstance(value, numbers.Real) and 0 < float(value) < math.inf):
         raise UserError(f"a point of the law: found {name} = {value!r}; accepted are positive numbers")
     return value
 

@@ -127,7 +127,7 @@ def left_over(tables: Tables, curve: str, axis: str) -> Evidence:
     found = tables["collapse"]
     rows = found[(found["curve"] == curve) & (found["exponents"] == "paper")]
     if rows.empty:
-        return Evidence(lacking=f"no curve of {curve}")
+        return Evidence(lacking=f"the curve of {curve}")
     rows = rows[rows["axis"] == axis]
     if rows.empty:
         return Evidence(lacking=f"{AXES[axis]} is not swept")
@@ -264,7 +264,7 @@ def claims(settings: Mapping[str, Any], tables: Tables) -> list[Claim]:
                 MARION,
                 f"Curves of {AXES[axis]} {'fall' if collapses else 'do not fall'} together in normalised steps.",
                 "spread of the curves over the error of a single onset",
-                ("loss_gap", *SHARES),
+                ("loss_gap_absolute", "loss_gap_relative", *SHARES),
                 partial(left_over, axis=axis),
                 low=0,
                 high=COLLAPSED,
@@ -332,7 +332,7 @@ def claims(settings: Mapping[str, Any], tables: Tables) -> list[Claim]:
                 MARION,
                 f"The distance to {images} images falls, rises and falls again.",
                 "share of runs with a double descent, among those that tell",
-                _in_spaces("sliced_wasserstein", "frechet"),
+                _in_spaces("sliced_wasserstein_corrected", "sliced_wasserstein", "frechet_corrected", "frechet"),
                 partial(descents, split=split, confidence=confidence),
                 low=0.5,
             )

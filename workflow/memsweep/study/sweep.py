@@ -70,6 +70,22 @@ FIGURES = (
         settings=("axes", "thresholds", "confidence"),
     ),
     Figure(
+        name="thresholds",
+        shows="exponents and thresholds",
+        axis="all",
+        tables=("thresholds", "local_slopes"),
+        settings=("axes", "thresholds"),
+        when=lambda study: study.scaled,
+    ),
+    Figure(
+        name="collapse",
+        shows="collapse in rescaled time",
+        axis="all",
+        tables=("runs", "trajectories", "metrics", "collapse"),
+        settings=("axes", "palette", "onset", "thresholds"),
+        when=lambda study: study.scaled,
+    ),
+    Figure(
         name="onset_ratios",
         shows="onset ratios",
         axis="all",
@@ -221,6 +237,11 @@ class Sweep(Study):
     def compared(self) -> bool:
         """Whether there are axes whose values are compared with a base value."""
         return not all(is_short(axis.name) for axis in self._swept)
+
+    @property
+    def scaled(self) -> bool:
+        """Whether there are axes of positive numbers, along which the onset may be a power."""
+        return any(axis.numeric and min(self._values(axis)) > 0 for axis in self._swept)
 
     @property
     def _described_axes(self) -> list[dict[str, Any]]:

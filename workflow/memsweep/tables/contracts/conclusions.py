@@ -53,6 +53,16 @@ CLAIMS: dict[str, pa.Schema] = {
     ),
 }
 
+
+def _turning_point(name: str, meaning: str) -> tuple[pa.Field, ...]:
+    return (
+        column(f"{name}_step", pa.int64(), f"{meaning}: its step", "steps"),
+        column(f"{name}_step_low", pa.int64(), "first step at which the distance may be as extreme", "steps"),
+        column(f"{name}_step_high", pa.int64(), "last step at which it may be", "steps"),
+        column(f"{name}_value", pa.float64(), "the distance there"),
+    )
+
+
 CONCLUSIONS: dict[str, pa.Schema] = {
     "law": pa.schema(
         [
@@ -117,6 +127,57 @@ CONCLUSIONS: dict[str, pa.Schema] = {
             column("observed", pa.float64(), "the run's step in the table onsets", "steps"),
             column("censored", pa.bool_(), "the run ended, or memorised, before the onset"),
             column("left_censored", pa.bool_(), "the onset lies at or before the run's first evaluation"),
+        ]
+    ),
+    "collapse": pa.schema(
+        [
+            column("curve", pa.string(), "what is followed along training, by the definition of the onset that it has"),
+            column(
+                "axis",
+                pa.string(),
+                "swept axis by its coordinate, the other axes held fixed; train_size and parameters, or all: several",
+            ),
+            column(
+                "exponents",
+                pa.string(),
+                "those by which time is rescaled: none; paper, of the normalised step; fitted; n_over_root_p, fitted "
+                "with train_size and parameters as the one variable N / sqrt(P)",
+            ),
+            column("value", pa.string(), "k in T = step / axis ** k, by axis, as JSON"),
+            column("levels", pa.int64(), "levels that all of these runs pass; without any there is no spread"),
+            column("spread", pa.float64(), "standard deviation of log10 T at one level among these runs"),
+            *interval("spread", "spread_"),
+            column("pure_error", pa.float64(), "standard deviation of log10 T among repetitions"),
+            column("error_freedom", pa.float64(), "degrees of freedom of the pure error; infinite for single onsets"),
+            column(
+                "error_of",
+                pa.string(),
+                "what repeats: training sets, means over seeds; seeds; onsets: nothing does, and it is their interval",
+            ),
+            column("ratio", pa.float64(), "spread over pure error: 1 where curves collapse"),
+            *interval("ratio", "ratio_"),
+            column("runs", pa.int64(), "runs along the axis"),
+        ]
+    ),
+    "descents": pa.schema(
+        [
+            column("run_id", pa.string(), "the run"),
+            column("space", pa.string(), "feature space of the distance"),
+            column("metric", pa.string(), "the distance, as in the table metrics: less its floor where it has one"),
+            column("split", pa.string(), "images that samples are compared with: train or test"),
+            column("evaluations", pa.int64(), "steps at which the distance is known"),
+            *_turning_point("min", "the minimum before the rise, or the lowest of all where there is none"),
+            *_turning_point("peak", "the peak after it; null where no evaluation is above an earlier one"),
+            column("rise", pa.float64(), "peak less minimum, of all rises the one that stands out most from its error"),
+            *interval("rise, simultaneous over all pairs of evaluations"),
+            column("second_fall", pa.float64(), "peak less a later value, likewise; null where it never falls again"),
+            *interval("second_fall, likewise", "fall_"),
+            column(
+                "verdict",
+                pa.string(),
+                "whether there is a double descent: yes, where a first fall, the rise and a second fall are all beyond "
+                "their errors; no, where no rise is, and all are less than a tenth of the first fall; else undecided",
+            ),
         ]
     ),
 }

@@ -24,6 +24,8 @@ SPLIT = column(
 LABEL = column("label", pa.int64(), "class of the image")
 OTHER_RUN = column("other_run_id", pa.string(), "the run that it is compared with, later in the grid")
 DIFFERS = column("differs", pa.string(), "in what the two differ: subset, their training images, or seed")
+TERM = column("term", pa.string(), "axis, by its column of the table runs; parameters for the model size")
+THRESHOLD = column("threshold", pa.float64(), "of the onset, in the unit of what the definition compares with it")
 RUNS_BEHIND = (
     column("runs", pa.int64(), "runs behind the fit"),
     column("censored_runs", pa.int64(), "of these, runs that ended before the onset"),
@@ -313,8 +315,48 @@ SWEEP: dict[str, pa.Schema] = {
     "scaling": pa.schema(
         [
             column("definition", pa.string(), "definition of the onset"),
-            column("term", pa.string(), "axis, by its column of the table runs; parameters for the model size"),
+            column("threshold", pa.float64(), "that of the definition; null where it has none"),
+            TERM,
             column("exponent", pa.float64(), "k in: onset is proportional to axis ** k, the other axes held fixed"),
+            *interval("exponent"),
+            *RUNS_BEHIND,
+        ]
+    ),
+    "thresholds": pa.schema(
+        [
+            column("definition", pa.string(), "definition of the onset, one that has a threshold"),
+            TERM,
+            THRESHOLD,
+            column("exponent", pa.float64(), "k in: onset is proportional to axis ** k, the other axes held fixed"),
+            *interval("exponent"),
+            *RUNS_BEHIND,
+            column(
+                "noise",
+                pa.float64(),
+                "the highest level, of these runs, that chance alone reaches in a share 1 - confidence of draws: of a "
+                "gap of losses that of held-out images in the training set's place, of a share of copies that against "
+                "the control set, upper end of its interval, of all else resampled images or latents; null where "
+                "unknown",
+                "as of threshold",
+            ),
+            column("runs_in_noise", pa.int64(), "of these, runs whose noise lies above the threshold"),
+            column(
+                "p_value",
+                pa.float64(),
+                "of a power law, by the lack of fit of the line through onsets, means over seeds, in logarithms; null "
+                "where it cannot be tested",
+            ),
+            column("power_law", pa.string(), "rejected, or not rejected, or why it is not testable"),
+        ]
+    ),
+    "local_slopes": pa.schema(
+        [
+            column("definition", pa.string(), "definition of the onset, one that has a threshold"),
+            TERM,
+            THRESHOLD,
+            column("low", pa.float64(), "value of the axis; of the model size, its base channels"),
+            column("high", pa.float64(), "the next larger value"),
+            column("exponent", pa.float64(), "k in: onset is proportional to axis ** k between the two values"),
             *interval("exponent"),
             *RUNS_BEHIND,
         ]
@@ -324,7 +366,7 @@ SWEEP: dict[str, pa.Schema] = {
             column("definition", pa.string(), "definition of the onset up to which fidelity has its peak"),
             column("metric", pa.string(), "the distance, as in the table peaks"),
             column("space", pa.string(), "feature space of the distance"),
-            column("term", pa.string(), "axis, by its column of the table runs; parameters for the model size"),
+            TERM,
             column(
                 "exponent",
                 pa.float64(),
