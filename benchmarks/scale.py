@@ -59,7 +59,7 @@ ANALYSED = (
     "copied_first",
 )
 CONCLUDED = ("law", "law_fit", "law_errors", "collapse", "descents")
-TABLES = (*COLLECTED, *ANALYSED, *CONCLUDED, "baselines")
+TABLES = (*COLLECTED, *ANALYSED, *CONCLUDED, "baselines", "claims")
 
 # Stands where the rules look for `python`: it writes the names of a stage's files, and nothing in them.
 STUB = """#!/bin/bash

@@ -18,8 +18,15 @@ def claim(low: float = -math.inf, high: float = math.inf, outside: bool = False,
 
 @pytest.mark.parametrize(
     ("interval", "verdict"),
-    [((0.9, 1.1), SUPPORTED), ((0.8, 1.2), SUPPORTED), ((0.7, 1.1), UNDECIDED), ((1.3, 1.5), REFUTED)]
-    + [((0.1, 0.7), REFUTED), ((0.1, 3), UNDECIDED), ((-math.inf, math.inf), UNDECIDED)],
+    [
+        ((0.9, 1.1), SUPPORTED),
+        ((0.8, 1.2), SUPPORTED),
+        ((0.7, 1.1), UNDECIDED),
+        ((1.3, 1.5), REFUTED),
+        ((0.1, 0.7), REFUTED),
+        ((0.1, 3), UNDECIDED),
+        ((-math.inf, math.inf), UNDECIDED),
+    ],
 )
 def test_the_interval_decides(interval: tuple[float, float], verdict: str) -> None:
     assert claim(0.8, 1.2).verdict(Evidence(1.0, *interval, 5)) == verdict

@@ -33,6 +33,7 @@ ALL_FIGURES = (
     "agreement",
     "copied_images",
     "novelty_fidelity",
+    "claims",
     "sample_sheet",
 )
 COLLECTED = ("runs", "trajectories", "noise_levels", "metrics", "agreement")
@@ -55,6 +56,7 @@ TABLES = (
     "collapse",
     "descents",
     "baselines",
+    "claims",
 )
 FIGURE_RULES = {
     "dynamics": 2,
@@ -69,6 +71,7 @@ FIGURE_RULES = {
     "copied_images": 1,
     "peaks": 1,
     "novelty_fidelity": 1,
+    "claims": 1,
     "sample_sheet": 1,
 }
 PACKS = ("train_size=8/base_channels=4/batch_size=4", "train_size=16/base_channels=4/batch_size=4")

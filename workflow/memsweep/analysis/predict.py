@@ -67,9 +67,8 @@ def _warnings(law: Law, onset: Prediction, point: Mapping[str, object], confiden
         if len(known) > 1 and pd.api.types.is_numeric_dtype(law.runs[axis]):
             value = float(point[axis])  # type: ignore[arg-type]
             factor = max(value / known[-1], known[0] / value)
-            yield (
-                f"{axis} = {_number(point[axis])} lies a factor of {factor:.3g} outside of what is swept, {_range(known)}"
-            )
+            away = f"{axis} = {_number(point[axis])} lies a factor of {factor:.3g} outside"
+            yield f"{away} of what is swept, {_range(known)}"
         else:
             yield f"{axis} = {_number(point[axis])} is none of the values with an onset, {_range(known)}"
     p_value, _ = lack_of_fit(law)

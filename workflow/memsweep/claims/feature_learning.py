@@ -23,7 +23,7 @@ def fitted(tables: Tables, way: str, objective: str, quantity: str) -> Evidence:
     fits = tables["phase_fits"]
     rows = fits[(fits["objective"] == objective) & (fits["quantity"] == quantity) & (_ways(fits) == way)]
     if rows.empty:
-        return Evidence(lacking=f"cells of {objective}")
+        return Evidence(lacking=f"no cells of {objective}")
     row = rows.iloc[0]
     return Evidence.of(row, "value", int(row["cells"]), f"too few cells, {row['cells']}")
 
@@ -34,7 +34,7 @@ def grown(tables: Tables, way: str, objective: str) -> Evidence:
     of = (growth["objective"] == objective) & (growth["quantity"] == "log_ratio")
     rows = growth[of & (_growth_ways(growth) == way)]
     if rows.empty:
-        return Evidence(lacking=f"early growth of {objective}")
+        return Evidence(lacking=f"no early growth of {objective}")
     row = rows.iloc[0]
     return Evidence.of(row, "value", int(row["seeds"]), f"{row['seeds']} seeds with an early growth; two are needed")
 
@@ -44,7 +44,7 @@ def at_end(tables: Tables, measure: str, end: str) -> Evidence:
     phase = tables["phase"]
     rows = phase[(phase["objective"] == "classification") & (phase["measure"] == measure)]
     if rows.empty:
-        return Evidence(lacking="cells of classification")
+        return Evidence(lacking="no cells of classification")
     row = rows.sort_values("n_snr2").iloc[0 if end == "least" else -1]
     return Evidence.of(row, "ratio", int(row["seeds"]), f"{row['seeds']} seeds; two are needed")
 

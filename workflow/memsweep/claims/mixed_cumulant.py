@@ -29,7 +29,7 @@ def exponent(tables: Tables, way: str, spike: str) -> Evidence:
     found = tables["recovery_exponents"]
     rows = found[(found["experiment"] == experiment) & (found["spike"] == spike) & (found["law"] == law)]
     if rows.empty:
-        return Evidence(lacking=f"an experiment that recovers {spike} so")
+        return Evidence(lacking=f"no experiment of this kind recovers {spike}")
     row = rows.iloc[0]
     return Evidence.of(row, "exponent", int(row["replicas"]), f"{spike} is recovered in too few dimensions")
 
@@ -38,14 +38,14 @@ def order(tables: Tables, experiment: str, spike: str) -> Evidence:
     """The diffusion information exponent, which has no scatter: it comes from quadrature."""
     found = tables["information_exponents"]
     of_spike = (found["experiment"] == experiment) & (found["spike"] == spike)
-    return _exactly(found[of_spike & ~found["other_learnt"]], "order", f"an experiment with {spike}")
+    return _exactly(found[of_spike & ~found["other_learnt"]], "order", f"no experiment with {spike}")
 
 
 def samples_once_learnt(tables: Tables, experiment: str) -> Evidence:
     """The exponent of the samples that v takes once u is learnt, as the population loss has it."""
     found = tables["information_exponents"]
     of_v = (found["experiment"] == experiment) & (found["spike"] == "v") & found["other_learnt"]
-    return _exactly(found[of_v], "sample_exponent", "an experiment with correlated latents")
+    return _exactly(found[of_v], "sample_exponent", "no experiment with correlated latents")
 
 
 def _exactly(rows: Any, column: str, lacking: str) -> Evidence:
@@ -60,7 +60,7 @@ def later(tables: Tables, experiment: str, confidence: float) -> Evidence:
     rows = found[found["experiment"] == experiment]
     both = rows.pivot(index=["dimension", "replica"], columns="spike", values=["samples", "censored"])
     if not {("samples", "u"), ("samples", "v")} <= set(both.columns):
-        return Evidence(lacking="an experiment with both spikes")
+        return Evidence(lacking="no experiment with both spikes")
     known = both[~both["censored", "u"].astype(bool)]
     if known.empty:
         return Evidence(lacking="no replica recovers u")

@@ -127,7 +127,7 @@ def left_over(tables: Tables, curve: str, axis: str) -> Evidence:
     found = tables["collapse"]
     rows = found[(found["curve"] == curve) & (found["exponents"] == "paper")]
     if rows.empty:
-        return Evidence(lacking=f"the curve of {curve}")
+        return Evidence(lacking=f"no curve of {curve}")
     rows = rows[rows["axis"] == axis]
     if rows.empty:
         return Evidence(lacking=f"{AXES[axis]} is not swept")
@@ -152,7 +152,7 @@ def departs(tables: Tables, definition: str, confidence: float) -> Evidence:
     onsets = tables["onsets"]
     rows = onsets[onsets["definition"] == definition]
     hits = int((~rows["censored"] & ~rows["left_censored"]).sum())
-    return _share(hits, len(rows), confidence, f"surrogates: {definition} is not among the definitions")
+    return _share(hits, len(rows), confidence, f"no {definition}: evaluation.surrogates has none")
 
 
 def _share(hits: int, count: int, confidence: float, lacking: str) -> Evidence:
@@ -167,7 +167,7 @@ def lead_of_bias(tables: Tables, definition: str) -> Evidence:
     found = tables["leads"]
     rows = found[(found["definition"] == definition) & found["train_size"].isna()]
     if rows.empty:
-        return Evidence(lacking="no bias onset: training sets that share no image (the axis subset)")
+        return Evidence(lacking="no onset of bias, which takes runs on other training sets: the axis subset")
     row = rows.iloc[0]
     return Evidence.of(row, "ratio", int(row["runs"]), f"{row['runs']} pairs with both onsets; two are needed")
 
@@ -266,7 +266,6 @@ def claims(settings: Mapping[str, Any], tables: Tables) -> list[Claim]:
                 "spread of the curves over the error of a single onset",
                 ("loss_gap_absolute", "loss_gap_relative", *SHARES),
                 partial(left_over, axis=axis),
-                low=0,
                 high=COLLAPSED,
                 outside=not collapses,
             )
@@ -344,7 +343,7 @@ def claims(settings: Mapping[str, Any], tables: Tables) -> list[Claim]:
             "The loss split by noise levels shows no pattern.",
             "none",
             ("noise_levels",),
-            partial(untold, lacking="a number that would show a pattern; the table noise_levels has the losses"),
+            partial(untold, lacking="no number says what a pattern is; the table noise_levels has the losses"),
         ),
         Claim(
             "pairs before more",

@@ -35,11 +35,11 @@ _MARGIN, _RULE = "0.85", "0.9"
 def draw(claims: pd.DataFrame) -> Figure:
     """Draw the table ``claims``: on a scale of each row's own, where the claim holds, the estimate and its interval."""
     rows: Sequence[Row] = claims.to_dict("records")
-    statements = [textwrap.wrap(f"{row['statement']} ({row['source']})", _LETTERS) for row in rows]
+    statements = [textwrap.wrap(_statement(row), _LETTERS) for row in rows]
     verdicts = [_verdict(row) for row in rows]
     heights = [max(len(left), len(right)) * _LINE + _GAP for left, right in zip(statements, verdicts, strict=True)]
     with style.styled():
-        figure = Figure(figsize=(style.WIDTH, sum(heights) + 0.75))
+        figure = Figure(figsize=(style.WIDTH, sum(heights) + 0.55))
         ax = figure.add_axes((0.415, 0.45 / figure.get_figheight(), 0.25, sum(heights) / figure.get_figheight()))
         ax.set(xlim=_SCALE, ylim=(sum(heights), 0))
         ax.axis("off")
@@ -80,6 +80,13 @@ def _draw_row(ax: Axes, row: Row, top: float, height: float, left: Sequence[str]
         ax.plot(placed(row["published"]), middle, "|", color=style.INK, markersize=11)
 
 
+def _statement(row: Row) -> str:
+    """A statement with its source, which is not broken over lines."""
+    return f"{row['statement']} ({row['source']})".replace(
+        row["source"], row["source"].replace(" ", "\N{NO-BREAK SPACE}")
+    )
+
+
 def _limits(row: Row) -> tuple[float, float]:
     """Ends of a row's scale: the estimate, its interval where that is not endless, and where the claim holds."""
     shown = [row[name] for name in ("estimate", "margin_low", "margin_high", "published")]
@@ -94,7 +101,7 @@ def _limits(row: Row) -> tuple[float, float]:
 def _verdict(row: Row) -> list[str]:
     """The lines of a verdict: the word, the numbers, and what else decides."""
     if row["verdict"] == "not testable":
-        return ["not testable", *textwrap.wrap(f"needs {row['lacking']}", 40)]
+        return ["not testable", *textwrap.wrap(row["lacking"], 40)]
     numbers = f"{_short(row['estimate'])} [{_short(row['ci_low'])}, {_short(row['ci_high'])}]"
     if math.isfinite(row["published"]):
         numbers += f", published {_short(row['published'])}"
@@ -102,7 +109,11 @@ def _verdict(row: Row) -> list[str]:
     lines = [row["verdict"], numbers, behind]
     if row["verdict"] == "undecided":
         needed = row["needed"]
-        lines.append("at its edge: no number would decide" if pd.isna(needed) else f"some {needed:,} more would decide")
+        lines.append(
+            "at its edge: no number would decide"
+            if pd.isna(needed)
+            else f"some {float(f'{needed:.2g}'):,.0f} more would decide"
+        )
     return lines
 
 

@@ -144,6 +144,7 @@ FIGURES = (
         tables=("runs", "images", "copied_images", "copied_first"),
         settings=("axes", "palette", "run_id"),
     ),
+    Figure(name="claims", shows="claims of papers", tables=("claims",), settings=()),
     Figure(
         name="sample_sheet",
         shows="sample sheet",
