@@ -48,7 +48,7 @@ class Shape:
         config: file that has its grid.
         sigma: standard deviation of runs in log10(onset).
         sigma_sets: that of training sets.
-        censored: share of the grid's runs whose median onset is later than all runs end.
+        censored: all runs end at the step that the median onsets of this share of them are at or beyond; 0 is never.
         nested: whether training sets that share images have deviations of these in common.
         products: of the grid, in place of the file's.
     """

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from memsweep.claims.claim import NOT_TESTABLE, REFUTED, SUPPORTED, UNDECIDED, Claim, Evidence, judge
+from memsweep.claims.claim import NOT_TESTABLE, REFUTED, SUPPORTED, UNDECIDED, Claim, Evidence, verdicts
 
 ANYWHERE = st.floats(-10, 10)
 
@@ -80,7 +80,7 @@ def test_a_claim_at_its_edge_needs_what_no_number_is() -> None:
 
 def test_the_first_way_that_a_study_has_decides_and_the_others_are_counted() -> None:
     yes, no, nothing = Evidence(2.0, 1.0, 3.0, 7), Evidence(-2.0, -3.0, -1.0, 8), Evidence(lacking="images")
-    row = judge([claim(low=0, first=nothing, second=yes, third=no, fourth=yes)], {}).iloc[0]
+    row = verdicts([claim(low=0, first=nothing, second=yes, third=no, fourth=yes)], {}).iloc[0]
     assert (row["primary"], row["verdict"], row["runs"]) == ("second", SUPPORTED, 7)
     assert (row["definitions_agreeing"], row["definitions"]) == (2, 3)
     assert pd.isna(row["needed"])
@@ -88,5 +88,5 @@ def test_the_first_way_that_a_study_has_decides_and_the_others_are_counted() -> 
 
 
 def test_a_study_without_any_way_says_what_it_lacks() -> None:
-    row = judge([claim(low=0, first=Evidence(lacking="images"), second=Evidence(lacking="runs"))], {}).iloc[0]
+    row = verdicts([claim(low=0, first=Evidence(lacking="images"), second=Evidence(lacking="runs"))], {}).iloc[0]
     assert (row["verdict"], row["lacking"], row["definitions"]) == (NOT_TESTABLE, "images", 0)

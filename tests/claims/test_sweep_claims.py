@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from memsweep.claims.claim import REFUTED, SUPPORTED, UNDECIDED, Claim, judge
+from memsweep.claims.claim import REFUTED, SUPPORTED, UNDECIDED, Claim, verdicts
 from memsweep.claims.sweep import claims
 
 CONFIDENCE = 0.95
@@ -134,7 +134,7 @@ def test_a_study_that_cannot_speak_to_a_claim_says_what_it_lacks(name: str) -> N
     claim = CLAIMS[name]
     made = maker(claim)(claim, claim.ways[0], SUPPORTED)
     nothing = {table: rows.head(0) for table, rows in made.items()}
-    found = judge([claim], nothing).iloc[0]
+    found = verdicts([claim], nothing).iloc[0]
     assert found["verdict"] == "not testable"
     assert len(found["lacking"]) > 10
 

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from memsweep.claims import feature_learning, mixed_cumulant
-from memsweep.claims.claim import NOT_TESTABLE, REFUTED, SUPPORTED, UNDECIDED, judge
+from memsweep.claims.claim import NOT_TESTABLE, REFUTED, SUPPORTED, UNDECIDED, verdicts
 
 EXPERIMENTS = [
     {"name": "independent", "beta_u": 1, "beta_v": 8, "correlation": 0},
@@ -73,7 +73,7 @@ def cumulant_tables(verdict: str) -> dict[str, pd.DataFrame]:
 @pytest.mark.parametrize("verdict", [SUPPORTED, REFUTED, UNDECIDED])
 def test_claims_on_the_mixed_cumulant_model(verdict: str) -> None:
     tables: Any = cumulant_tables(verdict)
-    found = judge(mixed_cumulant.claims(SETTINGS, tables), tables).set_index("claim")["verdict"]
+    found = verdicts(mixed_cumulant.claims(SETTINGS, tables), tables).set_index("claim")["verdict"]
     exact = {"k* of the covariance", "k* of the fourth cumulant", "once the covariance is learnt"}
     assert set(found[~found.index.isin(exact)]) == {verdict}
     assert set(found[found.index.isin(exact)]) == {NOT_TESTABLE if verdict == UNDECIDED else verdict}
@@ -83,14 +83,14 @@ def test_v_that_is_never_recovered_comes_after_u() -> None:
     tables: Any = cumulant_tables(REFUTED)
     rows = tables["recoveries"]
     tables["recoveries"] = rows.assign(censored=rows["spike"] == "v")
-    found = judge(mixed_cumulant.claims(SETTINGS, tables), tables).set_index("claim").loc["easy before hard"]
+    found = verdicts(mixed_cumulant.claims(SETTINGS, tables), tables).set_index("claim").loc["easy before hard"]
     assert (found["verdict"], found["runs"], found["estimate"]) == (SUPPORTED, 20, 1.0)
 
 
 def test_a_study_of_one_experiment_cannot_speak_to_the_others() -> None:
     tables: Any = cumulant_tables(SUPPORTED)
     alone = {**SETTINGS, "experiments": EXPERIMENTS[2:]}
-    found = judge(mixed_cumulant.claims(alone, tables), tables).set_index("claim")
+    found = verdicts(mixed_cumulant.claims(alone, tables), tables).set_index("claim")
     assert (found["verdict"] == SUPPORTED).sum() == 2
     assert found.loc["covariance with d samples", "lacking"] == "no experiment of this kind recovers u"
 
@@ -121,7 +121,7 @@ def feature_tables(verdict: str) -> dict[str, pd.DataFrame]:
 @pytest.mark.parametrize("verdict", [SUPPORTED, REFUTED, UNDECIDED])
 def test_claims_on_feature_learning(verdict: str) -> None:
     tables: Any = feature_tables(verdict)
-    found = judge(feature_learning.claims({}, tables), tables)
+    found = verdicts(feature_learning.claims({}, tables), tables)
     assert set(found["verdict"]) == {verdict}, found[["claim", "estimate", "ci_low", "ci_high", "verdict"]]
 
 
@@ -129,6 +129,6 @@ def test_mean_alignments_decide_before_the_largest() -> None:
     tables: Any = feature_tables(SUPPORTED)
     fits = tables["phase_fits"]
     tables["phase_fits"] = pd.concat([fits.assign(measure="max", value=0.3, ci_low=0.2, ci_high=0.4), fits])
-    found = judge(feature_learning.claims({}, tables), tables).iloc[0]
+    found = verdicts(feature_learning.claims({}, tables), tables).iloc[0]
     assert found["primary"] == "mean alignment, t = 0.2"
     assert (found["definitions_agreeing"], found["definitions"]) == (1, 2)

@@ -34,7 +34,7 @@ def test_it_ends_in_tables_and_figures_and_then_does_nothing(project: Project) -
 
 def test_a_longer_list_computes_what_is_new(project: Project) -> None:
     two_patch = {**FEATURE_LEARNING["two_patch"], "times": [1.0, 2.0]}
-    followed = {"feature_analysis", "claims", "table_pages", *FIGURES}
+    followed = {"feature_analysis", "judge", "table_pages", *FIGURES}
     try:
         configure(project.folder, two_patch=two_patch)
         jobs = project.jobs()

@@ -120,7 +120,7 @@ class Claim:
         return math.ceil(found.runs * (worst**2 - 1)) if math.isfinite(worst) else math.nan
 
 
-def judge(claims: Sequence[Claim], tables: Tables) -> pd.DataFrame:
+def verdicts(claims: Sequence[Claim], tables: Tables) -> pd.DataFrame:
     """The table ``claims``: a row for each claim, in their order."""
     rows = []
     for claim in claims:

@@ -149,10 +149,10 @@ def conclude(settings: Settings, files: Arguments) -> None:
     conclude(settings, files.tables, files.output)
 
 
-def claims(settings: Settings, files: Arguments) -> None:
-    from ..claims.stage import claims
+def judge(settings: Settings, files: Arguments) -> None:
+    from ..claims.judge import judge
 
-    claims(settings, files.tables, files.output)
+    judge(settings, files.tables, files.output)
 
 
 @contextmanager
@@ -340,7 +340,7 @@ STAGES: dict[str, Stage] = {
         ["images", "tables", "train", "measured", "agreed", "output"],
     ),
     "conclude": Stage(conclude, "what all runs say together", ["tables", "output"]),
-    "claims": Stage(claims, "the verdict on the claims of papers", ["tables", "output"]),
+    "judge": Stage(judge, "the verdict on the claims of papers", ["tables", "output"]),
     "unit_theory": Stage(unit_theory, "what theory says of the mixed cumulant model's units", ["output"]),
     "learn_unit": Stage(learn_unit, "the replicas of a single unit in one dimension", ["output"], _device),
     "unit_recovery": Stage(

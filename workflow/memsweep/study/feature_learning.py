@@ -51,7 +51,7 @@ class FeatureLearning(Study):
             one training size, SNR, or training set, so that a longer list computes what is new.
     """
 
-    rules = ("prepare", "feature_learning", "claims")
+    rules = ("prepare", "feature_learning", "judge")
     figures = FIGURES
 
     def __init__(self, config: Mapping[str, Any]) -> None:

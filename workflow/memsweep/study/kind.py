@@ -25,7 +25,7 @@ class Study:
 
     * a schema, ``schemas/<kind>.schema.yaml``, and in `config.rules` the rules that it cannot say;
     * a subclass of this one, named in `kinds`, with the settings of its stages;
-    * ``rules``: its files of rules, in their order, the last ``claims``. Those before it define ``ESTIMATES``, the
+    * ``rules``: its files of rules, in their order, the last ``judge``. Those before it define ``ESTIMATES``, the
       tables, ``ESTIMATED``, what they rest on, and ``SOURCES``, where figures find their tables;
     * a module below ``claims``, with what papers claim of it;
     * ``figures``: the table of its figures, each a module below ``figures/<kind>``;
@@ -73,8 +73,8 @@ class Study:
         """Settings of a figure; ``wildcards``: of its file."""
         return canonical({"figure": figure.name, **{key: self.told[key] for key in figure.settings}, **wildcards})
 
-    def claims(self) -> str:
-        """Settings of ``claims``."""
+    def judge(self) -> str:
+        """Settings of ``judge``."""
         return canonical({"kind": self.kind, **self._section("confidence")})
 
     def _section(self, *names: str) -> dict[str, Any]:

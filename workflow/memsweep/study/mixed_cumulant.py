@@ -48,7 +48,7 @@ class MixedCumulant(Study):
         network_jobs: likewise, ``network=independent/dimension=8`` and the like.
     """
 
-    rules = ("mixed_cumulant", "claims")
+    rules = ("mixed_cumulant", "judge")
     figures = FIGURES
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -114,8 +114,8 @@ class MixedCumulant(Study):
         levels = {"threshold": recovery["departure"], "bootstrap": recovery["bootstrap"]}
         return canonical({"networks": networks, **levels, **self._section("confidence")})
 
-    def claims(self) -> str:
-        """Settings of ``claims``."""
+    def judge(self) -> str:
+        """Settings of ``judge``."""
         experiments = [_part(experiment, "name", *_MODEL) for experiment in self.config["experiments"]]
         return canonical({"kind": self.kind, "experiments": experiments, **self._section("confidence")})
 

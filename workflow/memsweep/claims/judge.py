@@ -1,4 +1,4 @@
-"""The stage ``claims``: the verdict on each claim that a kind of study can speak to."""
+"""The stage ``judge``: the verdict on each claim that a kind of study can speak to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from ..tables.parquet import write_table
 from ..tables.together import provenance
 from . import feature_learning, mixed_cumulant, sweep
-from .claim import Claim, Tables, judge
+from .claim import Claim, Tables, verdicts
 
 CLAIMS: Mapping[str, Callable[[Mapping[str, Any], Tables], list[Claim]]] = {
     "sweep": sweep.claims,
@@ -18,7 +18,7 @@ CLAIMS: Mapping[str, Callable[[Mapping[str, Any], Tables], list[Claim]]] = {
 }
 
 
-def claims(settings: Mapping[str, Any], tables: Path, output: Path) -> None:
+def judge(settings: Mapping[str, Any], tables: Path, output: Path) -> None:
     """Write the table ``claims``.
 
     Args:
@@ -32,4 +32,4 @@ def claims(settings: Mapping[str, Any], tables: Path, output: Path) -> None:
     held = Tables(tables)
     kind = settings["kind"]
     of = provenance(held["runs"]) if kind == "sweep" else {}
-    write_table(output, "claims", judge(CLAIMS[kind](settings, held), held), of)
+    write_table(output, "claims", verdicts(CLAIMS[kind](settings, held), held), of)
