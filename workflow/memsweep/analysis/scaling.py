@@ -27,7 +27,7 @@ the textbook t interval exactly.
 
 It takes runs as independent. Those that share a training set are not, so that the interval of the exponent of
 `train_size` holds for the sets at hand: on simulated studies with scatter between sets as measured it covered the truth
-in 0.49 to 0.90 of them where a size had one or two sets, at a level of 0.95, and as it should where it had four, of a
+in 0.52 to 0.89 of them where a size had one or two sets, at a level of 0.95, and as it should where it had four, of a
 run each (`benchmarks/coverage.py`). `law` has sets as its unit.
 """
 
