@@ -13,6 +13,8 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from memsweep.analysis.fidelity_trends import fidelity_trends
+from memsweep.analysis.law import fit_law
+from memsweep.analysis.law_tables import law_table
 from memsweep.analysis.leads import leads
 from memsweep.analysis.peaks import peaks as peaks_table
 from memsweep.analysis.scaling import ratios, scaling
@@ -24,6 +26,7 @@ from memsweep.figures.sweep import (
     battery,
     clocks,
     dynamics,
+    joint_law,
     memorisation_time,
     novelty_fidelity,
     onset_ratios,
@@ -157,7 +160,13 @@ def study() -> Tables:
     of_memorisation = tables["onsets"][tables["onsets"]["definition"].isin(DEFINITIONS)]
     tables["peaks"] = peaks_table(of_memorisation, tables["metrics"], 0.95)
     tables["fidelity_trends"] = fidelity_trends(tables["peaks"], tables["runs"], GRID, 0.95)
+    tables["law"] = _law(tables, GRID)
     return {**tables, "baselines": _baselines()}
+
+
+def _law(tables: Tables, axes: list[Axis]) -> pd.DataFrame:
+    by_definition = tables["onsets"].groupby("definition", sort=False)
+    return law_table({str(name): fit_law(under, tables["runs"], axes, 0.95) for name, under in by_definition})
 
 
 def _losses(run_id: str, steps: Any, onset: float, random: Any) -> list[dict[str, Any]]:
@@ -340,6 +349,7 @@ FIGURES: dict[str, ModuleType] = {
     "agreement": agreement,
     "memorisation_time": memorisation_time,
     "scaling_exponents": scaling_exponents,
+    "joint_law": joint_law,
     "onset_ratios": onset_ratios,
     "simplicity_bias": simplicity_bias,
     "clocks": clocks,
@@ -651,6 +661,41 @@ def test_one_vague_fit_does_not_hide_the_others(tables: Tables, tmp_path: Path) 
     assert "∞" in words(figure)
 
 
+# --- joint law ----------------------------------------------------------------------------
+
+
+def test_the_law_stands_beside_the_fits_of_single_axes(tables: Tables, tmp_path: Path) -> None:
+    figure = drawn("joint_law", tables, tmp_path)
+    law, alone = tables["law"], tables["scaling"].set_index(["term", "definition"])
+    slopes = law[law["order"] == 1].set_index(["term", "definition"])
+    panels = figure.axes[::2]
+    assert panels[0].get_title(loc="left") == "training images $N$"
+    for ax, term in zip(panels, slopes.index.unique("term"), strict=True):
+        marks = [line for line in ax.lines if line.get_marker() not in ("None", "", "<", ">")]
+        hollow = [float(np.ravel(line.get_xdata())[0]) for line in marks if line.get_markerfacecolor() == "w"]
+        filled = [float(np.ravel(line.get_xdata())[0]) for line in marks if line.get_markerfacecolor() != "w"]
+        assert filled == pytest.approx(slopes.loc[term].loc[list(LISTED), "estimate"].dropna().tolist())
+        assert hollow == pytest.approx(alone.loc[term].loc[list(LISTED), "exponent"].tolist())
+
+
+def test_the_law_says_its_curvatures_and_what_is_not_estimable(tables: Tables, tmp_path: Path) -> None:
+    curved = (tables["law"]["order"] == 2) & (tables["law"]["term"] == "train_size")
+    tables["law"].loc[curved, ["estimate", "kept"]] = [7.77, False]
+    assert "7.77" not in words(drawn("joint_law", tables, tmp_path))
+    tables["law"].loc[curved, "kept"] = True
+    tables["law"].loc[~curved, ["estimate", "ci_low", "ci_high"]] = np.nan
+    said = words(drawn("joint_law", tables, tmp_path))
+    assert "7.77" not in said  # nor of an exponent that is not there
+    assert said.count("not estimable") == 4 * len(LISTED)
+    tables["law"].loc[(tables["law"]["term"] == "train_size") & ~curved, ["estimate", "ci_low", "ci_high"]] = 1.0
+    assert words(drawn("joint_law", tables, tmp_path)).count("7.77") == len(LISTED)
+
+
+def test_a_law_of_names_alone_has_no_exponents(any_tables: Tables, tmp_path: Path) -> None:
+    tables = {**any_tables, "law": any_tables["law"][any_tables["law"]["value"].notna()]}
+    assert "no axis of positive numbers is swept" in words(drawn("joint_law", tables, tmp_path, **ANY))
+
+
 # --- peaks ----------------------------------------------------------------------------------
 
 
@@ -892,7 +937,7 @@ def any_study() -> Tables:
     of_memorisation = tables["onsets"][tables["onsets"]["definition"].isin(DEFINITIONS)]
     at_peaks = peaks_table(of_memorisation, tables["metrics"], 0.95)
     tables["fidelity_trends"] = fidelity_trends(at_peaks, tables["runs"], GRID, 0.95)
-    return {**tables, "peaks": at_peaks, "baselines": _baselines()}
+    return {**tables, "peaks": at_peaks, "law": _law(tables, ANY_AXES), "baselines": _baselines()}
 
 
 @pytest.fixture(scope="module")

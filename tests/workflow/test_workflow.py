@@ -28,6 +28,7 @@ FIGURES = (
 )
 ALL_FIGURES = (
     *FIGURES,
+    "joint_law",
     "simplicity_bias",
     "clocks",
     "agreement",
@@ -61,6 +62,7 @@ FIGURE_RULES = {
     "battery": 2,
     "memorisation_time": 2,
     "scaling_exponents": 1,
+    "joint_law": 1,
     "thresholds": 1,
     "collapse": 1,
     "simplicity_bias": 1,
@@ -171,14 +173,14 @@ def test_a_value_of_the_figures_redraws_the_figures(finished: Project) -> None:
 
 def test_an_onset_threshold_analyses_again_and_trains_nothing(finished: Project) -> None:
     finished.configure(onset={"bootstrap": 5, "f_mem": 0.3})
-    figures = {"dynamics", "memorisation_time", "peaks", "scaling_exponents", "thresholds", "simplicity_bias", "clocks"}
-    figures |= {"collapse"}
-    assert set(finished.jobs()) == {"analyse", "table_pages", "agreement", "copied_images", *figures}
+    figures = {"dynamics", "memorisation_time", "peaks", "scaling_exponents", "joint_law", "simplicity_bias", "clocks"}
+    figures |= {"thresholds", "collapse", "agreement", "copied_images"}
+    assert set(finished.jobs()) == {"analyse", "conclude", "table_pages", *figures}
 
 
 def test_a_metric_threshold_measures_again_and_trains_nothing(finished: Project) -> None:
     finished.configure(metrics={**TINY["metrics"], "f_mem_threshold": 0.5})
-    assert set(finished.jobs()) == {"measure", "collect", "analyse", "table_pages", *FIGURE_RULES}
+    assert set(finished.jobs()) == {"measure", "collect", "analyse", "conclude", "table_pages", *FIGURE_RULES}
 
 
 def test_an_option_that_training_learns_makes_nothing_stale(finished: Project) -> None:

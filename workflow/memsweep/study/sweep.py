@@ -70,6 +70,13 @@ FIGURES = (
         settings=("axes", "thresholds", "confidence"),
     ),
     Figure(
+        name="joint_law",
+        shows="joint law",
+        axis="all",
+        tables=("law", "scaling"),
+        settings=("axes", "thresholds", "confidence"),
+    ),
+    Figure(
         name="thresholds",
         shows="exponents and thresholds",
         axis="all",
