@@ -235,8 +235,8 @@ def check_collapse(drawn: Drawn) -> Iterator[Held]:
     for along, swept in combinations(axes, runs):
         for row in rescaled(known, [0.1], axes, swept, unknown, confidence):
             if row["exponents"] == "fitted":
-                ends = (float(str(row.get(f"ratio_ci_{end}", math.nan))) for end in ("low", "high"))
-                yield "all axes" if along == "all" else "some axes", *ends, 1.0
+                low, high = (row.get(f"ratio_ci_{end}", math.nan) for end in ("low", "high"))
+                yield "all axes" if along == "all" else "some axes", low, high, 1.0
 
 
 def _of(term: str) -> str:
