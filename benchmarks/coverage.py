@@ -1,7 +1,7 @@
 """How often intervals hold what they are meant to, on simulated studies of the shapes that are shipped.
 
     python benchmarks/coverage.py                 # all of it, some minutes on one core
-    python benchmarks/coverage.py --studies 50 --shape digits
+    python benchmarks/coverage.py --shape digits  # beside what the file of results has of others
 
 A study is drawn from a known law: its runs are those of a file of ``config``, onsets are a product of powers of the
 axes times what training sets have in common (their deviations in log10 as measured on digits, 0.033 to 0.08; seeds
@@ -15,6 +15,7 @@ An estimator's intervals are checked by a line in `CHECKS`.
 from __future__ import annotations
 
 import argparse
+import json
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -51,7 +52,7 @@ class Shape:
         config: file that has its grid.
         sigma: standard deviation of runs in log10(onset).
         sigma_sets: that of training sets.
-        censored: share of the grid's runs whose median onset is later than all runs end.
+        censored: all runs end at the step that the median onsets of this share of them are at or beyond; 0 is never.
         nested: whether training sets that share images have deviations of these in common.
         products: of the grid, in place of the file's.
     """
@@ -255,7 +256,8 @@ CHECKS: dict[str, Callable[[Drawn], Iterator[Held]]] = {
 def coverage(shape: Shape, studies: int, seed: int = 0) -> dict[str, dict[str, float]]:
     """By check and what its intervals are of: the share that holds the truth, its standard error, and the median width.
 
-    Intervals that are not estimable are left out of the share; ``estimable`` is what is left. The standard error is
+    Intervals that are not estimable are left out of the share; ``estimable`` is what is left, and a number that there
+    is none of is left out. The standard error is
     that of as many independent studies, as the intervals of one study are not.
     """
     truth = Truth(shape)
@@ -273,7 +275,10 @@ def coverage(shape: Shape, studies: int, seed: int = 0) -> dict[str, dict[str, f
         error = math.sqrt(max(share * (1 - share), 1 / (4 * studies)) / studies) if known else math.nan
         width = float(np.median([row[2] for row in known])) if known else math.nan
         found[name] = {"coverage": share, "error": error, "estimable": len(known) / len(rows), "median_width": width}
-    return {name: {key: round(value, 4) for key, value in numbers.items()} for name, numbers in found.items()}
+    return {
+        name: {key: round(value, 4) for key, value in numbers.items() if math.isfinite(value)}
+        for name, numbers in found.items()
+    }
 
 
 def table(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
@@ -281,12 +286,15 @@ def table(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
     names = list(dict.fromkeys(name for shape in found.values() for name in shape))
     lines = [f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     for shape, of in found.items():
-        lines.append(f"| {shape} | {' | '.join(_cell(of[name]['coverage']) if name in of else '' for name in names)} |")
+        lines.append(f"| {shape} | {' | '.join(_cell(of.get(name)) for name in names)} |")
     return "\n".join(lines)
 
 
-def _cell(share: float) -> str:
-    if math.isnan(share):
+def _cell(numbers: Mapping[str, float] | None) -> str:
+    if numbers is None:
+        return ""
+    share = numbers.get("coverage")
+    if share is None:
         return "-"
     return f"**{share:.2f}**" if share < 0.9 else f"{share:.2f}"
 
@@ -294,11 +302,12 @@ def _cell(share: float) -> str:
 def main() -> None:
     """Simulate, print the table, and keep the numbers."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--studies", type=int, default=400, help="drawn of each shape")
+    parser.add_argument("--studies", type=int, default=250, help="drawn of each shape")
     parser.add_argument("--shape", nargs="*", choices=SHAPES, default=list(SHAPES))
     parser.add_argument("--output", type=Path, default=RESULTS / "coverage.json")
     chosen = parser.parse_args()
-    found = {}
+    kept = json.loads(chosen.output.read_text()) if chosen.output.exists() else {}
+    found = kept["shapes"] if kept.get("studies") == chosen.studies else {}
     for name in chosen.shape:
         print(f"{name} ...", flush=True)
         found[name] = coverage(SHAPES[name], chosen.studies)

@@ -20,9 +20,10 @@ is wider than it has to be for such values.
 An observation is a training set, means over its seeds, where some point of the grid has two of them; else a run, and
 the pure error leaves out what other images would do. Where there are no repetitions the error is that of a single
 onset, by its own interval, and a ratio above 1 may be the scatter between seeds. The pure error is that of all points
-of the study together. Sets that several points share are taken as independent, by which intervals at 95 % cover 0.90
-in a simulated factorial on two sets (`benchmarks/coverage.py`). The levels of a run move together, so they count as one observation, their squares averaged. Used
-are the levels that every run along an axis passes, of those of the table ``thresholds`` that lie above noise.
+of the study together. Sets that several points share are taken as independent, by which intervals at 95 % cover 0.90 in
+a simulated factorial on two sets (`benchmarks/coverage.py`). The levels of a run move together, so they count as one
+observation, their squares averaged. Used are the levels that every run along an axis passes, of those of the table
+``thresholds`` that lie above noise.
 """
 
 from __future__ import annotations
