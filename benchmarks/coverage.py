@@ -26,9 +26,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
+from memsweep.analysis.collapse import combinations, rescaled
 from memsweep.analysis.lack_of_fit import lack_of_fit
 from memsweep.analysis.law import fit_law
-from memsweep.analysis.scaling import base_and_others, numeric_axes, ratios, scaling
+from memsweep.analysis.scaling import base_and_others, groups, numeric_axes, ratios, scaling
+from memsweep.analysis.spread import PureError
+from memsweep.analysis.thresholds import lack_of_fit as bends
 from memsweep.study.axes import Axis, text
 from memsweep.study.kinds import open_study
 from memsweep.study.sweep import Sweep
@@ -215,6 +218,28 @@ def check_law(drawn: Drawn) -> Iterator[Held]:
         yield f"new run{name}", said.pi_low, said.pi_high, 10 ** truth.draw(point, drawn.rng)[0]
 
 
+def check_bends(drawn: Drawn) -> Iterator[Held]:
+    """The test of a power law along single axes, which there is."""
+    onsets, runs, axes, confidence = drawn.of_study
+    for axis in numeric_axes(axes, runs):
+        used, group = groups(runs.merge(onsets, on="run_id"), axes, axis)
+        p_value = bends(used, group, axis, confidence)["p_value"] if len(used) else math.nan
+        yield "not rejected", math.nan if math.isnan(p_value) else 1 - confidence, math.inf, p_value
+
+
+def check_collapse(drawn: Drawn) -> Iterator[Held]:
+    """The ratio of spread to pure error under fitted exponents, which is 1."""
+    onsets, runs, axes, confidence = drawn.of_study
+    passage = np.where(onsets["censored"], math.nan, np.log10(onsets["step"]))
+    known = runs.merge(onsets.assign(**{"0.1": passage}).rename(columns={"0.1": 0.1}), on="run_id")
+    unknown = PureError(math.nan, math.inf, "onsets")
+    for along, swept in combinations(axes, runs):
+        for row in rescaled(known, [0.1], axes, swept, unknown, confidence):
+            if row["exponents"] == "fitted":
+                low, high = (row.get(f"ratio_ci_{end}", math.nan) for end in ("low", "high"))
+                yield "all axes" if along == "all" else "some axes", low, high, 1.0
+
+
 def _of(term: str) -> str:
     return "exponent of N" if term == "train_size" else "other exponents"
 
@@ -223,6 +248,8 @@ CHECKS: dict[str, Callable[[Drawn], Iterator[Held]]] = {
     "scaling": check_scaling,
     "ratios": check_ratios,
     "law": check_law,
+    "thresholds": check_bends,
+    "collapse": check_collapse,
 }
 
 

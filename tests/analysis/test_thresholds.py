@@ -97,22 +97,39 @@ def onsets(runs: pd.DataFrame, bend: float, rng: np.random.Generator, sets: floa
     return runs.assign(step=10**y, censored=False, left_censored=False)
 
 
-def fitted(rows: pd.DataFrame) -> dict[str, Any]:
-    return lack_of_fit(rows, rows.groupby("batch_size").ngroup(), SIZE, 0.95)
+def fitted(rows: pd.DataFrame, axis: Axis = SIZE) -> dict[str, Any]:
+    other = "batch_size" if axis == SIZE else "train_size"
+    return lack_of_fit(rows, rows.groupby(other).ngroup(), axis, 0.95)
 
 
 def test_lack_of_fit_is_the_f_test_of_nested_models() -> None:
-    rows = onsets(study([16, 32, 64, 128], subsets=3, batches=(4, 8)), 0.3, np.random.default_rng(0)).drop(index=[0, 7])
-    data = rows.assign(y=np.log10(rows["step"]), x=np.log10(rows["train_size"]))
-    line = smf.ols("y ~ x + C(batch_size)", data).fit()
-    levels = smf.ols("y ~ C(train_size) + C(batch_size)", data).fit()
+    """Along N of training sets, whose seeds are averaged; along B of runs, each among those on the same images."""
+    rows = onsets(study([16, 32, 64, 128], subsets=3, batches=(4, 8, 16)), 0.3, np.random.default_rng(0))
+    data = rows.assign(y=np.log10(rows["step"]), x=np.log10(rows["train_size"]), b=np.log10(rows["batch_size"]))
+    sets = data.groupby(["train_size", "subset"], as_index=False)[["x", "y"]].mean()
+    line, levels = (smf.ols(f"y ~ {term}", sets).fit() for term in ("x", "C(train_size)"))
     assert fitted(rows)["p_value"] == pytest.approx(anova_lm(line, levels)["Pr(>F)"].iloc[1])
+    block = "C(train_size):C(subset)"
+    line, levels = (smf.ols(f"y ~ {term} + {block}", data).fit() for term in ("b", "C(batch_size)"))
+    batches = next(axis for axis in GRID if axis.name == "batch_size")
+    assert fitted(rows, batches)["p_value"] == pytest.approx(anova_lm(line, levels)["Pr(>F)"].iloc[1])
 
 
-def test_a_bend_is_found_and_a_line_left_alone_as_often_as_said() -> None:
-    """Seeds of one training set have its images in common: there are two observations a size, not six."""
-    rng, studies = np.random.default_rng(1), 200
-    runs = study([16, 32, 64, 128], subsets=2, seeds=3)
+def test_groups_that_have_no_training_set_in_common_have_an_intercept_each() -> None:
+    rows = onsets(study([16, 32, 64], subsets=2, batches=(4, 8)), 0.3, np.random.default_rng(3))
+    rows = rows[(rows["batch_size"] == 8) == (rows["subset"] == 1)]
+    data = rows.assign(y=np.log10(rows["step"]), x=np.log10(rows["train_size"]))
+    line, levels = (smf.ols(f"y ~ {term} + C(batch_size)", data).fit() for term in ("x", "C(train_size)"))
+    shifted = rows.assign(step=rows["step"] * np.where(rows["batch_size"] == 8, 10, 1))
+    for table in (rows, shifted):
+        assert fitted(table)["p_value"] == pytest.approx(anova_lm(line, levels)["Pr(>F)"].iloc[1])
+
+
+@pytest.mark.parametrize("batches", [(8,), (4, 8)])
+def test_a_bend_is_found_and_a_line_left_alone_as_often_as_said(batches: tuple[int, ...]) -> None:
+    """Runs on one training set have its images in common: there are two observations a size, not six or twelve."""
+    rng, studies = np.random.default_rng(1), 150
+    runs = study([16, 32, 64, 128], subsets=2, seeds=3, batches=batches)
     rejected = [
         sum(fitted(onsets(runs, bend, rng, sets=0.1))["power_law"] == "rejected" for _ in range(studies))
         for bend in (0.0, 2.0)

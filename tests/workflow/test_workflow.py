@@ -167,6 +167,7 @@ def test_touching_what_all_figures_share_redraws_the_figures(finished: Project) 
 def test_a_value_of_the_figures_redraws_the_figures(finished: Project) -> None:
     finished.configure(figures={"palette": "magma"})
     coloured = {"dynamics", "battery", "memorisation_time", "peaks", "novelty_fidelity", "agreement", "copied_images"}
+    coloured |= {"collapse"}
     assert finished.jobs() == {rule: count for rule, count in FIGURE_RULES.items() if rule in coloured}
     finished.configure(figures={"time": "step"})
     assert finished.jobs() == {"dynamics": 2, "battery": 2}

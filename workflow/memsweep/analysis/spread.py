@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -79,7 +79,7 @@ def onset_error(onsets: pd.DataFrame, confidence: float) -> PureError:
 
 def spread(
     units: pd.DataFrame, levels: Sequence[float], cells: Sequence[str], way: Rescaling, error: PureError, level: float
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """The columns of the table ``collapse`` that a rescaling has along some axes.
 
     Args:
@@ -90,31 +90,18 @@ def spread(
         error: the pure error.
         level: of the intervals, between 0 and 1.
     """
-    logs = {term: np.log10(units[term].to_numpy(float)) for term in {*way.fixed, *itertools.chain(*way.free)}}
-    group = units["group"].to_numpy()
-    fixed = sum((k * logs[term] for term, k in way.fixed.items()), np.zeros(len(units)))
-    y = _within(units[list(levels)].to_numpy(float) - fixed[:, None], group)
-    exponents, rank = dict(way.fixed), 0
-    if way.free:
-        basis = [sum((weight * logs[term] for term, weight in part.items()), np.zeros(len(units))) for part in way.free]
-        design = _within(np.column_stack(basis), group)
-        slopes, _, rank, _ = np.linalg.lstsq(design, y.mean(axis=1))
-        y -= (design @ slopes)[:, None]
-        for slope, part in zip(slopes, way.free, strict=True):
-            exponents |= {term: float(slope * weight) for term, weight in part.items()}
+    y, exponents, rank = _in_rescaled_time(units, levels, way)
     cell = units.groupby(list(cells), dropna=False).ngroup().to_numpy()
-    inside = _within(y, cell)
-    freedom = len(units) - len(np.unique(group)) - int(rank)
+    squares, squares_inside = (float(np.square(part).mean(axis=1).sum()) for part in (y, _within(y, cell)))
+    freedom = len(units) - units["group"].nunique() - rank
     between = freedom - (len(units) - len(np.unique(cell)))
-    squares, squares_inside = (float(np.square(part).mean(axis=1).sum()) for part in (y, inside))
-    found = {"value": json.dumps({term: round(k, 6) for term, k in exponents.items()}), "error_of": error.of}
+    found: dict[str, Any] = {"value": json.dumps({term: round(k, 6) for term, k in exponents.items()})}
+    found |= {"pure_error": math.sqrt(error.square), "error_freedom": error.freedom, "error_of": error.of}
     if freedom < 1:
         return found
     width = math.sqrt(squares / freedom)
-    tails = stats.chi2.ppf([(1 + level) / 2, (1 - level) / 2], freedom)
-    low, high = np.sqrt(squares / tails)
+    low, high = np.sqrt(squares / stats.chi2.ppf([(1 + level) / 2, (1 - level) / 2], freedom))
     found |= {"spread": width, "spread_ci_low": float(low), "spread_ci_high": float(high)}
-    found |= {"pure_error": math.sqrt(error.square), "error_freedom": error.freedom}
     if between < 1 or not error.square > ROUNDING**2:
         return found
     ratio = width / math.sqrt(error.square)
@@ -124,10 +111,33 @@ def spread(
     return found | {"ratio": ratio, "ratio_ci_low": min(low, ratio), "ratio_ci_high": max(high, ratio)}
 
 
-def _within(values: Array, group: NDArray[np.int_]) -> Array:
+def _in_rescaled_time(
+    units: pd.DataFrame, levels: Sequence[float], way: Rescaling
+) -> tuple[Array, dict[str, float], int]:
+    """log10 T less its mean in each group (units, levels), the exponents by term, and how many are fitted."""
+
+    def combined(weights: Mapping[str, float]) -> Array:
+        logs = (weight * np.log10(units[term].to_numpy(float)) for term, weight in weights.items())
+        return np.asarray(sum(logs, np.zeros(len(units))))
+
+    group = units["group"].to_numpy()
+    y = _within(units[list(levels)].to_numpy(float) - combined(way.fixed)[:, None], group)
+    exponents = dict(way.fixed)
+    if not way.free:
+        return y, exponents, 0
+    design = _within(np.column_stack([combined(part) for part in way.free]), group)
+    slopes, _, rank, _ = np.linalg.lstsq(design, y.mean(axis=1))
+    for slope, part in zip(slopes, way.free, strict=True):
+        exponents |= {term: float(slope * weight) for term, weight in part.items()}
+    return y - (design @ slopes)[:, None], exponents, int(rank)
+
+
+def _within(values: Array, group: NDArray[Any]) -> Array:
     """Values less the mean of their group, column by column."""
-    table = pd.DataFrame(values)
-    centred: Array = (table - table.groupby(group).transform("mean")).to_numpy(float)
+    _, place, counts = np.unique(group, return_inverse=True, return_counts=True)
+    sums = np.zeros((len(counts), values.shape[1]))
+    np.add.at(sums, place, values)
+    centred: Array = values - (sums / counts[:, None])[place]
     return centred
 
 

@@ -70,7 +70,7 @@ def loss_curves(run_id: str, losses: pd.DataFrame, train_size: int, confidence: 
         return {}
     steps = items.columns.to_numpy(dtype=np.float64)
     train, test = (items.loc[split].to_numpy().mean(axis=0)[None] for split in ("train", "test"))
-    learning = items.loc["test"].iloc[:, : int(test[0].argmin()) + 1]
+    learning = pd.DataFrame(items.loc["test"]).iloc[:, : int(test[0].argmin()) + 1]
     once = learning.groupby(level="index").head(1).droplevel("index")  # each held-out image
     times = rows.loc[rows["split"] == "test"].drop_duplicates("item").set_index("item")["time"]
     in_time = once.loc[times.reindex(once.index).sort_values(kind="stable").index]

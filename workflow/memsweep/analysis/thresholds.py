@@ -5,11 +5,12 @@ grid, with the model of `scaling`, and between neighbouring values of the axis a
 slopes are one number.
 
 Whether they are is tested as lack of fit: the line in log10(axis) against a level of its own for each value of the
-axis, by the F statistic of nested least squares fits within the groups of `scaling`. What the test takes for one
-observation is a training set: onsets of several seeds on the same images are averaged first, as they lie closer
-together than those of other images. Where a study has a single training set of each size, the scatter is that of
-nothing but the network, and the test finds bends that other images would not show. Values of the axis at which some
-run is censored are left aside, as the test knows no bounds.
+axis, by the F statistic of nested least squares fits. Onsets on the same images lie closer together than those on
+others. So along the axis `train_size`, whose values have other images each, an observation is a training set: the mean
+of its runs, less what their groups have in common. Along every other axis an observation is a run, and those on the
+same images are compared with each other alone. What is left out: sets of different sizes share images, and an axis may
+do something else on other images. Values of the axis at which some run is censored are left aside, as the test knows no
+bounds. It is not corrected for the number of thresholds, at which the runs are the same.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import sparse, stats
 
 from ..study.axes import SUBSET, Axis
 from ..study.onsets import ONSETS
@@ -146,12 +147,15 @@ def lack_of_fit(used: pd.DataFrame, group: pd.Series[int], axis: Axis, confidenc
     """
     open_ended = used[["censored", "left_censored"]].any(axis=1).groupby(used[axis.column]).transform("any")
     known = used[~open_ended].assign(group=group[~open_ended], y=lambda rows: np.log10(rows["step"].astype(float)))
-    sets = known.groupby(["group", axis.column, SUBSET], as_index=False)[[axis.coordinate, "y"]].mean()
-    if sets[axis.column].nunique() < 3:
+    if known[axis.column].nunique() < 3:
         return _untestable("fewer than three values" + " without a censored run" * bool(open_ended.any()))
-    y, intercepts = sets["y"].to_numpy(float), pd.get_dummies(sets["group"], dtype=float)
-    line = np.column_stack([intercepts, np.log10(sets[axis.coordinate])])
-    levels = np.column_stack([intercepts, pd.get_dummies(sets[axis.column], dtype=float)])
+    if axis.name == "train_size":
+        observed = _of_sets(known)
+    else:
+        observed = known.assign(block=known.groupby(["group", SUBSET]).ngroup())
+    y, intercepts = observed["y"].to_numpy(float), pd.get_dummies(observed["block"], dtype=float)
+    line = np.column_stack([intercepts, np.log10(observed[axis.coordinate])])
+    levels = np.column_stack([intercepts, pd.get_dummies(observed[axis.column], dtype=float)])
     (left, rank), (left_by_levels, rank_of_levels) = (_residual(design, y) for design in (line, levels))
     bends, freedom = rank_of_levels - rank, len(y) - rank_of_levels
     if bends < 1 or freedom < 1:
@@ -160,6 +164,19 @@ def lack_of_fit(used: pd.DataFrame, group: pd.Series[int], axis: Axis, confidenc
         return _untestable("repetitions without scatter")
     p_value = float(stats.f.sf((left - left_by_levels) / bends / (left_by_levels / freedom), bends, freedom))
     return {"p_value": p_value, "power_law": "rejected" if p_value < 1 - confidence else "not rejected"}
+
+
+def _of_sets(known: pd.DataFrame) -> pd.DataFrame:
+    """The training sets as observations: what each adds to its groups, and the block of sets that groups connect."""
+    keys = known.groupby(["train_size", SUBSET])
+    of_set, of_group = keys.ngroup().to_numpy(), known["group"].astype("category").cat.codes.to_numpy()
+    sets, groups_ = of_set.max() + 1, of_group.max() + 1
+    design = np.zeros((len(known), sets + groups_))
+    design[np.arange(len(known)), of_set] = design[np.arange(len(known)), sets + of_group] = 1
+    effects = np.linalg.lstsq(design, known["y"].to_numpy(float))[0][:sets]
+    links = sparse.coo_array((np.ones(len(known)), (of_set, sets + of_group)), shape=2 * (sets + groups_,))
+    _, block = sparse.csgraph.connected_components(links, directed=False)
+    return keys.size().index.to_frame(index=False).assign(y=effects, block=block[:sets])
 
 
 def _untestable(why: str) -> dict[str, Any]:

@@ -343,8 +343,8 @@ SWEEP: dict[str, pa.Schema] = {
             column(
                 "p_value",
                 pa.float64(),
-                "of a power law, by the lack of fit of the line through onsets, means over seeds, in logarithms; null "
-                "where it cannot be tested",
+                "of a power law, by the lack of fit of the line through onsets in logarithms; null where it cannot be "
+                "tested",
             ),
             column("power_law", pa.string(), "rejected, or not rejected, or why it is not testable"),
         ]
