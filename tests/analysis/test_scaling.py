@@ -560,7 +560,7 @@ SETTINGS = {
     "axes": [axis.described() for axis in AXES],
     "confidence": 0.95,
 }
-STEPS = np.array([10, 20, 40, 80, 160, 320])
+STEPS = np.array([10, 20, 40, 80, 160, 320, 640])
 
 
 def write_study(folder, runs, diverged=()):
@@ -662,7 +662,7 @@ def test_analyse_writes_its_tables(tmp_path):
     assert copied.loc[copied["index"] > 0, ["samples", "share"]].eq(0).all(axis=None)
     reached = copied[copied["run_id"] == "run000"].iloc[0]
     assert (reached["samples"], reached["share"]) == (20, 1)
-    assert read_table(tmp_path / "copied_first.parquet", "copied_first")["runs"].max() == 6
+    assert read_table(tmp_path / "copied_first.parquet", "copied_first")["runs"].max() == 8
 
     before = [path.read_bytes() for path in outputs]
     backwards = (dict(reversed(paths.items())) for paths in (losses, neighbours))

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from .onset import NEVER_EVALUATED, Onset, crossing, pivot, resampled, share_onset, with_interval
+from .onset import NEVER_EVALUATED, Onset, confirmable, crossing, pivot, resampled, share_onset, with_interval
 
 # In what the partners differ that a run needs
 PARTNERS = {"bias": {"subset"}, "split": {"subset", "seed"}}
@@ -52,7 +52,7 @@ def split_onset(run_id: str, paired: pd.DataFrame, *, threshold: float, resample
     ratio = np.divide(others, seeds, out=np.ones_like(others), where=seeds > 0)
     at = steps.to_numpy(dtype=np.float64)
     found = crossing(at, ratio, threshold)
-    return with_interval(at, found[0], found[1:], confidence)
+    return with_interval(confirmable(at), found[0], found[1:], confidence)
 
 
 def _over_partners(paired: pd.DataFrame, value: str) -> pd.DataFrame:

@@ -273,7 +273,8 @@ SWEEP: dict[str, pa.Schema] = {
             column(
                 "step",
                 pa.float64(),
-                "the onset; where censored the run's last step, for a departure that of its lowest test loss",
+                "the onset; where censored the run's last evaluation but one, as the last only confirms (0 without), "
+                "for a departure at most that of its lowest test loss",
                 "steps",
             ),
             column("censored", pa.bool_(), "the run ended, or memorised, before the onset"),
