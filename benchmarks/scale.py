@@ -51,6 +51,8 @@ ANALYSED = (
     "ratios",
     "peaks",
     "fidelity_trends",
+    "rates",
+    "rate_trends",
     "leads",
     "excess",
     "copied_images",
@@ -74,7 +76,8 @@ case $stage in
   train) files="runs losses samples" ;;
   measure) files="metrics neighbours" ;;
   collect) files="runs trajectories noise_levels metrics agreement" ;;
-  analyse) files="onsets scaling ratios peaks fidelity_trends leads excess copied_images copied_first" ;;
+  analyse)
+    files="onsets scaling ratios peaks fidelity_trends rates rate_trends leads excess copied_images copied_first" ;;
 esac
 if [ "$stage" = pages ]; then
   for table in TABLES; do

@@ -558,6 +558,8 @@ SETTINGS = {
     "comparisons": [],
     "sscd_threshold": 0.6,
     "axes": [axis.described() for axis in AXES],
+    "rate_from": 0.1,
+    "rate_to": 0.5,
     "confidence": 0.95,
 }
 STEPS = np.array([10, 20, 40, 80, 160, 320, 640])
@@ -618,7 +620,7 @@ def write_study(folder, runs, diverged=()):
 
 
 def outputs_in(folder):
-    tables = ("onsets", "scaling", "peaks", "excess", "ratios", "fidelity_trends", "leads")
+    tables = ("onsets", "scaling", "peaks", "excess", "ratios", "fidelity_trends", "rates", "rate_trends", "leads")
     tables += ("copied_images", "copied_first")
     return [folder / f"{table}.parquet" for table in tables]
 
@@ -646,11 +648,15 @@ def test_analyse_writes_its_tables(tmp_path):
     assert table.loc[["loss_gap_absolute", "loss_gap_relative", "f_mem"], "censored_runs"].tolist() == [2] * 3
     assert table["exponent"].between(0.8, 1.2).all()
 
-    rates = read_table(peaks_path, "peaks").merge(runs[["run_id", "train_size"]], on="run_id")
-    rates = rates[rates["definition"] == "f_mem"]
-    assert (rates["censored"] == (rates["train_size"] == 256)).all()
-    early = rates[rates["train_size"] == 16]  # from 32 to 320 steps the share rises from 0 to 1
-    assert early["value"].between(0.9, 1.1).all()
+    assert read_table(peaks_path, "peaks").empty  # no distance was measured
+    rates = read_table(tmp_path / "rates.parquet", "rates").merge(runs[["run_id", "train_size"]], on="run_id")
+    assert rates["metric"].tolist() == ["f_mem", "f_mem_calibrated"] * 8
+    reached = rates["train_size"] < 64  # of 64, half is copied at 404 steps, which 640 steps would have to confirm
+    assert (rates["value"].isna() == ~reached).all()
+    assert rates.loc[reached, "value"].between(0.8, 1.2).all()  # from 2 N steps on the share rises by 1 a decade
+    trends = read_table(tmp_path / "rate_trends.parquet", "rate_trends").set_index("term")
+    assert trends.loc["train_size", "runs"].tolist() == [6, 6]
+    assert trends.loc["train_size", "left_out"].tolist() == [2, 2]
 
     copied = read_table(tmp_path / "copied_images.parquet", "copied_images")
     assert copied["run_id"].tolist() == runs["run_id"].repeat(runs["train_size"]).tolist()

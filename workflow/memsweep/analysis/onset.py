@@ -169,9 +169,7 @@ def with_interval(seen: Array, estimate: float, replicates: Array, confidence: f
     """
     if not len(seen):
         return NEVER_EVALUATED
-    ranked = np.sort(replicates)
-    outside = math.floor((1 - confidence) / 2 * (len(ranked) - 1) + 1e-9)  # the slack absorbs rounding
-    low, high = ranked[outside], ranked[len(ranked) - 1 - outside]
+    low, high = percentile_ends(replicates, confidence)
     step = seen[0] if estimate == 0 else seen[-1] if estimate == math.inf else estimate
     return Onset(
         step=float(step),
@@ -180,6 +178,13 @@ def with_interval(seen: Array, estimate: float, replicates: Array, confidence: f
         ci_low=float(min(low, estimate, step)),
         ci_high=float(max(high, estimate, step)),
     )
+
+
+def percentile_ends(replicates: Array, confidence: float) -> tuple[float, float]:
+    """The order statistics just outside the percentiles of replicates, shape (resamples,); infinite ones count."""
+    ranked = np.sort(replicates)
+    outside = math.floor((1 - confidence) / 2 * (len(ranked) - 1) + 1e-9)  # the slack absorbs rounding
+    return float(ranked[outside]), float(ranked[len(ranked) - 1 - outside])
 
 
 def loss_onsets(
@@ -242,9 +247,14 @@ def copy_onset(
     Raises:
         UserError: as `share_onset`.
     """
-    training = neighbours[neighbours["reference"] == "train"]
-    samples = training.assign(hit=copied(training, copy_threshold))
+    samples = copies(neighbours, copy_threshold)
     return share_onset(run_id, samples, share=share, resamples=resamples, confidence=confidence)
+
+
+def copies(neighbours: pd.DataFrame, copy_threshold: float) -> pd.DataFrame:
+    """Samples as `share_onset` takes them, which hit where they are copies; arguments are those of `copy_onset`."""
+    training = neighbours[neighbours["reference"] == "train"]
+    return training.assign(hit=copied(training, copy_threshold))
 
 
 def share_onset(run_id: str, samples: pd.DataFrame, *, share: float, resamples: int, confidence: float) -> Onset:
@@ -265,13 +275,23 @@ def share_onset(run_id: str, samples: pd.DataFrame, *, share: float, resamples: 
     Raises:
         UserError: an evaluation lacks a sample that another has.
     """
-    histories = pivot(run_id, samples, ["index"], "hit")
-    if histories.empty:
+    steps, shares = share_curves(run_id, samples, resamples)
+    if not len(steps):
         return NEVER_EVALUATED
-    steps = histories.columns.to_numpy(dtype=np.float64)
-    shares = resampled(f"{run_id} samples", histories.to_numpy(), np.ones(len(histories)), resamples)
     found = crossing(steps, shares, share)
     return with_interval(confirmable(steps), found[0], found[1:], confidence)
+
+
+def share_curves(run_id: str, samples: pd.DataFrame, resamples: int) -> tuple[Array, Array]:
+    """Evaluated steps, and the share of hits with its bootstrap replicates, shape (1 + resamples, evaluations).
+
+    Arguments and errors are those of `share_onset`.
+    """
+    histories = pivot(run_id, samples, ["index"], "hit")
+    steps = histories.columns.to_numpy(dtype=np.float64)
+    if histories.empty:
+        return np.empty(0), np.empty((1 + resamples, 0))
+    return steps, resampled(f"{run_id} samples", histories.to_numpy(), np.ones(len(histories)), resamples)
 
 
 def _at(curves: Array, positions: NDArray[np.intp]) -> Array:
