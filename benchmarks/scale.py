@@ -53,6 +53,8 @@ ANALYSED = (
     "ratios",
     "peaks",
     "fidelity_trends",
+    "rates",
+    "rate_trends",
     "leads",
     "excess",
     "copied_images",
@@ -77,8 +79,8 @@ case $stage in
   train) files="runs losses samples" ;;
   measure) files="metrics neighbours" ;;
   collect) files="runs trajectories noise_levels metrics agreement" ;;
-  analyse) files="onsets scaling thresholds local_slopes ratios peaks fidelity_trends leads excess"
-    files="$files copied_images copied_first" ;;
+  analyse) files="onsets scaling thresholds local_slopes ratios peaks fidelity_trends rates rate_trends"
+    files="$files leads excess copied_images copied_first" ;;
   conclude) files="law law_fit law_errors collapse descents" ;;
 esac
 if [ "$stage" = pages ]; then

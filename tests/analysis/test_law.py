@@ -16,6 +16,7 @@ from memsweep.analysis.law import fit_law
 from memsweep.analysis.law_tables import law_errors, law_table
 from memsweep.base.errors import UserError
 from memsweep.study.axes import Axis
+from memsweep.tables.contracts import SCHEMAS
 from memsweep.tables.parquet import read_table, write_table
 from scipy import stats
 
@@ -360,6 +361,9 @@ def test_conclude_writes_its_tables(tmp_path):
     parts = [onsets_of(runs, logs(runs), 3.0), onsets_of(runs, logs(runs), -5.0, definition="sscd_score")]
     onsets = pd.concat(parts).assign(ci_low=1.0, ci_high=2.0)
     write_table(tmp_path / "onsets.parquet", "onsets", onsets)
+    for name in ("trajectories", "metrics", "thresholds"):
+        nothing = SCHEMAS[name].empty_table().to_pandas()
+        write_table(tmp_path / f"{name}.parquet", name, nothing)
     settings = {"axes": [axis.described() for axis in AXES], "confidence": 0.95}
     conclude(settings, tmp_path, tmp_path)
     law, fit, errors = (read_table(tmp_path / f"{name}.parquet", name) for name in ("law", "law_fit", "law_errors"))

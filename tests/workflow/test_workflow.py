@@ -47,6 +47,8 @@ TABLES = (
     "ratios",
     "peaks",
     "fidelity_trends",
+    "rates",
+    "rate_trends",
     "leads",
     "excess",
     "copied_images",

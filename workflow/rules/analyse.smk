@@ -18,6 +18,8 @@ rule analyse:
         ratios=f"{SHOWN}/tables/ratios.parquet",
         peaks=f"{SHOWN}/tables/peaks.parquet",
         fidelity_trends=f"{SHOWN}/tables/fidelity_trends.parquet",
+        rates=f"{SHOWN}/tables/rates.parquet",
+        rate_trends=f"{SHOWN}/tables/rate_trends.parquet",
         leads=f"{SHOWN}/tables/leads.parquet",
         excess=f"{SHOWN}/tables/excess.parquet",
         copied_images=f"{SHOWN}/tables/copied_images.parquet",

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from .onset import NEVER_EVALUATED, Onset, crossing, pivot, resampled, share_onset, with_interval
+from .onset import NEVER_EVALUATED, Onset, confirmable, crossing, pivot, resampled, share_onset, with_interval
 
 Array = NDArray[np.float64]
 
@@ -55,7 +55,7 @@ def split_onset(run_id: str, paired: pd.DataFrame, *, threshold: float, resample
     if not len(at):
         return NEVER_EVALUATED
     found = crossing(at, ratio, threshold)
-    return with_interval(at, found[0], found[1:], confidence)
+    return with_interval(confirmable(at), found[0], found[1:], confidence)
 
 
 def distance_ratios(run_id: str, paired: pd.DataFrame, resamples: int) -> tuple[Array, Array]:

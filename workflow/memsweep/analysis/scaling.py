@@ -201,12 +201,28 @@ def effect(
         group: label of the runs that are equal on every other axis, shape (runs,).
         confidence: level of the interval, between 0 and 1.
     """
-    side, group = np.asarray(censored, int) - np.asarray(left_censored, int), np.asarray(group)
-    speaks = (np.asarray(onset) > 0) & np.isin(group, group[side == 0])
+    side, steps = np.asarray(censored, int) - np.asarray(left_censored, int), np.asarray(onset, np.float64)
+    speaks = steps > 0
+    logarithm = np.log10(steps[speaks])
+    return linear_effect(np.asarray(x)[speaks], logarithm, side[speaks], np.asarray(group)[speaks], confidence)
+
+
+def linear_effect(x: ArrayLike, y: ArrayLike, side: ArrayLike, group: ArrayLike, confidence: float) -> Exponent:
+    """The slope k in y = intercept of the group + k · x + σ · ε, some responses being known on one side only.
+
+    What makes it not estimable stands at `effect`, whose onsets are 10 ** y.
+
+    Args:
+        x, group, confidence: as in `effect`.
+        y: the response, shape (runs,).
+        side: 1 where it is larger than y, -1 where smaller, 0 where it is y, shape (runs,).
+    """
+    side, group = np.asarray(side, int), np.asarray(group)
+    speaks = np.isin(group, group[side == 0])
     side, group = side[speaks], group[speaks]
     seen = side == 0
     x = np.asarray(x, np.float64)[speaks]
-    y = np.log10(np.asarray(onset, np.float64)[speaks])
+    y = np.asarray(y, np.float64)[speaks]
 
     intercepts = (group[:, None] == np.unique(group)).astype(np.float64)
     observed = int(seen.sum())

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..study.onsets import LOSS_DEFINITIONS, ONSETS
 from .departure import departures
 from .noise import gap_noise, resampled_noise, share_noise
-from .onset import ESTIMATORS, crossing, pivot, resampled, with_interval
+from .onset import ESTIMATORS, confirmable, crossing, pivot, resampled, with_interval
 from .pair_onsets import distance_ratios, leans
 
 Array = NDArray[np.float64]
@@ -32,7 +32,7 @@ class ThresholdCurve:
     """A run's onset under one definition, as a function of the threshold.
 
     Attributes:
-        steps: at which the run counts as observed, increasing, at least one.
+        steps: at which the run can show the onset, as of `onset.confirmable`, increasing; may be empty.
         onset: threshold to onset, shape (1,), 0 and infinite as of `onset.crossing`.
         noise: the level that chance reaches, as of `noise`; NaN where it is not known.
     """
@@ -77,7 +77,7 @@ def loss_curves(run_id: str, losses: pd.DataFrame, train_size: int, confidence: 
     absolute, relative = gap_noise(run_id, in_time, train_size, confidence)
     noise = {"loss_gap_absolute": absolute, "loss_gap_relative": relative}
     return {
-        name: ThresholdCurve(steps, partial(ESTIMATORS[name], steps, train, test), noise.get(name, np.nan))
+        name: ThresholdCurve(confirmable(steps), partial(ESTIMATORS[name], steps, train, test), noise.get(name, np.nan))
         for name in LOSS_DEFINITIONS
         if ONSETS[name].threshold
     }
@@ -96,7 +96,7 @@ def share_curves(metrics: pd.DataFrame, definition: str) -> Mapping[str, Thresho
     for run_id, own in rows[rows["reference"] == "train"].groupby("run_id", sort=False):
         steps, shares = (own[name].to_numpy(np.float64) for name in ("step", "value"))
         noise = share_noise(control.get(run_id, own.head(0)))
-        curves[str(run_id)] = ThresholdCurve(steps, partial(crossing, steps, shares[None]), noise)
+        curves[str(run_id)] = ThresholdCurve(confirmable(steps), partial(crossing, steps, shares[None]), noise)
     return curves
 
 
@@ -119,7 +119,8 @@ PAIR_CURVES = {"bias": lean_curve, "split": split_curve}
 
 
 def _resampled_curve(steps: Array, curves: Array, chance: float, confidence: float) -> ThresholdCurve:
-    return ThresholdCurve(steps, partial(crossing, steps, curves[:1]), resampled_noise(curves, chance, confidence))
+    onset = partial(crossing, steps, curves[:1])
+    return ThresholdCurve(confirmable(steps), onset, resampled_noise(curves, chance, confidence))
 
 
 def departure_curve(name: str, steps: Array, test: Array, surrogate: Array, confidence: float) -> Curves:
@@ -128,4 +129,5 @@ def departure_curve(name: str, steps: Array, test: Array, surrogate: Array, conf
         return {}
     followed = slice(int(test[0].argmin()) + 1)
     noise = resampled_noise((surrogate / test - 1)[:, followed], 0.0, confidence)
-    return {name: ThresholdCurve(steps[followed], partial(departures, steps, test[:1], surrogate[:1]), noise)}
+    onset = partial(departures, steps, test[:1], surrogate[:1])
+    return {name: ThresholdCurve(confirmable(steps)[followed], onset, noise)}

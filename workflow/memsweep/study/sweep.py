@@ -127,8 +127,8 @@ FIGURES = (
         name="peaks",
         shows="peak fidelity and rate",
         axis="all",
-        tables=("runs", "peaks", "metrics", "fidelity_trends"),
-        settings=("axes", "palette", "distance", "onset", "thresholds", "formulation"),
+        tables=("runs", "peaks", "metrics", "fidelity_trends", "rates", "rate_trends"),
+        settings=("axes", "palette", "distance", "onset", "thresholds", "rate", "formulation"),
     ),
     Figure(
         name="novelty_fidelity",
@@ -544,6 +544,7 @@ class Sweep(Study):
         return {
             **self.config["figures"],
             "thresholds": {key: onset[key] for key in THRESHOLDS},
+            "rate": {key: onset[key] for key in ("rate_from", "rate_to")},
             "f_mem_threshold": self.config["metrics"]["f_mem_threshold"],
             "battery": self.config["metrics"]["battery"],
             "confidence": self.config["confidence"],
