@@ -369,7 +369,7 @@ def test_conclude_writes_its_tables(tmp_path):
     law, fit, errors = (read_table(tmp_path / f"{name}.parquet", name) for name in ("law", "law_fit", "law_errors"))
     assert law["definition"].unique().tolist() == ["f_mem", "sscd_score"]
     expected = law_table({"f_mem": fit_law(onsets.iloc[: len(runs)], runs, AXES, 0.95)})
-    pd.testing.assert_frame_equal(law.iloc[: len(expected)], expected)
+    pd.testing.assert_frame_equal(law.iloc[: len(expected)], expected, check_dtype=False)  # of texts
     never = law[law["definition"] == "sscd_score"]
     assert never["estimate"].isna().all()
     assert set(never["reason"]) == {"no onset"}
@@ -377,7 +377,7 @@ def test_conclude_writes_its_tables(tmp_path):
     assert (found["runs"], found["censored_runs"], found["sets"]) == (17, 2, 6)
     assert found["predicted"] == (errors["definition"] == "f_mem").sum() > 0
     assert found["inside"] > 0.7
-    assert fit["reason"].tolist() == [None, "no onset"]
+    assert fit["reason"].fillna("none").tolist() == ["none", "no onset"]
 
 
 def test_conclude_wants_tables_of_one_study(tmp_path):

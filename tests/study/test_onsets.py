@@ -14,7 +14,7 @@ from memsweep.tables.contracts import SCHEMAS
 def test_configs_choose_among_the_definitions_and_give_their_thresholds() -> None:
     properties = schema()["properties"]
     assert tuple(properties["figures"]["properties"]["onset"]["enum"]) == MEMORISATION
-    assert set(properties["onset"]["properties"]) == {*THRESHOLDS, "bootstrap"}
+    assert set(properties["onset"]["properties"]) == {*THRESHOLDS, "bootstrap", "rate_from", "rate_to"}
     surrogates = [ONSETS[name].surrogate for name in DEPARTURES]
     assert properties["evaluation"]["properties"]["surrogates"]["items"]["enum"] == surrogates
 
