@@ -60,7 +60,7 @@ FIGURES = (
         axis="{axis}",
         file="memorisation_time_{axis}",
         tables=("runs", "onsets", "scaling", "ratios"),
-        settings=("axes", "palette", "thresholds", "formulation"),
+        settings=("axes", "palette", "thresholds", "formulation", "confidence"),
     ),
     Figure(
         name="scaling_exponents",
@@ -113,7 +113,7 @@ FIGURES = (
         shows="clocks",
         axis="all",
         tables=("runs", "onsets", "scaling"),
-        settings=("axes", "onset", "thresholds"),
+        settings=("axes", "onset", "thresholds", "confidence"),
     ),
     Figure(
         name="agreement",
