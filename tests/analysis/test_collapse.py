@@ -122,6 +122,8 @@ def test_levels_are_those_above_noise_that_every_run_passes() -> None:
     none = found_in(collapse({**of, "metrics": ended[ended["value"] < 0.05]}, GRID, 0.95))["train_size", "none"]
     assert none["levels"] == 0
     assert math.isnan(none["spread"])
+    loud = found_in(collapse({**of, "thresholds": of["thresholds"].assign(runs_in_noise=1)}, GRID, 0.95))
+    assert loud["train_size", "none"]["levels"] == 0
     without = {**of, "metrics": of["metrics"].head(0), "trajectories": of["trajectories"].head(0)}
     assert collapse(without, GRID, 0.95).empty
 

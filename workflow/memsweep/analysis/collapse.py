@@ -95,7 +95,7 @@ def collapse(tables: Mapping[str, pd.DataFrame], axes: Sequence[Axis], confidenc
         passages = _passages(
             curves(name, tables["trajectories"], tables["metrics"]), above.index[above].to_numpy(float)
         )
-        if passages.empty:
+        if not len(passages):
             continue
         known = runs.merge(passages, left_on="run_id", right_index=True)
         own = onset_error(onsets[onsets["definition"] == name], confidence)
