@@ -7,6 +7,7 @@ import functools
 import math
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,8 @@ def train_pack(
     members = []
     for run in runs:
         source = _network_source(run.within(settings)["network"])
-        members.append(Member.open(_at_hand(run, settings, way), checkpoints, {**provenance, **source}, settings))
+        known = {**provenance, **source}
+        members.append(Member.open(_at_hand(run, settings, way), checkpoints, known, settings, data))
     waiting = [member for member in members if not member.complete]
     if waiting:
         _check_networks(waiting, data)
@@ -124,10 +126,9 @@ def _check_networks(waiting: Sequence[Member], data: ImageSet) -> None:
 
 def _say_sizes(members: Sequence[Member], output: Path) -> None:
     """Say what the pack takes on disk."""
-    sizes = {"states": 0, "evaluations": 0}
+    sizes: Counter[str] = Counter()
     for member in members:
-        for name, size in member.checkpoint.sizes().items():
-            sizes[name] += size
+        sizes.update({name: size for name, size in member.checkpoint.sizes().items() if size})
     sizes["tables"] = sum(file.stat().st_size for file in output.glob("[!.]*.parquet"))
     listed = ", ".join(f"{name} {size / 1e6:.3g} MB" for name, size in sizes.items())
     print(f"on disk, of {len(members)} runs: {listed}", file=sys.stderr)

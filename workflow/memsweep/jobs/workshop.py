@@ -35,6 +35,7 @@ class Way:
         checkpoint_seconds: least time between two checkpoints of a run.
         stop_after_minutes: of the job, which then saves and ends; 0 is no limit.
         keep_states: whether the training state of a finished run is kept, to continue from.
+        keep_averages: whether the averaged weights of each step at which images are generated are kept.
         recompute: whether activations are computed again in the backward pass, to save memory.
         deterministic: whether only GPU kernels are used that give the same bits every time.
         networks: files of the user's own networks; by its content a run's is found among them.
@@ -46,6 +47,7 @@ class Way:
     checkpoint_seconds: float = 60.0
     stop_after_minutes: float = 0.0
     keep_states: bool = True
+    keep_averages: bool = False
     recompute: bool = False
     deterministic: bool = False
     networks: Sequence[Path] = ()
