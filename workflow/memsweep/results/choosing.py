@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pandas as pd
@@ -67,6 +68,17 @@ def _by_id(runs: pd.DataFrame, axes: Sequence[str], run_id: str, values: Mapping
         return found.iloc[0]
     said = "no run has an id that begins so" if found.empty else "several ids begin so"
     raise UserError(f"run: found {run_id!r}; {said}; there are {_named(runs if found.empty else found, axes)}")
+
+
+def meant(written: str, values: Iterable[Any]) -> Any:
+    """What a text stands for, where these are the values of its axis: one that is written so, or a number."""
+    for value in values:
+        if text(plain(value)) == written:
+            return value
+    for number in (int, float):
+        with suppress(ValueError):
+            return number(written)
+    return written
 
 
 def plain(value: Any) -> Any:

@@ -18,6 +18,7 @@ from ..base.files import replacing
 
 # Of a sheet: pixels between images, their shade, and the least height at which they are shown
 _GAP, _SHADE, _HEIGHT = 2, 160, 48
+_FILES = (".png", ".npz")
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,13 @@ class Samples:
 
         Args:
             path: ``.png`` for all of them on one sheet; ``.npz`` for the arrays ``arr_0``, the images, and ``labels``;
-                a new folder for a picture each, below folders of their classes. The latter two `memsweep compare` reads.
+                a new folder for a picture each, below folders of their classes. `memsweep compare` reads the last two.
 
         Raises:
             UserError: another kind of file, or a folder that is there.
         """
         path = Path(path)
+        check_output(path)
         if path.suffix.lower() == ".png":
             with replacing(path) as temporary:
                 sheet(self.images).save(temporary, format="png")
@@ -61,10 +63,6 @@ class Samples:
             self._save_pictures(path)
 
     def _save_pictures(self, folder: Path) -> None:
-        if folder.suffix:
-            raise UserError(f"output: found {str(folder)!r}; accepted is a .png, a .npz or a folder")
-        if folder.exists():
-            raise UserError(f"output: {str(folder)!r} is there already; accepted is a folder that is not")
         folder.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
         try:
@@ -121,24 +119,33 @@ class Nearest:
         return f"<{samples} beside their nearest training images: d1/d2 from {low:.2g} over {middle:.2g} to {high:.2g}>"
 
 
+def check_output(path: Path) -> None:
+    """That images can be written to a path; errors as of `Samples.save`."""
+    if path.suffix.lower() not in (*_FILES, ""):
+        raise UserError(f"output: found {str(path)!r}; accepted is a .png, a .npz or a folder")
+    if not path.suffix and path.exists():
+        raise UserError(f"output: {str(path)!r} is there already; accepted is a folder that is not")
+
+
 def sheet(images: np.ndarray, below: np.ndarray | None = None) -> Image.Image:
     """Images in rows, about as many as columns, enlarged until they can be seen.
 
     Args:
         images: (n, H, W, C) uint8.
-        below: as many others, shown below them.
+        below: as many others, each shown below its own.
     """
     columns = max(1, math.ceil(math.sqrt(len(images))))
     rows = math.ceil(len(images) / columns)
     kinds = [images] if below is None else [images, below]
+    apart = _GAP if below is None else 3 * _GAP  # rows of pairs
     factor = max(1, math.ceil(_HEIGHT / images.shape[1]))
     height, width, channels = (factor * images.shape[1], factor * images.shape[2], images.shape[3])
-    pitch = len(kinds) * height + _GAP
-    canvas = np.full((rows * pitch + _GAP, columns * (width + _GAP) + _GAP, channels), _SHADE, np.uint8)
+    pitch = len(kinds) * (height + _GAP) - _GAP + apart
+    canvas = np.full((rows * pitch + apart, columns * (width + _GAP) + _GAP, channels), _SHADE, np.uint8)
     for kind, stack in enumerate(kinds):
         for index, image in enumerate(stack.repeat(factor, axis=1).repeat(factor, axis=2)):
             row, column = divmod(index, columns)
-            top, left = row * pitch + kind * height + _GAP, column * (width + _GAP) + _GAP
+            top, left = row * pitch + kind * (height + _GAP) + apart, column * (width + _GAP) + _GAP
             canvas[top : top + height, left : left + width] = image
     return _picture(canvas)
 

@@ -205,7 +205,7 @@ class RunResults:
     def sample(
         self,
         number: int | None = None,
-        labels: Sequence[int] | None = None,
+        labels: int | Sequence[int] | None = None,
         seed: int | None = None,
         step: int | None = None,
     ) -> Samples:

@@ -30,7 +30,7 @@ def chosen_latents(number: int | None, seed: int | None, own: int, shape: tuple[
         UserError: none are asked for, too many, or more than the study has.
     """
     count = own if number is None else number
-    if not 1 <= count <= MOST_IMAGES:
+    if not isinstance(count, int | np.integer) or not 1 <= count <= MOST_IMAGES:
         raise UserError(f"number: found {count}; accepted is a whole number from 1 to {MOST_IMAGES}")
     if seed is None and count > own:
         raise UserError(
@@ -43,7 +43,7 @@ def chosen_latents(number: int | None, seed: int | None, own: int, shape: tuple[
     return torch.stack(list(each))
 
 
-def chosen_labels(labels: Sequence[int] | None, count: int, train: Split, unconditional: bool) -> Tensor:
+def chosen_labels(labels: int | Sequence[int] | None, count: int, train: Split, unconditional: bool) -> Tensor:
     """The classes of so many images, (n,) int64: these in turn, or those that were trained.
 
     Args:
@@ -57,13 +57,14 @@ def chosen_labels(labels: Sequence[int] | None, count: int, train: Split, uncond
     """
     if labels is None:
         return labels_of(count, train)
+    wanted, trained = np.atleast_1d(np.asarray(labels)), np.unique(train.labels)
+    found = f"labels: found {_listed(wanted)}"
     if unconditional:
-        raise UserError(f"labels: found {_listed(labels)}; accepted are none, as the run's model is unconditional")
-    trained = np.unique(train.labels).tolist()
-    if not len(labels) or not set(labels) <= set(trained):
-        raise UserError(f"labels: found {_listed(labels)}; accepted are those that were trained, {_listed(trained)}")
-    return torch.tensor(labels)[torch.arange(count) % len(labels)]
+        raise UserError(f"{found}; accepted are none, as the run's model is unconditional")
+    if not len(wanted) or not np.isin(wanted, trained).all():
+        raise UserError(f"{found}; accepted are those that were trained, {_listed(trained)}")
+    return torch.from_numpy(wanted.astype(np.int64))[torch.arange(count) % len(wanted)]
 
 
-def _listed(labels: Sequence[int]) -> str:
+def _listed(labels: np.ndarray) -> str:
     return ", ".join(map(str, labels)) or "none"

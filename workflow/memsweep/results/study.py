@@ -92,7 +92,8 @@ class StudyResults:
         collected by an earlier version.
         """
         if self._planned is not None and self._planned.kind == "sweep":
-            return dict(self._planned.base)
+            base: dict[str, Any] = self._planned.base
+            return base
         return self._tables.base
 
     def run(self, run_id: str | None = None, /, **values: Any) -> RunResults:

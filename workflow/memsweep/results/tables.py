@@ -83,7 +83,7 @@ class StudyTables:
         """The value of each axis at which others are swept, as the table ``runs`` says; nothing of earlier versions."""
         path = self.folder / "tables" / "runs.parquet"
         base: dict[str, Any] = json.loads(read_metadata(path).get("base", "{}")) if path.exists() else {}
-        return base
+        return {axis: base[axis] for axis in self.axes if axis in base}
 
     @property
     def images_file(self) -> Path:
