@@ -78,6 +78,7 @@ def test_the_commands_write_what_they_say(tiny: Path, monkeypatch: pytest.Monkey
     for command in COMMANDS:
         typed = here(command).replace("b5b251", names["run"].run_id[:6]).replace("--number 64", "--number 8")
         assert main(shlex.split(typed)[1:]) == 0
+    assert len(list(Path("board").iterdir())) == 10
     assert Path("samples.png").stat().st_size > 500
     with np.load("samples.npz") as file:
         assert file["arr_0"].shape == (64, 8, 8, 1)
@@ -85,4 +86,4 @@ def test_the_commands_write_what_they_say(tiny: Path, monkeypatch: pytest.Monkey
 
 def test_the_page_has_snippets_and_commands() -> None:
     assert len(SNIPPETS) == 5
-    assert len(COMMANDS) == 2
+    assert len(COMMANDS) == 3

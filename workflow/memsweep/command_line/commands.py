@@ -45,6 +45,12 @@ def sample(arguments: Arguments) -> None:
     sample(**{name: value for name, value in vars(arguments).items() if name != "command"})
 
 
+def export(arguments: Arguments) -> None:
+    from ..results.tensorboard import export
+
+    export(arguments.study, arguments.tensorboard)
+
+
 def _study(command: argparse.ArgumentParser) -> None:
     command.add_argument("study", type=Path, help="the study's YAML file")
 
@@ -106,6 +112,12 @@ def _sampling(command: argparse.ArgumentParser) -> None:
     command.add_argument("--output", type=Path, required=True, help=output)
 
 
+def _exporting(command: argparse.ArgumentParser) -> None:
+    _results(command)
+    folder = "a new folder for what TensorBoard reads: losses, metrics and samples of every run"
+    command.add_argument("--tensorboard", metavar="FOLDER", type=Path, required=True, help=folder)
+
+
 def _whole_numbers(text: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",")]
@@ -135,5 +147,6 @@ COMMANDS: dict[str, Command] = {
     "usage": Command(usage, "what training jobs asked for, beside what they used", _study),
     "compare": Command(compare, "whether images copy a training set, and since when", _images),
     "sample": Command(sample, "images that a run of a study generates", _sampling, "Writes"),
+    "export": Command(export, "the runs of a study for other programs", _exporting, "Writes"),
     "verify": Command(verify, "whether a study's results are whole and belong together", _study),
 }

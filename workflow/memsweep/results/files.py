@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -73,10 +74,17 @@ def read_whole(name: str, paths: Sequence[Path]) -> pd.DataFrame:
 
 def read_rows(path: Path, name: str, columns: Sequence[str] | None = None, **equal: Any) -> pa.Table:
     """The rows of a table whose columns have these values; errors as of `tables.parquet.read_arrow`."""
-    check_table(path, name)
+    found = path.stat() if path.exists() else None
+    _check(path, name, (found.st_mtime_ns, found.st_size) if found else None)
     table: pa.Table = pq.read_table(
         pa.OSFile(str(path)),
         columns=None if columns is None else list(columns),
         filters=[(column, "=", value) for column, value in equal.items()],
     )
     return table
+
+
+@functools.lru_cache(maxsize=10_000)
+def _check(path: Path, name: str, state: tuple[int, int] | None) -> None:
+    """A file is read for its digest once in each state of it, however often rows of it are asked for."""
+    check_table(path, name)

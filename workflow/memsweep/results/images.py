@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ..base.errors import UserError
-from ..base.files import replacing
+from ..base.files import new_folder, replacing
 
 # Of a sheet: pixels between images, their shade, and the least height at which they are shown
 _GAP, _SHADE, _HEIGHT = 2, 160, 48
@@ -63,17 +61,11 @@ class Samples:
             self._save_pictures(path)
 
     def _save_pictures(self, folder: Path) -> None:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-        try:
+        with new_folder(folder) as temporary:
             for index, image in enumerate(self.images):
-                place = aside if self.labels is None else aside / str(self.labels[index])
+                place = temporary if self.labels is None else temporary / str(self.labels[index])
                 place.mkdir(exist_ok=True)
                 _picture(image).save(place / f"{index:05d}.png")
-            aside.chmod(0o755)
-            aside.rename(folder)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
 
     def _repr_png_(self) -> bytes:
         """As notebooks show it: a sheet of all images."""
