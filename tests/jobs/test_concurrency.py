@@ -73,8 +73,7 @@ class Turns:
         self.workshop = Workshop(settings, read_images(digits), Way(device="cpu"), torch.device("cpu"))
         provenance = {"data_hash": self.workshop.data.data_hash, "code_version": "test"}
         self.members = [
-            Member.open(Run(**fields), folder / "checkpoints", provenance, settings, self.workshop.data)
-            for fields in settings["runs"]
+            Member.open(Run(**fields), folder / "checkpoints", provenance, settings) for fields in settings["runs"]
         ]
 
     def train(self, limit: int, stop: StopRequest | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from memsweep.diffusion.formulation import build_formulation
 from memsweep.results.run import RunResults
 from memsweep.results.weights import chosen_step, load_model
 from memsweep.training.evaluation import Evaluator
+from safetensors.torch import save_file
 
 
 @pytest.fixture
@@ -95,6 +97,27 @@ def test_weights_of_the_last_step_are_those_of_the_training_state(run: RunResult
     assert average
     assert all(torch.equal(tensor, state[name]) for name, tensor in average.items())
     assert {name for name in state if name.startswith("average.")} == set(average)
+
+
+def test_a_file_that_is_none_of_a_run_is_a_sentence(tmp_path: Path) -> None:
+    state = tmp_path / "state.safetensors"
+    save_file({"weight": torch.zeros(2)}, state)
+    with pytest.raises(ms.UserError, match=r"state\.safetensors: does not say of which step it is"):
+        chosen_step(tmp_path, None)
+    state.write_bytes(b"nonsense")
+    with pytest.raises(ms.UserError, match=r"state\.safetensors: not a file of tensors"):
+        chosen_step(tmp_path, None)
+
+
+def test_damaged_weights_are_a_sentence(run: RunResults, tmp_path: Path) -> None:
+    folder = tmp_path / run.run_id
+    shutil.copytree(run.checkpoint, folder)
+    path = folder / "average-00000005.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ms.UserError, match=r"average-00000005\.safetensors: damaged"):
+        load_model(folder, 5, (1, 8, 8), 10, 4, run.settings["network"])
 
 
 def test_a_model_leaves_the_callers_random_numbers_alone(run: RunResults) -> None:

@@ -210,5 +210,13 @@ def test_studies_of_theory_have_tables_and_no_runs(tmp_path: Path) -> None:
     study = ms.open(tmp_path)
     assert study.tables == ["alignments"]
     assert "tables alignments" in repr(study)
+    assert study.axes == []
     with pytest.raises(ms.UserError, match="has no table of runs"):
         study.run()
+
+
+def test_a_value_that_is_missing_can_be_asked_for() -> None:
+    runs = pd.DataFrame({"run_id": ["a", "b"], "train_size": [8, 8], "network_own_kernel": [3.0, None]})
+    axes = ["train_size", "network_own_kernel"]
+    assert choose(runs, axes, {}, None, {"network.own.kernel": None})["run_id"] == "b"
+    assert choose(runs, axes, {}, None, {"network.own.kernel": 3})["run_id"] == "a"

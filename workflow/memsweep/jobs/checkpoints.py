@@ -64,23 +64,17 @@ class Checkpoint:
         noticed: sentences on what was set aside.
     """
 
-    def __init__(self, folder: Path, provenance: Provenance, config: str = "{}") -> None:
+    def __init__(self, folder: Path, provenance: Provenance) -> None:
         """Open the checkpoint in ``folder``, whose name is the run's id, or start one there.
 
         A checkpoint of other data or of other training code is not continued: the run
         starts anew, and `stale` says what differed.
-
-        Args:
-            folder: of the run.
-            provenance: what it is trained on and with.
-            config: what files of weights say of their network and its training, as JSON; not compared.
 
         Raises:
             UserError: the folder holds something that is not a checkpoint.
         """
         self.folder = folder
         self.provenance = provenance
-        self._config = config
         self.stale: str | None = None
         self.diverged_at: int | None = None
         self.stopped: Stop | None = None
@@ -161,9 +155,12 @@ class Checkpoint:
         except (Damaged, OSError):
             return 0
 
-    def save_state(self, tensors: dict[str, Tensor]) -> None:
-        """Save a training state, whose ``count`` is the steps taken, and keep the one before."""
-        metadata = {**self._metadata(int(tensors["count"])), "config": self._config}
+    def save_state(self, tensors: dict[str, Tensor], config: str) -> None:
+        """Save a training state, whose ``count`` is the steps taken, and keep the one before.
+
+        ``config`` is what the file says of the network and of its training, as JSON, for others to read.
+        """
+        metadata = {**self._metadata(int(tensors["count"])), "config": config}
         save_tensors(self.folder / STATE, tensors, metadata, before=self.folder / STATE_BEFORE)
 
     def forget_state_before(self) -> None:
@@ -176,10 +173,11 @@ class Checkpoint:
         self.forget_state_before()
 
     def sizes(self) -> dict[str, int]:
-        """Bytes on disk: of the training states, of the evaluations, and of the averaged weights."""
-        patterns = {"states": "state*.safetensors", "evaluations": EVALUATIONS, "averages": AVERAGES}
+        """Bytes on disk: of the training states, averaged weights among them, and of the evaluations."""
+        patterns = {"states": ("state*.safetensors", AVERAGES), "evaluations": (EVALUATIONS,)}
         return {
-            name: sum(file.stat().st_size for file in self.folder.glob(pattern)) for name, pattern in patterns.items()
+            name: sum(file.stat().st_size for pattern in several for file in self.folder.glob(pattern))
+            for name, several in patterns.items()
         }
 
     def _at(self, files: str, step: int) -> Path:
@@ -190,10 +188,10 @@ class Checkpoint:
         """Whether the averaged weights of this step are kept."""
         return self._at(AVERAGES, step).exists()
 
-    def save_average(self, step: int, tensors: Mapping[str, Tensor]) -> None:
-        """Keep the averaged weights among those of a training state at ``step``."""
+    def save_average(self, step: int, tensors: Mapping[str, Tensor], config: str) -> None:
+        """Keep the averaged weights among the tensors of a state at ``step``; ``config`` as of `save_state`."""
         average = {name: tensor for name, tensor in tensors.items() if name.startswith(AVERAGE)}
-        save_tensors(self._at(AVERAGES, step), average, {**self._metadata(step), "config": self._config})
+        save_tensors(self._at(AVERAGES, step), average, {**self._metadata(step), "config": config})
 
     def has_evaluation(self, step: int) -> bool:
         """Whether this step was evaluated."""

@@ -27,6 +27,7 @@ class Life:
         self._stop = stop
         self._ahead: int | None = None  # the step of a saved state that lies behind a missing evaluation
         self._saved_step: int | None = None
+        self._config = workshop.config(member.run)
         self._stream = workshop.streams.take()
         try:
             with torch.cuda.stream(self._stream):
@@ -174,7 +175,7 @@ class Life:
         if finite and evaluation.finite:
             if self._workshop.way.keep_averages and step in self.member.sampled:
                 # Ahead of the evaluation: a run that continues takes no step again that was evaluated
-                self.member.checkpoint.save_average(step, self._trainer.state())
+                self.member.checkpoint.save_average(step, self._trainer.state(), self._config)
             self.member.checkpoint.save_evaluation(step, evaluation)
             if self._ahead is not None:  # a step before others that were seen
                 self._watch = self._look_back()
@@ -196,7 +197,7 @@ class Life:
     def _save(self) -> None:
         step = self._trainer.step
         if self._ahead is None and step != self._saved_step:  # else a later state is there, or this one
-            self.member.checkpoint.save_state(self._trainer.state())
+            self.member.checkpoint.save_state(self._trainer.state(), self._config)
             self._saved_step = step
         self._saved = time.monotonic()
 

@@ -7,11 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..data.images import ImageSet
-from ..diffusion.formulation import build_formulation
-from ..study.identity import of_length, training_parameters
-from ..study.kind import canonical
-from ..study.networks import network_settings
 from ..study.run import Run
 from ..study.schedule import evaluation_steps, sampled_steps
 from .checkpoints import Checkpoint
@@ -39,14 +34,12 @@ class Member:
     rule: StoppingRule | None = None
 
     @classmethod
-    def open(
-        cls, run: Run, checkpoints: Path, provenance: dict[str, str], settings: Mapping[str, Any], data: ImageSet
-    ) -> Member:
-        """The run with what is on disk of it, the job's settings, and its images; errors as of `Checkpoint`."""
+    def open(cls, run: Run, checkpoints: Path, provenance: dict[str, str], settings: Mapping[str, Any]) -> Member:
+        """The run with what is on disk of it, and the job's settings; errors as of `Checkpoint`."""
         settings = run.within(settings)
         budget, evaluation = settings["training"]["budget"], settings["evaluation"]
         schedule = budget, evaluation, run.train_size, run.batch_size
-        checkpoint = Checkpoint(checkpoints / run.run_id, provenance, canonical(_config(run, settings, data)))
+        checkpoint = Checkpoint(checkpoints / run.run_id, provenance)
         rule = StoppingRule.of(settings["training"])
         return cls(run, settings, checkpoint, evaluation_steps(*schedule), sampled_steps(*schedule), rule)
 
@@ -83,22 +76,3 @@ class Member:
     def images_left(self) -> int:
         """Images that the run has still to be trained on, about."""
         return (self.run.max_steps - self.checkpoint.saved_step()) * self.run.batch_size
-
-
-def _config(run: Run, settings: Mapping[str, Any], data: ImageSet) -> dict[str, Any]:
-    """What a file of weights says of its run: of what network they are, and what it was trained on, and how.
-
-    How long it was is not among it, unless the learning rate follows the length.
-    """
-    height, width, channels = data.shape
-    point = {key: getattr(run, key) for key in ("train_size", "subset", "batch_size", "learning_rate", "seed")}
-    return {
-        "dataset": settings["dataset"],
-        "network": network_settings(settings["network"]),
-        "base_channels": run.base_channels,
-        "image_shape": [channels, height, width],
-        "labels": build_formulation(settings["formulation"], data.classes).labels,
-        "formulation": settings["formulation"],
-        "training": of_length(training_parameters(settings["training"]), run.max_steps),
-        **point,
-    }

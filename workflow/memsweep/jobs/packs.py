@@ -7,7 +7,6 @@ import functools
 import math
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -81,8 +80,7 @@ def train_pack(
     members = []
     for run in runs:
         source = _network_source(run.within(settings)["network"])
-        known = {**provenance, **source}
-        members.append(Member.open(_at_hand(run, settings, way), checkpoints, known, settings, data))
+        members.append(Member.open(_at_hand(run, settings, way), checkpoints, {**provenance, **source}, settings))
     waiting = [member for member in members if not member.complete]
     if waiting:
         _check_networks(waiting, data)
@@ -126,9 +124,10 @@ def _check_networks(waiting: Sequence[Member], data: ImageSet) -> None:
 
 def _say_sizes(members: Sequence[Member], output: Path) -> None:
     """Say what the pack takes on disk."""
-    sizes: Counter[str] = Counter()
+    sizes = {"states": 0, "evaluations": 0}
     for member in members:
-        sizes.update({name: size for name, size in member.checkpoint.sizes().items() if size})
+        for name, size in member.checkpoint.sizes().items():
+            sizes[name] += size
     sizes["tables"] = sum(file.stat().st_size for file in output.glob("[!.]*.parquet"))
     listed = ", ".join(f"{name} {size / 1e6:.3g} MB" for name, size in sizes.items())
     print(f"on disk, of {len(members)} runs: {listed}", file=sys.stderr)

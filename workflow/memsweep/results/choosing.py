@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -82,8 +83,10 @@ def meant(written: str, values: Iterable[Any]) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """A value of numpy's, or a tuple, as a grid would have it."""
+    """A value of numpy's, a missing one or a tuple as a grid would have it."""
     value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, float) and math.isnan(value):
+        return None
     return list(value) if isinstance(value, tuple) else value
 
 

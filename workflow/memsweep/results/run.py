@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from ..base.errors import UserError
 from ..base.records import RECORD, Record, read_records
-from ..study.axes import encoded
-from ..study.networks import located
+from ..study.axes import AXES, encoded
+from ..study.networks import installed, is_built_in, located
 from ..study.run import Run
 from ..tables.parquet import image_shape, read_metadata
 from .choosing import plain, point
@@ -90,9 +90,9 @@ class RunResults:
         raise UserError(f"{train}: has no pack with the run {self.run_id}; accepted are results with their packs")
 
     def _lies_in(self, job: Path) -> bool:
-        """Whether a pack of this path may have the run, as far as the path says."""
+        """Whether a pack of this path may have the run, by its axes with short names."""
         parts = (part.partition("=") for part in job.parts)
-        return all(encoded(self.axes[axis]) == value for axis, _, value in parts if axis in self.axes)
+        return all(encoded(self.axes[axis]) == value for axis, _, value in parts if axis in AXES)
 
     @property
     def job(self) -> str:
@@ -193,13 +193,19 @@ class RunResults:
         from .weights import chosen_step, load_model
 
         height, width, channels = self._tables.image_shape
+        network = self.settings["network"]
+        if not (self._networks or is_built_in(network) or installed().get(network["kind"]) == network["source"]):
+            raise UserError(
+                f"network.kind: that of the run {self.run_id} is {network['kind']}, of a file that results do not "
+                "name; accepted is the study opened by its YAML file"
+            )
         return load_model(
             self.checkpoint,
             chosen_step(self.checkpoint, step),
             (channels, height, width),
             self.formulation.labels,
             self.planned.base_channels,
-            located(self.settings["network"], self._networks),
+            located(network, self._networks),
         )
 
     def sample(

@@ -75,7 +75,9 @@ class StudyTables:
 
     @property
     def axes(self) -> list[str]:
-        """The columns of the table ``runs`` that are axes of the grid."""
+        """The columns of the table ``runs`` that are axes of the grid; none of a study without runs."""
+        if "runs" not in self:
+            return []
         return [column for column in map(str, self["runs"]) if column not in _NO_AXES]
 
     @property

@@ -24,8 +24,14 @@ def kept(checkpoint: Path) -> dict[int, Path]:
         checkpoint: the run's folder.
     """
     state = [checkpoint / STATE] if (checkpoint / STATE).exists() else []
-    files = {int(tensors_metadata(path)["step"]): path for path in [*state, *checkpoint.glob(AVERAGES)]}
-    return dict(sorted(files.items()))
+    return dict(sorted((_step(path), path) for path in [*state, *checkpoint.glob(AVERAGES)]))
+
+
+def _step(path: Path) -> int:
+    try:
+        return int(tensors_metadata(path)["step"])
+    except (KeyError, ValueError):
+        raise Damaged(f"{path}: does not say of which step it is; accepted is a file that memsweep wrote") from None
 
 
 def chosen_step(checkpoint: Path, step: int | None) -> int:
