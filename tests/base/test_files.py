@@ -78,9 +78,14 @@ def test_a_new_folder_is_whole_or_not_there(tmp_path: Path) -> None:
         (temporary / "a").write_text("whole")
         assert not (tmp_path / "deep" / "new").exists()
     assert (tmp_path / "deep" / "new" / "a").read_text() == "whole"
-    with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "deep" / "other") as temporary:
-        (temporary / "a").write_text("half")
-        _ = 1 / 0
+
+    def fail(folder: Path) -> None:
+        with new_folder(folder) as temporary:
+            (temporary / "a").write_text("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail(tmp_path / "deep" / "other")
     assert names(tmp_path / "deep") == ["new"]
 
 
