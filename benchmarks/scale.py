@@ -48,15 +48,20 @@ COLLECTED = ("runs", "trajectories", "noise_levels", "metrics", "agreement")
 ANALYSED = (
     "onsets",
     "scaling",
+    "thresholds",
+    "local_slopes",
     "ratios",
     "peaks",
     "fidelity_trends",
+    "rates",
+    "rate_trends",
     "leads",
     "excess",
     "copied_images",
     "copied_first",
 )
-TABLES = (*COLLECTED, *ANALYSED, "baselines")
+CONCLUDED = ("law", "law_fit", "law_errors", "collapse", "descents")
+TABLES = (*COLLECTED, *ANALYSED, *CONCLUDED, "baselines", "claims")
 
 # Stands where the rules look for `python`: it writes the names of a stage's files, and nothing in them.
 STUB = """#!/bin/bash
@@ -74,7 +79,9 @@ case $stage in
   train) files="runs losses samples" ;;
   measure) files="metrics neighbours" ;;
   collect) files="runs trajectories noise_levels metrics agreement" ;;
-  analyse) files="onsets scaling ratios peaks fidelity_trends leads excess copied_images copied_first" ;;
+  analyse) files="onsets scaling thresholds local_slopes ratios peaks fidelity_trends rates rate_trends"
+    files="$files leads excess copied_images copied_first" ;;
+  conclude) files="law law_fit law_errors collapse descents" ;;
 esac
 if [ "$stage" = pages ]; then
   for table in TABLES; do

@@ -19,6 +19,7 @@ STAGES = {
     "measure": ("metrics.measure",),
     "collect": ("analysis.collect",),
     "analyse": ("analysis.analyse",),
+    "conclude": ("analysis.conclude",),
     "pages": ("report.pages",),
     "dynamics": ("figures.sweep.dynamics",),
     "sample_sheet": ("figures.sweep.sample_sheet",),

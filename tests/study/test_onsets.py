@@ -54,11 +54,11 @@ def test_a_further_definition_of_losses_is_estimated(monkeypatch: pytest.MonkeyP
         return onset.crossing(steps, -train, threshold)
 
     monkeypatch.setitem(onset.ESTIMATORS, "half_way", half_way)  # type: ignore[arg-type]
-    steps = [1, 10, 100]
+    steps = [1, 10, 100, 1000]
     rows = [
         {"split": split, "item": 0, "index": 0, "step": step, "loss": loss}
         for split in ("train", "test")
-        for step, loss in zip(steps, (1.0, 0.6, 0.4), strict=True)
+        for step, loss in zip(steps, (1.0, 0.6, 0.4, 0.4), strict=True)
     ]
     thresholds = {"loss_gap_absolute": 0.1, "loss_gap_relative": 0.1, "half_way": -0.5}
     found = onset.loss_onsets("run", pd.DataFrame(rows), thresholds=thresholds, resamples=3, confidence=0.9)

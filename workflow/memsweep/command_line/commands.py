@@ -31,6 +31,12 @@ def verify(arguments: Arguments) -> None:
     verify(arguments.study)
 
 
+def predict(arguments: Arguments) -> None:
+    from ..report.prediction import predict
+
+    predict(arguments.study, arguments.set, arguments.risk, arguments.output)
+
+
 def compare(arguments: Arguments) -> None:
     from ..report.comparison import compare
     from ..report.comparison_page import print_comparison
@@ -59,6 +65,15 @@ def _study_and_rate(command: argparse.ArgumentParser) -> None:
     _study(command)
     tflops = "10^12 operations per second that the device sustains; by default, what the study says in requests"
     command.add_argument("--tflops", type=float, help=tflops)
+
+
+def _point(command: argparse.ArgumentParser) -> None:
+    _study(command)
+    axis = "an axis of the run, such as train_size=50000; may be repeated; others have the value of the base point"
+    command.add_argument("--set", metavar="AXIS=VALUE", type=_pair, action="append", default=[], help=axis)
+    risk = "of memorising before the step that training may last to (0.05)"
+    command.add_argument("--risk", type=float, default=0.05, help=risk)
+    command.add_argument("--output", type=Path, help="a figure of the extrapolation to draw, such as prediction.pdf")
 
 
 def _images(command: argparse.ArgumentParser) -> None:
@@ -145,6 +160,7 @@ class Command:
 COMMANDS: dict[str, Command] = {
     "estimate": Command(estimate, "what a study will cost: operations, memory, disk and hours", _study_and_rate),
     "usage": Command(usage, "what training jobs asked for, beside what they used", _study),
+    "predict": Command(predict, "when one more run would memorise, by the law of a study", _point),
     "compare": Command(compare, "whether images copy a training set, and since when", _images),
     "sample": Command(sample, "images that a run of a study generates", _sampling, "Writes"),
     "export": Command(export, "the runs of a study for other programs", _exporting, "Writes"),

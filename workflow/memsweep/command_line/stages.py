@@ -143,6 +143,18 @@ def analyse(settings: Settings, files: Arguments) -> None:
     analyse(settings, files.images, files.tables, losses, neighbours, files.agreed, files.output)
 
 
+def conclude(settings: Settings, files: Arguments) -> None:
+    from ..analysis.conclude import conclude
+
+    conclude(settings, files.tables, files.output)
+
+
+def judge(settings: Settings, files: Arguments) -> None:
+    from ..claims.judge import judge
+
+    judge(settings, files.tables, files.output)
+
+
 @contextmanager
 def _device_of(files: Arguments) -> Iterator[Any]:
     """The device that a job of a single unit or network learns on."""
@@ -330,6 +342,8 @@ STAGES: dict[str, Stage] = {
         "onsets, exponents, ratios, peaks, and what is copied first",
         ["images", "tables", "train", "measured", "agreed", "output"],
     ),
+    "conclude": Stage(conclude, "what all runs say together", ["tables", "output"]),
+    "judge": Stage(judge, "the verdict on the claims of papers", ["tables", "output"]),
     "unit_theory": Stage(unit_theory, "what theory says of the mixed cumulant model's units", ["output"]),
     "learn_unit": Stage(learn_unit, "the replicas of a single unit in one dimension", ["output"], _device),
     "unit_recovery": Stage(

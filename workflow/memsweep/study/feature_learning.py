@@ -39,6 +39,7 @@ FIGURES = (
         tables=("noisy_probes", "planted_probes", "feature_balance"),
         settings=("dataset",),
     ),
+    Figure(name="feature_claims", shows="claims of papers", tables=("claims",), settings=()),
 )
 
 
@@ -50,7 +51,7 @@ class FeatureLearning(Study):
             one training size, SNR, or training set, so that a longer list computes what is new.
     """
 
-    rules = ("prepare", "feature_learning")
+    rules = ("prepare", "feature_learning", "judge")
     figures = FIGURES
 
     def __init__(self, config: Mapping[str, Any]) -> None:

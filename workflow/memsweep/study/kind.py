@@ -25,8 +25,9 @@ class Study:
 
     * a schema, ``schemas/<kind>.schema.yaml``, and in `config.rules` the rules that it cannot say;
     * a subclass of this one, named in `kinds`, with the settings of its stages;
-    * ``rules``: its files of rules, in their order. They define the rule ``tables``, whose inputs are the tables and
-      whose parameter ``upstream`` says what they rest on, and ``SOURCES``, where figures find their tables;
+    * ``rules``: its files of rules, in their order, the last ``judge``. Those before it define ``ESTIMATES``, the
+      tables, ``ESTIMATED``, what they rest on, and ``SOURCES``, where figures find their tables;
+    * a module below ``claims``, with what papers claim of it;
     * ``figures``: the table of its figures, each a module below ``figures/<kind>``;
     * captions below ``workflow/report``: ``kinds/<kind>.rst``, and one for each figure and each table.
 
@@ -71,6 +72,10 @@ class Study:
     def figure(self, figure: Figure, **wildcards: str) -> str:
         """Settings of a figure; ``wildcards``: of its file."""
         return canonical({"figure": figure.name, **{key: self.told[key] for key in figure.settings}, **wildcards})
+
+    def judge(self) -> str:
+        """Settings of ``judge``."""
+        return canonical({"kind": self.kind, **self._section("confidence")})
 
     def _section(self, *names: str) -> dict[str, Any]:
         return {name: self.config[name] for name in names}

@@ -70,6 +70,29 @@ FIGURES = (
         settings=("axes", "thresholds", "confidence"),
     ),
     Figure(
+        name="joint_law",
+        shows="joint law",
+        axis="all",
+        tables=("law", "scaling"),
+        settings=("axes", "thresholds", "confidence"),
+    ),
+    Figure(
+        name="thresholds",
+        shows="exponents and thresholds",
+        axis="all",
+        tables=("thresholds", "local_slopes"),
+        settings=("axes", "thresholds"),
+        when=lambda study: study.scaled,
+    ),
+    Figure(
+        name="collapse",
+        shows="collapse in rescaled time",
+        axis="all",
+        tables=("runs", "trajectories", "metrics", "collapse"),
+        settings=("axes", "palette", "onset", "thresholds"),
+        when=lambda study: study.scaled,
+    ),
+    Figure(
         name="onset_ratios",
         shows="onset ratios",
         axis="all",
@@ -104,8 +127,8 @@ FIGURES = (
         name="peaks",
         shows="peak fidelity and rate",
         axis="all",
-        tables=("runs", "peaks", "metrics", "fidelity_trends"),
-        settings=("axes", "palette", "distance", "onset", "thresholds", "formulation"),
+        tables=("runs", "peaks", "metrics", "fidelity_trends", "rates", "rate_trends"),
+        settings=("axes", "palette", "distance", "onset", "thresholds", "rate", "formulation"),
     ),
     Figure(
         name="novelty_fidelity",
@@ -128,6 +151,7 @@ FIGURES = (
         tables=("runs", "images", "copied_images", "copied_first"),
         settings=("axes", "palette", "run_id"),
     ),
+    Figure(name="claims", shows="claims of papers", tables=("claims",), settings=()),
     Figure(
         name="sample_sheet",
         shows="sample sheet",
@@ -157,6 +181,8 @@ class Sweep(Study):
         "metric_check",
         "collect",
         "analyse",
+        "conclude",
+        "judge",
     )
     figures = FIGURES
 
@@ -224,6 +250,11 @@ class Sweep(Study):
     def compared(self) -> bool:
         """Whether there are axes whose values are compared with a base value."""
         return not all(is_short(axis.name) for axis in self._swept)
+
+    @property
+    def scaled(self) -> bool:
+        """Whether there are axes of positive numbers, along which the onset may be a power."""
+        return any(axis.numeric and min(self._values(axis)) > 0 for axis in self._swept)
 
     @property
     def _described_axes(self) -> list[dict[str, Any]]:
@@ -506,6 +537,10 @@ class Sweep(Study):
         details |= {"definitions": self.definitions, "axes": self._described_axes, **self._section("confidence")}
         return canonical({"jobs": self.jobs, **self.config["onset"], **details})
 
+    def conclude(self) -> str:
+        """Settings of ``conclude``."""
+        return canonical({"axes": self._described_axes, **self._section("confidence")})
+
     @functools.cached_property
     def told(self) -> dict[str, Any]:
         """The config's ``figures``, and what else figures show of the study."""
@@ -515,6 +550,7 @@ class Sweep(Study):
         return {
             **self.config["figures"],
             "thresholds": {key: onset[key] for key in THRESHOLDS},
+            "rate": {key: onset[key] for key in ("rate_from", "rate_to")},
             "f_mem_threshold": self.config["metrics"]["f_mem_threshold"],
             "battery": self.config["metrics"]["battery"],
             "confidence": self.config["confidence"],
