@@ -36,7 +36,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import yaml
-from memsweep.analysis.collect import KEYS, by_noise_level, gather, mean_losses
+from memsweep.analysis.collect import KEYS, by_noise_level, gather
+from memsweep.analysis.mean_losses import mean_losses
 from memsweep.study.kinds import open_study
 from memsweep.tables.parquet import write_table
 

@@ -41,7 +41,7 @@ def results(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_features({"space": space}, digits, folder / "classifier.safetensors", folder / "cache", path)
     job = folder / "measure" / "job"
     measure_pack(METRICS, digits, folder / "train" / "job", folder / "features", folder / "classifier.safetensors", job)
-    settings = {"jobs": ["job"], "comparisons": [], "noise_levels": 4, "confidence": 0.9}
+    settings = {"jobs": ["job"], "comparisons": [], "base": {"train_size": 8}, "noise_levels": 4, "confidence": 0.9}
     collect(settings, folder / "train", folder / "measure", folder / "agree", folder / "tables")
     return folder
 
@@ -153,7 +153,7 @@ def test_a_table_of_another_pack_is_named(name: str, said: str, tmp_path: Path) 
         write_table(folder / "losses.parquet", "losses", pd.DataFrame([loss]))
         metric = dict.fromkeys(SCHEMAS["metrics"].names) | {"run_id": f"run{number}", "step": 3, "metric": "m"}
         write_table(folder / "metrics.parquet", "metrics", pd.DataFrame([metric]))
-    settings = {"jobs": jobs, "comparisons": [], "noise_levels": 2, "confidence": 0.95}
+    settings = {"jobs": jobs, "comparisons": [], "base": {"train_size": 8}, "noise_levels": 2, "confidence": 0.95}
     collect(settings, tmp_path / "packs", tmp_path / "packs", tmp_path, tmp_path / "tables")
     shutil.copy(*(tmp_path / "packs" / job / f"{name}.parquet" for job in jobs))
     with pytest.raises(UserError, match=said):

@@ -123,6 +123,12 @@ def test_runs_whose_checkpoints_are_gone_count_as_trained_again(results: Path, p
     accepted.guard(accepted.jobs, results, "old")
 
 
+def test_averaged_weights_alone_are_no_results_of_a_run(results: Path) -> None:
+    for path in (results / "checkpoints").rglob("evaluation-*"):
+        path.rename(path.with_name("average-00000010.safetensors"))
+    assert "17 finished runs would be trained again" in refused(study(**MORE), results)
+
+
 def test_of_runs_that_diverged_or_keep_an_evaluation_nothing_is_lost(results: Path) -> None:
     for number, run in enumerate(study().runs):
         checkpoint = results / "checkpoints" / run.run_id

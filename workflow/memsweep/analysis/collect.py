@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,8 @@ def collect(settings: Mapping[str, Any], train: Path, measured: Path, agreed: Pa
     """Write ``runs``, ``trajectories``, ``noise_levels``, ``metrics`` and ``agreement`` of a study.
 
     Args:
-        settings: ``jobs``, the packs' job paths; ``comparisons``, those of comparisons; ``noise_levels``;
-            ``confidence``.
+        settings: ``jobs``, the packs' job paths; ``comparisons``, those of comparisons; ``base``, the value of each
+            axis that others are swept at, which the table ``runs`` says of itself; ``noise_levels``; ``confidence``.
         train: folder of the packs' training results, one folder per job path.
         measured: likewise, of their metrics.
         agreed: likewise, of comparisons.
@@ -35,7 +36,7 @@ def collect(settings: Mapping[str, Any], train: Path, measured: Path, agreed: Pa
     jobs, confidence = settings["jobs"], settings["confidence"]
     runs_of = {job: runs_of_pack(train, job) for job in jobs}
     of = provenance(pd.concat(runs_of.values()))
-    gather(train, runs_of, train, "runs", output, of)
+    gather(train, runs_of, train, "runs", output, {**of, "base": json.dumps(settings["base"])})
     gather(measured, runs_of, train, "metrics", output, of)
     with table_writer(output / "agreement.parquet", "agreement", of) as table:
         for part in compared(agreed, settings["comparisons"], "agreement", pd.concat(runs_of.values()), output):

@@ -45,6 +45,18 @@ def compare(arguments: Arguments) -> None:
     print_comparison(compare(**{**options, "onset": dict(arguments.onset)}))
 
 
+def sample(arguments: Arguments) -> None:
+    from ..results.command import sample
+
+    sample(**{name: value for name, value in vars(arguments).items() if name != "command"})
+
+
+def export(arguments: Arguments) -> None:
+    from ..results.tensorboard import export
+
+    export(arguments.study, arguments.tensorboard)
+
+
 def _study(command: argparse.ArgumentParser) -> None:
     command.add_argument("study", type=Path, help="the study's YAML file")
 
@@ -95,19 +107,54 @@ def _pair(text: str) -> tuple[str, str]:
     return key, value
 
 
+def _results(command: argparse.ArgumentParser) -> None:
+    command.add_argument("study", type=Path, help="the study's YAML file, or its folder of results")
+
+
+def _sampling(command: argparse.ArgumentParser) -> None:
+    _results(command)
+    run = (
+        "the run: values on axes, such as train_size=64 seed=1, those of the base point on all others; or the first "
+        "digits of its id"
+    )
+    command.add_argument("--run", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help=run)
+    command.add_argument("--step", type=int, help="of the weights; by default the last that were kept")
+    command.add_argument("--number", type=int, help="of images (64, or as many as the study has latents)")
+    command.add_argument("--labels", type=_whole_numbers, help="their classes, in turn, such as 0,1; by default all")
+    seed = "of latents of their own; by default those that the study samples from"
+    command.add_argument("--seed", type=int, help=seed)
+    output = "a sheet of all images (.png), an array (.npz), or a new folder of pictures"
+    command.add_argument("--output", type=Path, required=True, help=output)
+
+
+def _exporting(command: argparse.ArgumentParser) -> None:
+    _results(command)
+    folder = "a new folder for what TensorBoard reads: losses, metrics and samples of every run"
+    command.add_argument("--tensorboard", metavar="FOLDER", type=Path, required=True, help=folder)
+
+
+def _whole_numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"found {text!r}; accepted are whole numbers, such as 0,1") from None
+
+
 @dataclass(frozen=True)
 class Command:
     """A command for people.
 
     Attributes:
         run: what it does with its arguments.
-        purpose: what it says, as a phrase.
+        purpose: what it says or writes, as a phrase.
         options: adds its arguments.
+        verb: what it does with that.
     """
 
     run: Callable[[Arguments], None]
     purpose: str
     options: Callable[[argparse.ArgumentParser], None]
+    verb: str = "Says"
 
 
 COMMANDS: dict[str, Command] = {
@@ -115,5 +162,7 @@ COMMANDS: dict[str, Command] = {
     "usage": Command(usage, "what training jobs asked for, beside what they used", _study),
     "predict": Command(predict, "when one more run would memorise, by the law of a study", _point),
     "compare": Command(compare, "whether images copy a training set, and since when", _images),
+    "sample": Command(sample, "images that a run of a study generates", _sampling, "Writes"),
+    "export": Command(export, "the runs of a study for other programs", _exporting, "Writes"),
     "verify": Command(verify, "whether a study's results are whole and belong together", _study),
 }

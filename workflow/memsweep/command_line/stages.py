@@ -292,6 +292,9 @@ def _way(stage: argparse.ArgumentParser) -> None:
         "--drop-states", dest="keep_states", action="store_false", help="delete the training states of finished runs"
     )
     stage.add_argument(
+        "--keep-averages", action="store_true", help="keep the averaged weights of each step with samples"
+    )
+    stage.add_argument(
         "--recompute", action="store_true", help="compute activations again in the backward pass, to save memory"
     )
     stage.add_argument(

@@ -27,6 +27,7 @@ class Life:
         self._stop = stop
         self._ahead: int | None = None  # the step of a saved state that lies behind a missing evaluation
         self._saved_step: int | None = None
+        self._config = workshop.config(member.run)
         self._stream = workshop.streams.take()
         try:
             with torch.cuda.stream(self._stream):
@@ -35,6 +36,7 @@ class Life:
         except BaseException:
             self._return_stream()
             raise
+        self._say_not_kept()
         self._watch = self._look_back()
         self._begun = self._reported = self._trainer.step
         self._saved = time.monotonic()
@@ -114,6 +116,17 @@ class Life:
             self._progress.message(f"{self.member.label}: {sentence}")
         self.member.checkpoint.noticed.clear()
 
+    def _say_not_kept(self) -> None:
+        """Say of which steps the averaged weights are wanted and cannot be had, as the run was past them."""
+        member = self.member
+        past = [step for step in member.evaluated_steps if step in member.sampled and self._has(step)]
+        missing = [step for step in past if not member.checkpoint.has_average(step)]
+        if self._workshop.way.keep_averages and missing:
+            self._progress.message(
+                f"{member.label}: the averaged weights of {len(missing)} steps up to {missing[-1]} are not kept, as it "
+                "was evaluated there without; only a run that starts anew has them"
+            )
+
     def _look_back(self) -> Watch | None:
         """Whoever may end the run before its budget, having seen what was evaluated of it so far."""
         member, share_of_copies = self.member, self._workshop.share_of_copies
@@ -160,6 +173,9 @@ class Life:
         finite = self._trainer.finite  # waits for the device
         evaluation = self._workshop.evaluate(self._trainer, step in self.member.sampled)
         if finite and evaluation.finite:
+            if self._workshop.way.keep_averages and step in self.member.sampled:
+                # Ahead of the evaluation: a run that continues takes no step again that was evaluated
+                self.member.checkpoint.save_average(step, self._trainer.state(), self._config)
             self.member.checkpoint.save_evaluation(step, evaluation)
             if self._ahead is not None:  # a step before others that were seen
                 self._watch = self._look_back()
@@ -181,7 +197,7 @@ class Life:
     def _save(self) -> None:
         step = self._trainer.step
         if self._ahead is None and step != self._saved_step:  # else a later state is there, or this one
-            self.member.checkpoint.save_state(self._trainer.state())
+            self.member.checkpoint.save_state(self._trainer.state(), self._config)
             self._saved_step = step
         self._saved = time.monotonic()
 

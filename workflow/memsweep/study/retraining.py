@@ -152,7 +152,8 @@ def _holds_results(checkpoint: Path) -> bool:
         diverged = read_json(checkpoint / "run.json")["diverged_at"] is not None
     except (OSError, Damaged, KeyError):
         return False
-    return diverged or any(not path.name.startswith("damaged-") for path in checkpoint.glob("[!.]*.safetensors"))
+    others = ("damaged-", "average-")
+    return diverged or any(not path.name.startswith(others) for path in checkpoint.glob("[!.]*.safetensors"))
 
 
 def _parameters(settings: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:

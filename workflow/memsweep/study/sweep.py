@@ -227,6 +227,11 @@ class Sweep(Study):
         return [Axis.of(name, {**rules, **own}[name], base_value(self.config, name)) for name in names]
 
     @property
+    def base(self) -> dict[str, Any]:
+        """The value that other axes are swept at, by column; of axes that have one."""
+        return {axis.column: axis.base for axis in self.grid_axes if axis.base is not None}
+
+    @property
     def _other_axes(self) -> list[Axis]:
         """Those that are keys of the config's sections."""
         return [axis for axis in self.grid_axes if not is_short(axis.name)]
@@ -431,7 +436,7 @@ class Sweep(Study):
         """How ``train`` trains, as options of its command: it changes no number, and so makes no run stale."""
         training = self.config["training"]
         switches = {"--recompute": training["recompute"], "--deterministic": training["deterministic"]}
-        switches["--drop-states"] = not training["keep_states"]
+        switches |= {"--drop-states": not training["keep_states"], "--keep-averages": training["keep_averages"]}
         values = ("device", "together", "checkpoint_seconds", "stop_after_minutes")
         options = [f"--{key.replace('_', '-')} {training[key]}" for key in values]
         return " ".join([*options, *(option for option, on in switches.items() if on)])
@@ -519,6 +524,7 @@ class Sweep(Study):
             {
                 "jobs": self.jobs,
                 "comparisons": list(self.comparisons),
+                "base": self.base,
                 "noise_levels": self.config["evaluation"]["noise_levels"],
                 **self._section("confidence"),
             }
