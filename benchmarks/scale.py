@@ -50,6 +50,7 @@ ANALYSED = (
     "scaling",
     "ratios",
     "peaks",
+    "onsets_over_repetitions",
     "fidelity_trends",
     "rates",
     "rate_trends",
@@ -77,7 +78,8 @@ case $stage in
   measure) files="metrics neighbours" ;;
   collect) files="runs trajectories noise_levels metrics agreement" ;;
   analyse)
-    files="onsets scaling ratios peaks fidelity_trends rates rate_trends leads excess copied_images copied_first" ;;
+    files="onsets onsets_over_repetitions scaling ratios peaks fidelity_trends rates rate_trends leads excess"
+    files="$files copied_images copied_first" ;;
 esac
 if [ "$stage" = pages ]; then
   for table in TABLES; do

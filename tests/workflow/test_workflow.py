@@ -37,6 +37,7 @@ COLLECTED = ("runs", "trajectories", "noise_levels", "metrics", "agreement")
 TABLES = (
     *COLLECTED,
     "onsets",
+    "onsets_over_repetitions",
     "scaling",
     "ratios",
     "peaks",
