@@ -46,8 +46,9 @@ def analyse(
 ) -> None:
     """Write the tables of a study that say when: ``onsets``, how they scale, and what is copied first.
 
-    They are ``onsets``, ``onsets_over_repetitions``, ``scaling``, ``thresholds``, ``local_slopes``, ``ratios``, ``peaks``,
-    ``fidelity_trends``, ``rates``, ``rate_trends``, ``leads``, ``excess``, ``copied_images`` and ``copied_first``.
+    They are ``onsets``, ``onsets_over_repetitions``, ``scaling``, ``thresholds``, ``local_slopes``, ``ratios``,
+    ``peaks``, ``fidelity_trends``, ``rates``, ``rate_trends``, ``leads``, ``excess``, ``copied_images`` and
+    ``copied_first``.
 
     One pack is held in memory at a time. Rows of ``onsets`` follow the table ``runs``, and
     within a run the definitions; every run has a row for each, but for those of pairs, which
