@@ -31,6 +31,12 @@ def verify(arguments: Arguments) -> None:
     verify(arguments.study)
 
 
+def status(arguments: Arguments) -> None:
+    from ..report.status import print_status
+
+    print_status(arguments.study, arguments.watch)
+
+
 def compare(arguments: Arguments) -> None:
     from ..report.comparison import compare
     from ..report.comparison_page import print_comparison
@@ -41,6 +47,12 @@ def compare(arguments: Arguments) -> None:
 
 def _study(command: argparse.ArgumentParser) -> None:
     command.add_argument("study", type=Path, help="the study's YAML file")
+
+
+def _study_and_watch(command: argparse.ArgumentParser) -> None:
+    _study(command)
+    seconds = "look again every so many seconds (5), until nothing is left to be done or Ctrl-C"
+    command.add_argument("--watch", metavar="SECONDS", type=float, nargs="?", const=5.0, help=seconds)
 
 
 def _study_and_rate(command: argparse.ArgumentParser) -> None:
@@ -96,6 +108,7 @@ class Command:
 
 
 COMMANDS: dict[str, Command] = {
+    "status": Command(status, "how far a study is, run by run, also while it runs", _study_and_watch),
     "estimate": Command(estimate, "what a study will cost: operations, memory, disk and hours", _study_and_rate),
     "usage": Command(usage, "what training jobs asked for, beside what they used", _study),
     "compare": Command(compare, "whether images copy a training set, and since when", _images),

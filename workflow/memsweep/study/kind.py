@@ -64,6 +64,14 @@ class Study:
         return [path.format(axis=axis) for path in paths for axis in (self.axes if "{axis}" in path else [""])]
 
     @property
+    def job_files(self) -> dict[str, tuple[str, ...]]:
+        """The tables that each job of the study writes, by the job's folder below the study's; its log lies likewise.
+
+        Such as ``learn/experiment=both/dimension=8`` to ``("unit_paths", "unit_recoveries")``.
+        """
+        raise NotImplementedError
+
+    @property
     def told(self) -> dict[str, Any]:
         """What figures can ask of the study, by name."""
         raise NotImplementedError

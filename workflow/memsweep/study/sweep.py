@@ -208,7 +208,12 @@ class Sweep(Study):
     @functools.cached_property
     def _swept(self) -> list[Axis]:
         """The axes on which the runs take more than one value, repetitions aside."""
-        return [axis for axis in self.grid_axes if not axis.repeats and len(self._values(axis)) > 1]
+        return [axis for axis in self.varying if not axis.repeats]
+
+    @property
+    def varying(self) -> list[Axis]:
+        """The axes, repetitions among them, on which the runs take more than one value."""
+        return [axis for axis in self.grid_axes if len(self._values(axis)) > 1]
 
     @property
     def axes(self) -> list[str]:
@@ -499,6 +504,12 @@ class Sweep(Study):
         details |= {"comparisons": list(self.comparisons)}
         details |= {"definitions": self.definitions, "axes": self._described_axes, **self._section("confidence")}
         return canonical({"jobs": self.jobs, **self.config["onset"], **details})
+
+    @property
+    def job_files(self) -> dict[str, tuple[str, ...]]:
+        trained = {f"train/{job}": ("runs", "losses", "samples") for job in self.jobs}
+        measured = {f"measure/{job}": ("metrics", "neighbours") for job in self.jobs}
+        return {**trained, **measured, **{f"agree/{job}": ("agreement", "paired_samples") for job in self.comparisons}}
 
     @functools.cached_property
     def told(self) -> dict[str, Any]:
