@@ -106,3 +106,29 @@ def test_jobs_of_theory_are_those_that_snakemake_runs(config: dict[str, object],
             assert f"results/tiny/{job}/{name}.parquet" in listed
         assert f"results/tiny/logs/{job}.log" in listed
     assert ask(project, "status", "config/tiny.yaml").count(" waiting") == len(study.job_files) + 1
+
+
+NESTED = ("onset={f_mem: 0.2}", "training={budget: {steps: 64}}", "figures={sheet_samples: 4}")
+
+
+def test_numbers_within_mappings_are_numbers_for_snakemake_and_for_a_plan(finished: Project) -> None:
+    before = tree(finished.results)
+    said = ask(finished, "plan", "config/tiny.yaml", "--config", *NESTED)
+    jobs = finished.jobs("--config", *NESTED)
+    assert tree(finished.results) == before
+    lines = said.splitlines()
+    assert lines[0] == "5 runs: 5 continues"
+    assert all("continues from step 32 of 56" in line for line in lines[1:6])
+    counts = dict(reversed(part.split(" ")) for part in lines[-1].removeprefix("Jobs: ").split(", "))
+    assert counts["train"] == str(jobs["train"])
+    assert {name for name in counts if name != "figures"} <= set(jobs)
+    assert sum(map(int, counts.values())) == sum(jobs.values())
+    finished.snakemake("results/tiny/tables/onsets.parquet", "--config", *NESTED)
+    assert set(finished.table("tables/runs.parquet")["max_steps"]) == {56}
+
+
+def test_of_a_finished_study_nothing_would_be_done(finished: Project) -> None:
+    assert ask(finished, "plan", "config/tiny.yaml").splitlines() == [
+        "5 runs: 5 kept",
+        "Nothing to be done: all results are there, and of this config and code.",
+    ]

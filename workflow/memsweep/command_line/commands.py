@@ -37,6 +37,12 @@ def status(arguments: Arguments) -> None:
     print_status(arguments.study, arguments.watch)
 
 
+def plan(arguments: Arguments) -> None:
+    from ..report.plan import print_plan
+
+    print_plan(arguments.study, arguments.config)
+
+
 def compare(arguments: Arguments) -> None:
     from ..report.comparison import compare
     from ..report.comparison_page import print_comparison
@@ -53,6 +59,12 @@ def _study_and_watch(command: argparse.ArgumentParser) -> None:
     _study(command)
     seconds = "look again every so many seconds (5), until nothing is left to be done or Ctrl-C"
     command.add_argument("--watch", metavar="SECONDS", type=float, nargs="?", const=5.0, help=seconds)
+
+
+def _study_and_changes(command: argparse.ArgumentParser) -> None:
+    _study(command)
+    changes = "what would be if the study said this, such as 'onset={f_mem: 0.2}'; written as Snakemake's --config is"
+    command.add_argument("--config", metavar="KEY=VALUE", nargs="+", default=[], action="extend", help=changes)
 
 
 def _study_and_rate(command: argparse.ArgumentParser) -> None:
@@ -109,6 +121,7 @@ class Command:
 
 COMMANDS: dict[str, Command] = {
     "status": Command(status, "how far a study is, run by run, also while it runs", _study_and_watch),
+    "plan": Command(plan, "what snakemake would do with a study now, run by run, and why", _study_and_changes),
     "estimate": Command(estimate, "what a study will cost: operations, memory, disk and hours", _study_and_rate),
     "usage": Command(usage, "what training jobs asked for, beside what they used", _study),
     "compare": Command(compare, "whether images copy a training set, and since when", _images),
