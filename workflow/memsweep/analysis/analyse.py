@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -29,6 +30,7 @@ from .onset import NEVER_EVALUATED, Onset, copy_onset, loss_onsets, share_onset
 from .pair_onsets import PARTNERS, bias_onset, split_onset
 from .peaks import peaks
 from .scaling import ratios, scaling
+from .shortfall import shortfalls
 
 
 def analyse(
@@ -98,7 +100,10 @@ def analyse(
     onsets = _table(runs, definitions, found)
     write_table(output / "onsets.parquet", "onsets", onsets, of)
     of_study = onsets, runs, read_axes(settings), settings["confidence"]
-    write_table(output / "scaling.parquet", "scaling", scaling(*of_study), of)
+    exponents = scaling(*of_study)
+    write_table(output / "scaling.parquet", "scaling", exponents, of)
+    for sentence in shortfalls(onsets, runs, exponents):
+        print(f"warning: {sentence}", file=sys.stderr)
     write_table(output / "ratios.parquet", "ratios", ratios(*of_study), of)
     write_table(output / "leads.parquet", "leads", leads(onsets, runs, settings["confidence"]), of)
     memorisation = onsets[onsets["definition"].isin(MEMORISATION)]

@@ -16,7 +16,7 @@ Arguments = argparse.Namespace
 def estimate(arguments: Arguments) -> None:
     from ..report.estimate import print_estimate
 
-    print_estimate(arguments.study, arguments.tflops)
+    print_estimate(arguments.study, arguments.tflops, arguments.measure)
 
 
 def usage(arguments: Arguments) -> None:
@@ -71,6 +71,8 @@ def _study_and_rate(command: argparse.ArgumentParser) -> None:
     _study(command)
     tflops = "10^12 operations per second that the device sustains; by default, what the study says in requests"
     command.add_argument("--tflops", type=float, help=tflops)
+    measure = "train and evaluate the study's networks here for some ten seconds first, and go by what that took"
+    command.add_argument("--measure", action="store_true", help=measure)
 
 
 def _images(command: argparse.ArgumentParser) -> None:
@@ -121,7 +123,7 @@ class Command:
 
 COMMANDS: dict[str, Command] = {
     "status": Command(status, "how far a study is, run by run, also while it runs", _study_and_watch),
-    "plan": Command(plan, "what snakemake would do with a study now, run by run, and why", _study_and_changes),
+    "plan": Command(plan, "what snakemake would do with a study now, and why", _study_and_changes),
     "estimate": Command(estimate, "what a study will cost: operations, memory, disk and hours", _study_and_rate),
     "usage": Command(usage, "what training jobs asked for, beside what they used", _study),
     "compare": Command(compare, "whether images copy a training set, and since when", _images),

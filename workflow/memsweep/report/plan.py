@@ -55,6 +55,8 @@ def print_plan(file: Path, typed: Sequence[str] = (), results: Path = Path("resu
     study = open_study(with_typed(read_yaml(file), typed), [file])
     if study.kind == "sweep":
         print("\n".join(of_runs(study, results / study.name)))
+    for warning in study.warnings:
+        print(f"warning: {warning}")
     print("\n".join(_of_stages(file, typed, {figure.name for figure in study.figures})))
 
 

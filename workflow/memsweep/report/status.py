@@ -20,6 +20,7 @@ from ..base.errors import UserError
 from ..base.locks import is_locked
 from ..study.config import read_yaml
 from ..study.kinds import open_study
+from ..tables.parquet import read_table
 from .job_logs import failed, failure, has_ended
 from .run_states import DIVERGED, DONE, FAILED, RUNNING, STATES, WAITING, RunState, run_states
 
@@ -100,10 +101,24 @@ def status(study: Any, results: Path) -> Status:
     found = _of_runs(study, folder) if study.kind == "sweep" else _of_jobs(study, folder)
     told = {row[-1] for row in found.rows}
     found.lines += [f"{log}: {said}" for log, said in failed(folder / "logs").items() if str(log) not in told]
+    found.lines += [f"warning: {sentence}" for sentence in _warnings(study, results / study.place / "tables")]
     drawn = sum((results / study.place / "figures" / f"{name}.pdf").exists() for name in study.drawn)
     found.over = found.over and (drawn == len(study.drawn) or not is_locked(str(folder)))
     found.lines.append(f"{drawn} of {len(study.drawn)} figures are drawn")
     return found
+
+
+def _warnings(study: Any, tables: Path) -> list[str]:
+    """What to know of a study beforehand, and of its tables, where they are there, about budgets."""
+    from ..analysis.shortfall import shortfalls
+
+    names = ("onsets", "runs", "scaling")
+    if study.kind != "sweep" or not all((tables / f"{name}.parquet").exists() for name in names):
+        return list(study.warnings)
+    try:
+        return [*study.warnings, *shortfalls(*(read_table(tables / f"{name}.parquet", name) for name in names))]
+    except UserError:  # damaged, as `verify` says
+        return list(study.warnings)
 
 
 def _of_runs(study: Any, folder: Path) -> Status:

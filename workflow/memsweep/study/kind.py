@@ -53,9 +53,9 @@ class Study:
         return []
 
     @property
-    def warning(self) -> str:
-        """What to know of the study before it starts, if anything."""
-        return ""
+    def warnings(self) -> list[str]:
+        """What to know of the study before it starts, a sentence each."""
+        return []
 
     @property
     def drawn(self) -> list[str]:
