@@ -43,6 +43,12 @@ def plan(arguments: Arguments) -> None:
     print_plan(arguments.study, arguments.config)
 
 
+def summary(arguments: Arguments) -> None:
+    from ..report.partial import print_partial
+
+    print_partial(arguments.study)
+
+
 def compare(arguments: Arguments) -> None:
     from ..report.comparison import compare
     from ..report.comparison_page import print_comparison
@@ -65,6 +71,12 @@ def _study_and_changes(command: argparse.ArgumentParser) -> None:
     _study(command)
     changes = "what would be if the study said this, such as 'onset={f_mem: 0.2}'; written as Snakemake's --config is"
     command.add_argument("--config", metavar="KEY=VALUE", nargs="+", default=[], action="extend", help=changes)
+
+
+def _study_and_part(command: argparse.ArgumentParser) -> None:
+    _study(command)
+    part = "of what is finished so far: tables and figures in results/<study>/partial; does not touch a running sweep"
+    command.add_argument("--partial", action="store_true", required=True, help=part)
 
 
 def _study_and_rate(command: argparse.ArgumentParser) -> None:
@@ -124,6 +136,7 @@ class Command:
 COMMANDS: dict[str, Command] = {
     "status": Command(status, "how far a study is, run by run, also while it runs", _study_and_watch),
     "plan": Command(plan, "what snakemake would do with a study now, and why", _study_and_changes),
+    "summary": Command(summary, "what runs that are finished say, while others go on", _study_and_part),
     "estimate": Command(estimate, "what a study will cost: operations, memory, disk and hours", _study_and_rate),
     "usage": Command(usage, "what training jobs asked for, beside what they used", _study),
     "compare": Command(compare, "whether images copy a training set, and since when", _images),
