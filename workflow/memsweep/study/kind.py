@@ -64,6 +64,11 @@ class Study:
         return [path.format(axis=axis) for path in paths for axis in (self.axes if "{axis}" in path else [""])]
 
     @property
+    def explored(self) -> list[str]:
+        """Job paths of the packs whose samples the summary shows."""
+        return []
+
+    @property
     def told(self) -> dict[str, Any]:
         """What figures can ask of the study, by name."""
         raise NotImplementedError
