@@ -64,8 +64,8 @@ class Study:
         return [path.format(axis=axis) for path in paths for axis in (self.axes if "{axis}" in path else [""])]
 
     @property
-    def explored(self) -> list[str]:
-        """Job paths of the packs whose samples the summary shows."""
+    def explored_files(self) -> list[str]:
+        """The files besides tables and figures that the summary reads, below the study's results."""
         return []
 
     @property

@@ -479,6 +479,12 @@ class Sweep(Study):
         every = max(1, math.ceil(len(self.jobs) / MOST_EXPLORED))
         return self.jobs[::every]
 
+    @property
+    def explored_files(self) -> list[str]:
+        """Samples and their neighbours of these packs, and the images."""
+        parts = ("train/{job}/samples.parquet", "measure/{job}/neighbours.parquet")
+        return ["data/images.parquet", *(part.format(job=job) for job in self.explored for part in parts)]
+
     @functools.cached_property
     def checked_sizes(self) -> list[int]:
         """The least and the greatest number of training images that leave others to try metrics on; none, or one."""

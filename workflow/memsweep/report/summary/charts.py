@@ -10,6 +10,8 @@ import vl_convert
 
 # Okabe & Ito 2008, told apart by the colour-blind, darkened where they are too pale for lines on white
 PALETTE = ("#0072B2", "#D55E00", "#00795B", "#A3507F", "#1F6FA8", "#8A6D00", "#000000", "#6B6B6B")
+# Of a panel's series, in their order, with what the page calls them
+DASHES = {(1, 0): "solid", (5, 3): "dashed", (2, 2): "dotted"}
 MOST_CHOSEN = len(PALETTE)
 
 
@@ -30,17 +32,19 @@ def panel(title: str, series: Sequence[str], logarithmic: bool) -> dict[str, Any
         A specification with the named data ``curves`` (step, value, low, high, run, colour, series) and ``onsets``
         (step, run, colour), both empty.
     """
-    step = alt.X("step:Q", title="step", scale=alt.Scale(type="log"), axis=alt.Axis(format="~s", labelOverlap=True))
-    scale = alt.Scale(type="log") if logarithmic else alt.Scale(zero=False)
+    step = alt.X("step:Q", title="step", scale=alt.Scale(type="log", nice=False, padding=8), axis=alt.Axis(format="~s", labelOverlap=True))
+    scale = alt.Scale(type="log", nice=False, padding=8) if logarithmic else alt.Scale(zero=False)
     colour = alt.Color("colour:N", scale=None)
-    dashes = [[1, 0], [5, 3], [2, 2]][: len(series)]
-    dash = alt.StrokeDash("series:N", title=None, scale=alt.Scale(domain=list(series), range=dashes))
+    # The page has the legend, as text
+    scale_of_dashes = alt.Scale(domain=list(series), range=[*DASHES][: len(series)])
+    dash = alt.StrokeDash("series:N", legend=None, scale=scale_of_dashes)
     curves = alt.Chart(alt.NamedData("curves")).encode(x=step, color=colour, detail=["run:N"])
     value = alt.Y("value:Q", title=title, scale=scale)
     tooltip = ["run:N", "series:N", alt.Tooltip("step:Q", format=","), alt.Tooltip("value:Q", format=".4~g")]
     lines = curves.mark_line(strokeWidth=1.8).encode(y=value, strokeDash=dash)
     points = curves.mark_circle(size=40, opacity=0.55).encode(y=value, tooltip=tooltip)
-    band = curves.mark_area(opacity=0.12).encode(y=alt.Y("low:Q", title=title, scale=scale), y2="high:Q", detail=["run:N", "series:N"])
+    low = alt.Y("low:Q", title=title, scale=scale)
+    band = curves.mark_area(opacity=0.12).encode(y=low, y2="high:Q", detail=["run:N", "series:N"])
     onsets = (
         alt.Chart(alt.NamedData("onsets"))
         .mark_rule(strokeWidth=1.2, strokeDash=[1, 3])
@@ -51,6 +55,5 @@ def panel(title: str, series: Sequence[str], logarithmic: bool) -> dict[str, Any
         .properties(width="container", height=210)
         .configure_view(stroke="#bbb")
         .configure_axis(gridColor="#e8e8e8", labelColor="#333", titleColor="#222", labelFontSize=12, titleFontSize=12)
-        .configure_legend(orient="top", labelFontSize=12, symbolStrokeColor="#333")
     )
     return dict(chart.to_dict())

@@ -10,7 +10,7 @@ import pandas as pd
 from ...figures.selection import along
 from ...study.axes import Axis
 from . import words
-from .charts import MOST_CHOSEN, PALETTE, panel
+from .charts import DASHES, MOST_CHOSEN, PALETTE, panel
 from .run_names import RunNames
 from .tables import number
 
@@ -47,9 +47,10 @@ def explored(
     for name in told["panels"]:
         rows = _rows(name, tables, told["distance"], places)
         if rows is not None and len(rows):
-            series = [_SERIES[key] for key in _SERIES if key in set(rows["series"])]
+            series = [name for name in _SERIES.values() if name in set(rows["series"])]
             title, logarithmic = _title(name, told["distance"])
-            panels.append({"name": name, "title": title, "chart": panel(title, series, logarithmic)})
+            legend = ", ".join(f"{line}: {of}" for line, of in zip(DASHES.values(), series, strict=False))
+            panels.append({"title": title, "legend": legend, "chart": panel(title, series, logarithmic)})
             curves.append(_columns(rows, places, logarithmic))
     if not panels:
         return None

@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from ...base.files import replacing
+from ...base.fingerprints import PACKAGE
 from ...study.axes import read_axes
 from ...study.kinds import KINDS
 from ...tables.parquet import read_table
@@ -28,6 +29,8 @@ from .samples import sheets
 from .tables import embedded_tables
 
 ASSETS = Path(__file__).parent
+# Of figures and tables, as Snakemake's own report has them; they lie beside the package
+CAPTIONS = PACKAGE.parent / "report"
 # Tables in the order in which they are looked at; others follow as they come
 FIRST = ("claims", "runs", "onsets", "scaling", "ratios", "leads", "fidelity_trends", "peaks")
 
@@ -35,22 +38,22 @@ FIRST = ("claims", "runs", "onsets", "scaling", "ratios", "leads", "fidelity_tre
 def write_summary(
     config: Mapping[str, Any],
     folder: Path,
-    captions: Path,
     output: Path,
     tables: Sequence[str] | None = None,
     asked: Mapping[str, Any] | None = None,
     partial: str | None = None,
+    captions: Path = CAPTIONS,
 ) -> None:
     """Write the summary of a study from its results, as far as they are there.
 
     Args:
         config: the resolved configuration, as a study has it in ``config``.
         folder: the study's results, such as ``results/digits``.
-        captions: folder with the captions, ``figures`` and ``tables`` below it.
         output: the page.
         tables: names of the tables to show; by default, whichever lie in the folder of tables.
         asked: the configuration as its author wrote it, to print; by default the resolved one.
         partial: a sentence for the head of the page, where results are not complete.
+        captions: folder with the captions, ``figures`` and ``tables`` below it; by default those of the workflow.
 
     Raises:
         UserError: a table is damaged, or of other images or runs than the others.
@@ -73,7 +76,7 @@ def write_summary(
         confidence=f"{100 * study.config['confidence']:g} %",
         answer=answer(study, found),
         claims=claims.cards(found["claims"]) if "claims" in found else [],
-        pictures=list(pictures(study, shown / "figures", captions / "figures")),
+        pictures=pictures(study, shown / "figures", captions / "figures"),
         data=data,
         methods=methods(study, found),
         versions=making.versions(),

@@ -6,7 +6,8 @@ import base64
 import html
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,8 @@ from typing import Any
 from docutils.core import publish_parts
 from jinja2 import Environment
 from PIL import Image
+
+from ...study.figures import Figure
 
 # Colours of an image on the page: a third of the bytes, and no difference to the eye
 COLOURS = 128
@@ -42,7 +45,7 @@ class Picture:
     caption: str
 
 
-def pictures(study: Any, folder: Path, captions: Path) -> Iterator[Picture]:
+def pictures(study: Any, folder: Path, captions: Path) -> list[Picture]:
     """The figures of a study that are drawn, in the order in which they are read.
 
     Args:
@@ -50,18 +53,34 @@ def pictures(study: Any, folder: Path, captions: Path) -> Iterator[Picture]:
         folder: of the figures.
         captions: folder of the captions of figures.
     """
-    for figure in study.figures:
-        if not figure.when(study):
-            continue
-        for axis in study.axes if "{axis}" in figure.path else [""]:
-            file = folder / f"{figure.path.format(axis=axis)}.png"
-            if not file.is_file():
-                continue
-            caption = caption_html((captions / f"{figure.name}.rst").read_text(), study.config, axis)
-            title = f"{figure.shows}{f', along {axis.replace(chr(95), chr(32))}' if axis else ''}"
-            source, size = _embedded(file)
-            alt = f"Figure of {title}. {first_sentence(caption)}"
-            yield Picture(file.stem, title[0].upper() + title[1:], source, *size, alt, caption)
+    drawn = [
+        (figure, axis, file)
+        for figure in study.figures
+        if figure.when(study)
+        for axis in (study.axes if "{axis}" in figure.path else [""])
+        if (file := folder / f"{figure.path.format(axis=axis)}.png").is_file()
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        images = list(pool.map(_embedded, (file for _, _, file in drawn)))
+    return [
+        _picture(figure, axis, file.stem, image, _text(captions / f"{figure.name}.rst"), study.config)
+        for (figure, axis, file), image in zip(drawn, images, strict=True)
+    ]
+
+
+def _picture(
+    figure: Figure, axis: str, name: str, image: tuple[str, tuple[int, int]], caption: str, config: Mapping[str, Any]
+) -> Picture:
+    """A figure with its caption; ``image``: as `_embedded` gives it."""
+    (source, size), written = image, caption_html(caption, config, axis)
+    title = f"{figure.shows} along {axis.replace('_', ' ')}" if axis else figure.shows
+    alt = f"Figure of {title}. {first_sentence(written)}"
+    return Picture(name, title[0].upper() + title[1:], source, *size, alt, written)
+
+
+def _text(file: Path) -> str:
+    """A caption; none where the package is installed without the workflow."""
+    return file.read_text() if file.is_file() else ""
 
 
 def _embedded(file: Path) -> tuple[str, tuple[int, int]]:
@@ -73,7 +92,7 @@ def _embedded(file: Path) -> tuple[str, tuple[int, int]]:
 def png_url(image: Image.Image) -> str:
     """An image as a data URL."""
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True)
+    image.save(buffer, "PNG")
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 

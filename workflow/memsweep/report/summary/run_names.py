@@ -43,9 +43,7 @@ class RunNames:
 
     @property
     def labels(self) -> list[str]:
-        """Each run by the axes on which it differs from others: ``N = 16, seed = 1``."""
-        pairs = [
-            [f"{words.symbol(axis)} = {value}" for value in self.written[axis.column]] for axis in self.axes
-        ]
+        """Each run by the axes on which it differs from others: ``run 3: N 16, seed 1``."""
+        pairs = [[f"{words.symbol(axis)} {value}" for value in self.written[axis.column]] for axis in self.axes]
         points = [", ".join(parts) for parts in zip(*pairs, strict=True)] if pairs else [""] * len(self.ids)
-        return [f"run {place + 1}{f' ({point})' if point else ''}" for place, point in enumerate(points)]
+        return [f"run {place + 1}{f': {point}' if point else ''}" for place, point in enumerate(points)]

@@ -173,9 +173,8 @@ class Explorer {
 
   chart(panel, place) {
     const area = element("div", { class: "panel", role: "img", "aria-label": `${panel.title} of the chosen runs against the step` });
-    document.getElementById("panels").append(element("div", {}, area));
-    const view = vegaEmbed(area, panel.chart, { actions: false, renderer: "svg" }).then((result) => result.view);
-    return { view, curves: this.spec.curves[place] };
+    document.getElementById("panels").append(element("div", {}, element("p", { class: "note" }, panel.legend), area));
+    return { area, panel, curves: this.spec.curves[place], view: null };
   }
 
   colour(run) {
@@ -213,16 +212,30 @@ class Explorer {
       return element("label", {}, box, swatch, `${runs.labels[run]}${status}`);
     }));
     document.getElementById("chosen").textContent = `${this.chosen.size} of at most ${this.spec.most} runs chosen`;
-    for (const { view, curves } of this.charts) view.then((shown) => this.update(shown, curves));
+    document.getElementById("panels").hidden = !this.chosen.size;
+    if (this.chosen.size) for (const chart of this.charts) this.update(chart);
   }
 
-  update(view, curves) {
+  // A chart is made with the first rows that it has to show, and told of others as they change
+  update(chart) {
+    const { curves } = chart;
     const rows = [];
     curves.run.forEach((run, row) => {
       if (this.chosen.has(run)) rows.push({ run: runs.labels[run], colour: this.colour(run), step: curves.step[row], series: curves.levels[curves.series[row]], value: curves.value[row], low: curves.low[row] ?? curves.value[row], high: curves.high[row] ?? curves.value[row] });
     });
     const onsets = [...this.chosen].filter((run) => run in this.spec.onsets).map((run) => ({ run: runs.labels[run], colour: this.colour(run), step: this.spec.onsets[run] }));
-    return view.data("curves", rows).data("onsets", rows.length ? onsets : []).runAsync();
+    chart.view ??= vegaEmbed(chart.area, { ...chart.panel.chart, datasets: { curves: rows, onsets } }, { actions: false, renderer: "svg" });
+    chart.view.then(({ view }) => view.data("curves", rows).data("onsets", onsets).runAsync());
+  }
+
+  // A short address for an image that every cell refers to
+  address(run, image) {
+    this.addresses ??= new Map();
+    if (!this.addresses.has(run)) {
+      const bytes = Uint8Array.from(atob(image.split(",")[1]), (letter) => letter.charCodeAt(0));
+      this.addresses.set(run, URL.createObjectURL(new Blob([bytes], { type: "image/png" })));
+    }
+    return this.addresses.get(run);
   }
 
   draw() {
@@ -232,7 +245,7 @@ class Explorer {
     const scale = Math.max(1, Math.round(32 / images.width));
     const [width, height] = [images.width * scale, images.height * scale];
     const cell = (row, column, copy) => element("td", {},
-      element("span", { class: `cell${copy ? " copy" : ""}`, style: `width:${width}px;height:${height}px;background:url(${image}) ${-column * width}px ${-row * height}px / ${steps.length * width}px auto` }),
+      element("span", { class: `cell${copy ? " copy" : ""}`, style: `width:${width}px;height:${height}px;background-position:${-column * width}px ${-row * height}px` }),
       ...(copy ? [element("span", { class: "hidden" }, "copy")] : []));
     const head = element("thead", {}, element("tr", {}, element("th", { scope: "col" }, "step"), ...steps.map((step) => element("th", { scope: "col" }, step.toLocaleString("en")))));
     const body = element("tbody");
@@ -242,7 +255,8 @@ class Explorer {
         element("tr", { class: "sample" }, element("th", { scope: "row" }, `sample ${sample + 1}`), ...steps.map((_, column) => cell(2 * sample, column, copied(column)))),
         element("tr", {}, element("th", { scope: "row" }, "nearest"), ...steps.map((_, column) => cell(2 * sample + 1, column, false))));
     }
-    document.getElementById("sheet").replaceChildren(element("table", { class: "sheet" }, element("caption", { class: "hidden" }, `Samples of ${runs.labels[run]}`), head, body));
+    const style = `--sheet:url(${this.address(run, image)});--width:${steps.length * width}px`;
+    document.getElementById("sheet").replaceChildren(element("table", { class: "sheet", style }, element("caption", { class: "hidden" }, `Samples of ${runs.labels[run]}`), head, body));
   }
 }
 
