@@ -17,7 +17,7 @@ MOST_CHOSEN = len(PALETTE)
 
 def bundle() -> str:
     """Vega, Vega-Lite and Vega-Embed in one script, which needs no network."""
-    return str(vl_convert.javascript_bundle())
+    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
 
 
 def panel(title: str, series: Sequence[str], logarithmic: bool) -> dict[str, Any]:
@@ -32,7 +32,12 @@ def panel(title: str, series: Sequence[str], logarithmic: bool) -> dict[str, Any
         A specification with the named data ``curves`` (step, value, low, high, run, colour, series) and ``onsets``
         (step, run, colour), both empty.
     """
-    step = alt.X("step:Q", title="step", scale=alt.Scale(type="log", nice=False, padding=8), axis=alt.Axis(format="~s", labelOverlap=True))
+    step = alt.X(
+        "step:Q",
+        title="step",
+        scale=alt.Scale(type="log", nice=False, padding=8),
+        axis=alt.Axis(format="~s", labelOverlap=True),
+    )
     scale = alt.Scale(type="log", nice=False, padding=8) if logarithmic else alt.Scale(zero=False)
     colour = alt.Color("colour:N", scale=None)
     # The page has the legend, as text

@@ -114,7 +114,11 @@ def _onsets(onsets: pd.DataFrame | None, definition: str, places: Mapping[str, i
     if onsets is None:
         return {}
     rows = onsets[(onsets["definition"] == definition) & ~onsets["censored"].astype(bool)]
-    return {str(places[run]): round(float(step), 1) for run, step in zip(rows["run_id"], rows["step"], strict=True) if run in places}
+    return {
+        str(places[run]): round(float(step), 1)
+        for run, step in zip(rows["run_id"], rows["step"], strict=True)
+        if run in places
+    }
 
 
 def _first(runs: pd.DataFrame, axes: list[Axis], kept: list[str]) -> list[str]:

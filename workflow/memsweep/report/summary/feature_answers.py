@@ -1,4 +1,4 @@
-"""What a study of feature learning found, in sentences: what diffusion models and classifiers learn of the same data."""
+"""What a study of feature learning found, in sentences: what diffusion models and classifiers learn of the data."""
 
 from __future__ import annotations
 
@@ -35,18 +35,20 @@ def _objective(row: Mapping[Any, Any]) -> str:
 
 def _phase(fits: pd.DataFrame) -> str:
     """How the ratio of both alignments goes with n SNR^2 for one objective, and where it crosses 1."""
-    mean = fits[fits["measure"] == "mean"].set_index("quantity")
-    if "slope" not in mean.index or math.isnan(mean.loc["slope", "value"]):
-        return f"What {_objective(fits.iloc[0])} holds of signal and noise cannot be fitted: too few cells of n and SNR."
-    slope, first = mean.loc["slope"], fits.iloc[0]
+    mean = {row["quantity"]: row for row in fits[fits["measure"] == "mean"].to_dict("records")}
+    first = fits.to_dict("records")[0]
+    if "slope" not in mean or math.isnan(mean["slope"]["value"]):
+        return f"What {_objective(first)} holds of signal and noise cannot be fitted: too few cells of n and SNR."
+    slope = mean["slope"]
     ratio = f"(n SNR^2)^{numbers.exponent(slope['value'])} {numbers.interval(slope)}"
     told = f"For {_objective(first)}, mean alignment with the signal over that with the noise goes as {ratio}"
     if not math.isnan(slope["predicted"]):
         within = slope["ci_low"] <= slope["predicted"] <= slope["ci_high"]
-        told += f"; the predicted power {numbers.factor(slope['predicted'])} lies {'within' if within else 'outside'} it"
-    if "crossing" in mean.index and math.isfinite(mean.loc["crossing", "value"]):
-        crossing = mean.loc["crossing"]
-        told += f"; it crosses 1 at n SNR^2 = {numbers.factor(crossing['value'])} {numbers.interval(crossing, numbers.factor)}"
+        told += f"; the predicted power {slope['predicted']:g} lies {'within' if within else 'outside'} it"
+    crossing = mean.get("crossing")
+    if crossing and math.isfinite(crossing["value"]):
+        where = f"{numbers.factor(crossing['value'])} {numbers.interval(crossing, numbers.factor)}"
+        told += f"; it crosses 1 at n SNR^2 = {where}"
     return f"{told} ({numbers.counted(int(slope['cells']), 'cell')} of n and SNR)."
 
 
@@ -72,13 +74,14 @@ def _balance(balance: pd.DataFrame) -> list[str]:
     """How much of the hard feature each objective learns, beside the easy one, for each planted training set."""
     rows = balance[(balance["quantity"] == "balance") & balance["value"].notna()]
     told = []
-    for (size, agreement), group in rows.groupby(["train_size", "agreement"], sort=False):
+    for _, group in rows.groupby(["train_size", "agreement"], sort=False):
+        size, agreement = int(group["train_size"].iloc[0]), float(group["agreement"].iloc[0])
         parts = [
             f"{numbers.exponent(row['value'])} {numbers.interval(row)} of {row['objective']}"
             for row in group.to_dict("records")
         ]
         told.append(
-            f"With {size:,} images of which {numbers.share(agreement)} have both features agree, features find the hard "
-            f"one, above chance and relative to the easy one, {numbers.listed(parts)}."
+            f"With {size:,} images of which {numbers.share(agreement)} have both features agree, features find the "
+            f"hard one, above chance and relative to the easy one, {numbers.listed(parts)}."
         )
     return told

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ...figures.wording import count_label
 from ...study.axes import read_axes
-from ...study.identity import learns_otherwise
+from ...study.identity import training_parameters
 from ...study.networks import network_settings
 from ...study.onsets import ONSETS
 from . import numbers, words
@@ -19,8 +19,18 @@ _FORMULATIONS = {
     "rectified_flow": "rectified flow (Liu et al. 2022): the network predicts the velocity from image to noise",
     "ddpm": "denoising diffusion (Ho et al. 2020): the network predicts the noise, in 1000 steps",
 }
-_SAMPLERS = {"rectified_flow": "Euler", "ddpm": "DDIM"}
-_ORDERS = {"permuted": "in a fixed random order, classes taking turns", "stored": "in the order in which they are stored"}
+_SAMPLERS = {"rectified_flow": "Euler's method", "ddpm": "DDIM"}
+_NETWORKS = {"unet": "a U-Net", "dit": "a diffusion transformer (DiT)", "mlp": "a multilayer perceptron"}
+_DISTANCES = {
+    "sliced_wasserstein": "sliced Wasserstein",
+    "frechet": "Fréchet",
+    "frechet_infinity": "Fréchet at infinitely many samples",
+    "kid": "kernel",
+}
+_ORDERS = {
+    "permuted": "in a fixed random order, classes taking turns",
+    "stored": "in the order in which they are stored",
+}
 
 
 def methods(study: Any, tables: Mapping[str, pd.DataFrame]) -> list[Passage]:
@@ -42,17 +52,21 @@ def _of_sweep(study: Any, tables: Mapping[str, pd.DataFrame]) -> list[Passage]:
         Passage("Intervals", _intervals(config)),
     ]
     if study.compared:
-        swept = numbers.listed(axis.title for axis in read_axes(study.told) if not axis.repeats and axis.column in study.axes)
-        told.insert(2, Passage("What differs between runs", [f"Settings below are those of the base; {swept} are swept."]))
+        swept = numbers.listed(
+            axis.title for axis in read_axes(study.told) if not axis.repeats and axis.column in study.axes
+        )
+        told.insert(
+            2, Passage("What differs between runs", [f"Settings below are those of the base; {swept} are swept."])
+        )
     return told
 
 
 def _images(dataset: Mapping[str, Any], runs: pd.DataFrame | None) -> list[str]:
-    size = f", {dataset['size']}×{dataset['size']} pixels" if "size" in dataset else ""
+    size = f", {dataset['size']} by {dataset['size']} pixels" if "size" in dataset else ""
     told = [
         f"The images are those of {dataset['name']}{size}, {_ORDERS[dataset['order']]} (seed {dataset['seed']}); "
-        f"{dataset['test_images']:,} are held out of training. A run of N images is trained on the first N, or, of subset "
-        "s, on the s-th N after these, so that subsets of one N are disjoint and training sets of growing N nested."
+        f"{dataset['test_images']:,} are held out of training. A run of N images and subset s is trained on images s N "
+        "to (s + 1) N - 1 of that order: subsets of one N are disjoint, and first subsets of growing N nested."
     ]
     hashes = sorted(set(runs["data_hash"])) if runs is not None else []
     return told + ([f"Content hash of the images: {', '.join(hashes)}."] if hashes else [])
@@ -63,7 +77,8 @@ def _grid(study: Any, runs: pd.DataFrame | None) -> list[str]:
     count = len(study.runs)
     if runs is None or runs.empty:
         return [f"{numbers.counted(count, 'run')} in {numbers.counted(len(study.packs), 'training job')}."]
-    fixed, varied = [], []
+    fixed: list[str] = []
+    varied: list[str] = []
     for axis in axes:
         cells = {run[axis.coordinate]: words.cell(axis, run) for run in runs.to_dict("records")}
         written = list(dict(sorted(cells.items())).values() if axis.numeric else cells.values())
@@ -80,14 +95,17 @@ def _named(axis: Any) -> str:
 
 
 def _network(network: Mapping[str, Any], runs: pd.DataFrame | None) -> list[str]:
-    settings = network_settings(network)
-    kind = words.text(network["kind"]) if "/" not in str(network["kind"]) else str(network["kind"]).rpartition(":")[2]
-    details = "; ".join(f"{key} {_written(value)}" for key, value in settings.items() if key not in ("kind", "content"))
+    kind = str(network["kind"])
+    name = _NETWORKS.get(kind, f"one of the user's own, {kind.rpartition(':')[2]}")
+    settings = {
+        key: value for key, value in network_settings(network).items() if key not in ("kind", "content", "file")
+    }
+    details = f" ({'; '.join(f'{_key(key)} {_written(value)}' for key, value in settings.items())})" if settings else ""
     sizes = ""
     if runs is not None and len(runs):
-        low, high = int(runs["parameters"].min()), int(runs["parameters"].max())
-        sizes = f", of {count_label(low)} parameters" if low == high else f", of {count_label(low)} to {count_label(high)} parameters"
-    return [f"The network is of kind {kind}{sizes} ({details})." if details else f"The network is of kind {kind}{sizes}."]
+        ends = dict.fromkeys(count_label(int(size)) for size in (runs["parameters"].min(), runs["parameters"].max()))
+        sizes = f", of {' to '.join(ends)} parameters"
+    return [f"The network is {name}{sizes}{details}."]
 
 
 def _formulation(formulation: Mapping[str, Any]) -> list[str]:
@@ -109,24 +127,25 @@ def _training(training: Mapping[str, Any]) -> list[str]:
     unit, length = next(iter(training["budget"].items()))
     told = (
         f"{training['optimizer'].capitalize()} for {length:,g} {unit}, at a {training['schedule']} learning rate, in "
-        f"{training['precision']}; evaluated and sampled from are weights averaged with decay {training['ema_decay']:g}."
+        f"{training['precision']}; evaluated and sampled from are weights averaged with decay "
+        f"{training['ema_decay']:g}."
     )
-    quiet = ("budget", "optimizer", "schedule", "precision", "ema_decay", "schedule_floor", "time_location", "time_scale")
-    quiet += ("device", "threads", "together", "recompute", "deterministic", "checkpoint_seconds", "stop_after_minutes", "keep_states")
-    on = [f"{key} {_written(value)}" for key, value in training.items() if key not in quiet and value not in (0, False, "uniform")]
-    on = [text for text in on if text != "accumulate 1"]
     if training["stop_memorised"]:
         told += " A run ends early once it has memorised."
-    return [told, *([f"Further options: {'; '.join(on)}."] if on and learns_otherwise(training) else [])]
+    # What is off leaves no trace among what decides a trajectory
+    said = ("optimizer", "schedule", "precision", "ema_decay")
+    others = {key: value for key, value in training_parameters(training).items() if key not in said}
+    options = "; ".join(f"{_key(key)} {_written(value)}" for key, value in others.items())
+    return [told, *([f"Further options: {options}."] if options else [])]
 
 
 def _evaluation(config: Mapping[str, Any]) -> list[str]:
     evaluation = config["evaluation"]
     unit = next(iter(config["training"]["budget"]))
     told = (
-        f"From {evaluation['first']:g} {unit} on, {evaluation['per_decade']} times per factor of ten, the loss is taken on "
-        f"{evaluation['images']:,} noisy images of each split, the same at every step, and {evaluation['samples']:,} images "
-        "are generated from the same latents and labels."
+        f"From {evaluation['first']:g} {unit} on, {evaluation['per_decade']} times per factor of ten, the loss is taken "
+        f"on {evaluation['images']:,} noisy images of each split, the same at every step, and {evaluation['samples']:,} "
+        "images are generated from the same latents and labels."
     )
     if evaluation["surrogates"]:
         told += " The loss is also taken on draws from the Gaussians of all images and of each class."
@@ -136,10 +155,10 @@ def _evaluation(config: Mapping[str, Any]) -> list[str]:
 def _measures(metrics: Mapping[str, Any]) -> list[str]:
     return [
         f"A sample is a copy when its distance d1 to the nearest training image, in pixels, is below "
-        f"{metrics['f_mem_threshold']:.3g} of that to the second nearest, d2 (Gu et al. 2023); f_mem is the share of copies. "
-        f"The calibrated rule has the threshold on d1 / d2 at which {numbers.share(metrics['false_positive_rate'])} of "
+        f"{metrics['f_mem_threshold']:.3g} of that to the second nearest, d2 (Gu et al. 2023); f_mem is the share of "
+        f"copies. The calibrated rule has the threshold on d1 / d2 at which {numbers.share(metrics['false_positive_rate'])} of "
         "held-out images are called copies.",
-        f"Distances ({numbers.listed(name.replace('_', ' ') for name in metrics['distances'])}) are taken to the training "
+        f"Distances ({numbers.listed(_DISTANCES[name] for name in metrics['distances'])}) are taken to the training "
         f"images and to the held-out ones in the space of {numbers.listed(metrics['spaces'])}; their floor is that of "
         f"{metrics['floor_draws']} draws of as many real images.",
     ]
@@ -152,24 +171,32 @@ def _onsets(study: Any) -> list[str]:
 
 def _intervals(config: Mapping[str, Any]) -> list[str]:
     return [
-        f"Intervals hold {100 * config['confidence']:g} %. Those of onsets are bootstrap intervals over noisy images and "
-        f"samples ({config['onset']['bootstrap']} resamples); those of exponents and ratios are of a log-normal model of the "
-        "onsets in which censored runs enter as such. Seeds of one N and subset share their training images: with a single "
-        "subset, intervals hold for these images."
+        f"Intervals hold {100 * config['confidence']:g} %. Those of onsets are bootstrap intervals over noisy images "
+        f"and samples ({config['onset']['bootstrap']} resamples); those of exponents and ratios are of a log-normal model of "
+        "the onsets in which censored runs enter as such. Seeds of one N and subset share their training images: with a "
+        "single subset, intervals hold for these images."
     ]
 
 
 def _settings(config: Mapping[str, Any]) -> list[str]:
     """Every section of a configuration that is no list of experiments, in a line."""
-    return [f"{key}: {_written(value)}." for key, value in config.items() if key not in ("study", "figures")]
+    return [
+        f"{_key(key).capitalize()}: {_written(value)}."
+        for key, value in config.items()
+        if key not in ("study", "figures")
+    ]
+
+
+def _key(key: str) -> str:
+    return key.replace("_", " ")
 
 
 def _written(value: Any) -> str:
     match value:
         case dict():
-            return ", ".join(f"{key} {_written(part)}" for key, part in value.items()) or "none"
+            return ", ".join(f"{_key(key)} {_written(part)}" for key, part in value.items()) or "none"
         case list() | tuple():
-            return f"[{', '.join(_written(part) for part in value)}]"
+            return f"[{', '.join(_written(part) for part in value)}]" if value else "none"
         case bool():
             return "yes" if value else "no"
         case float():

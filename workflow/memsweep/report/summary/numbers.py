@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ...figures.wording import MINUS, exponent_label
+from ...figures.wording import MINUS, TIMES, exponent_label
 
 INFINITE = "∞"
+UNKNOWN = "\N{EN DASH}"
 
 
 def steps(value: float) -> str:
@@ -29,13 +30,18 @@ def factor(value: float) -> str:
         return INFINITE if value > 0 else "?"
     if value >= 1e4 or 0 < value < 1e-3:
         mantissa, power = f"{value:.1e}".split("e")
-        return f"{mantissa}×10^{MINUS if int(power) < 0 else ''}{abs(int(power))}"
+        return f"{mantissa}{TIMES}10^{MINUS if int(power) < 0 else ''}{abs(int(power))}"
     return f"{value:#.2g}".rstrip(".") if value < 100 else f"{float(f'{value:.2g}'):,.0f}"
 
 
 def exponent(value: float) -> str:
     """An exponent in two decimals, with a proper minus."""
     return exponent_label(value)
+
+
+def plain(value: float) -> str:
+    """A number of theory: as it is, ``∞`` where it has no end."""
+    return INFINITE if value == math.inf else UNKNOWN if math.isnan(value) else f"{value:g}"
 
 
 def interval(row: Mapping[Any, Any], write: Any = exponent, names: Iterable[str] = ("ci_low", "ci_high")) -> str:

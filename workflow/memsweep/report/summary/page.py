@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from ...base.files import replacing
+from ...figures.wording import MINUS
 from ...base.fingerprints import PACKAGE
 from ...study.axes import read_axes
 from ...study.kinds import KINDS
@@ -58,7 +59,7 @@ def write_summary(
     Raises:
         UserError: a table is damaged, or of other images or runs than the others.
     """
-    study = KINDS[config["kind"]](config)
+    study: Any = KINDS[config["kind"]](config)
     # Tables and figures of a substudy lie apart from what its runs wrote
     shown = folder.parent / study.place
     found = read_tables(shown / "tables", tables)
@@ -70,21 +71,25 @@ def write_summary(
         "tables": embedded_tables(found, shown / "tables", heads, names),
         "explorer": _explorer(study, found, names, folder) if names else None,
     }
-    page = _environment().get_template("summary.html.j2").render(
-        study=study,
-        partial=partial,
-        confidence=f"{100 * study.config['confidence']:g} %",
-        answer=answer(study, found),
-        claims=claims.cards(found["claims"]) if "claims" in found else [],
-        pictures=pictures(study, shown / "figures", captions / "figures"),
-        data=data,
-        methods=methods(study, found),
-        versions=making.versions(),
-        machine=making.machine(),
-        cost=making.cost(folder / "benchmarks" / "train", study.jobs) if study.kind == "sweep" else "",
-        commands=making.commands(study),
-        config=yaml.safe_dump(_plain(asked or study.config), sort_keys=False, allow_unicode=True, width=100),
-        vega=charts.bundle() if data["explorer"] else "",
+    page = (
+        _environment()
+        .get_template("summary.html.j2")
+        .render(
+            study=study,
+            partial=partial,
+            confidence=f"{100 * study.config['confidence']:g} %",
+            answer=answer(study, found),
+            claims=claims.cards(found["claims"]) if "claims" in found else [],
+            pictures=pictures(study, shown / "figures", captions / "figures"),
+            data=data,
+            methods=methods(study, found),
+            versions=making.versions(),
+            machine=making.machine(),
+            cost=making.cost(folder / "benchmarks" / "train", study.jobs) if study.kind == "sweep" else "",
+            commands=making.commands(study),
+            config=yaml.safe_dump(_plain(asked or study.config), sort_keys=False, allow_unicode=True, width=100),
+            vega=charts.bundle() if data["explorer"] else "",
+        )
     )
     with replacing(output) as temporary:
         temporary.write_text(page)
@@ -106,7 +111,12 @@ def read_tables(folder: Path, names: Sequence[str] | None) -> dict[str, pd.DataF
 def _runs(names: RunNames) -> dict[str, Any]:
     """The runs as the page's scripts know them."""
     axes = [
-        {"name": axis.column, "title": axis.title, "written": names.written[axis.column], "values": names.values[axis.column]}
+        {
+            "name": axis.column,
+            "title": axis.title,
+            "written": names.written[axis.column],
+            "values": names.values[axis.column],
+        }
         for axis in names.axes
     ]
     return {"ids": names.ids, "labels": names.labels, "status": names.status, "axes": axes}
@@ -135,16 +145,22 @@ def _plain(value: Any) -> Any:
 
 def _environment() -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(ASSETS), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(ASSETS),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters |= {"powers": powers, "json": _json, "asset": _asset}
     return environment
 
 
 def powers(sentence: str) -> Markup:
-    """A sentence as HTML, in which what follows a caret is raised: ``N^1.77``; f_mem has its index."""
-    raised = re.sub(r"\^([−-]?[\d.∞]+(?<!\.)|k\b)", r"<sup>\1</sup>", str(escape(sentence)))
-    return Markup(raised.replace("f_mem", "<i>f</i><sub>mem</sub>"))
+    """A sentence as HTML: what follows a caret is raised, f_mem has its index, and no line ends within ``N = 128``."""
+    text = str(escape(sentence))
+    text = re.sub(r" (=|&gt;|∝) ", "\u00a0\\1\u00a0", text).replace(" %", "\u00a0%")
+    text = re.sub(rf"\^([{MINUS}-]?[\d.∞]+(?<!\.)|k\b)", r"<sup>\1</sup>", text)
+    return Markup(text.replace("f_mem", "<i>f</i><sub>mem</sub>"))
 
 
 def _json(value: Any) -> Markup:

@@ -1,4 +1,4 @@
-"""The figures of a study on its page: images of few colours, captions as HTML, and what is read aloud in their place."""
+"""The figures of a study on its page: images of few colours, captions as HTML, and texts in their place."""
 
 from __future__ import annotations
 

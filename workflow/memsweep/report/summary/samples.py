@@ -53,10 +53,16 @@ def spread(items: list[Any], count: int) -> list[Any]:
     """At most so many of some items, evenly, the first and the last among them."""
     if count >= len(items):
         return items
-    return [items[place] for place in np.linspace(0, len(items) - 1, count).round().astype(int)] if count > 1 else items[-1:]
+    return (
+        [items[place] for place in np.linspace(0, len(items) - 1, count).round().astype(int)]
+        if count > 1
+        else items[-1:]
+    )
 
 
-def sheets(packs: Mapping[str, list[str]], folder: Path, threshold: float, budget: int = BUDGET) -> dict[str, Any] | None:
+def sheets(
+    packs: Mapping[str, list[str]], folder: Path, threshold: float, budget: int = BUDGET
+) -> dict[str, Any] | None:
     """Sheets of the runs of some packs, of which samples and neighbours are there.
 
     Args:
@@ -116,7 +122,9 @@ def _of_pack(
     check_table(paths[0], "samples")
     check_table(paths[1], "neighbours")
     few = pc.field("index") < extent.samples
-    samples = ds.dataset(paths[0]).to_table(["run_id", "step", "index", "image"], filter=few & pc.field("run_id").isin(runs))
+    samples = ds.dataset(paths[0]).to_table(
+        ["run_id", "step", "index", "image"], filter=few & pc.field("run_id").isin(runs)
+    )
     of = few & pc.field("run_id").isin(runs) & (pc.field("reference") == "train")
     columns = ["run_id", "step", "index", "nearest", "distance", "second_distance"]
     pairs = ds.dataset(paths[1]).to_table(columns, filter=of).to_pandas()

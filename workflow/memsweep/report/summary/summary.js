@@ -18,6 +18,11 @@ const ROWS_AT_ONCE = 100;
 const EXTREMES = { inf: Infinity, "-inf": -Infinity };
 const SIGNS = { inf: "∞", "-inf": "−∞" };
 
+// Four digits to read; whole numbers as they are
+function read(value) {
+  return String(Number.isInteger(value) ? value : Number(value.toPrecision(4))).replace("-", "−");
+}
+
 class Table {
   constructor(place, spec) {
     this.place = place;
@@ -45,13 +50,13 @@ class Table {
   written(column, row) {
     if (column.kind === "axis") {
       const run = this.runOf[row];
-      return run == null ? "" : this.axes[column.name].written[run];
+      return run == null ? "" : String(this.axes[column.name].values[run]);
     }
     const value = column.values[row];
     if (value == null) return "";
     if (column.kind === "run") return `run ${value + 1}`;
     if (column.levels) return column.levels[value];
-    if (column.kind === "number") return SIGNS[value] ?? String(value).replace("-", "−");
+    if (column.kind === "number") return SIGNS[value] ?? read(value);
     return value;
   }
 

@@ -50,8 +50,12 @@ def troubles(facts: Facts) -> list[str]:
 
 def _places(facts: Facts, runs: pd.DataFrame) -> str:
     """The points of the grid at which these runs are: ``, at N = 16, η = 0.1 or N = 32, η = 0.1``."""
-    points = (", ".join(f"{words.symbol(axis)} = {words.cell(axis, run)}" for axis in facts.swept) for _, run in runs.iterrows())
+    points = (_point(facts, run) for run in runs.to_dict("records"))
     places = [place for place in dict.fromkeys(points) if place]
     if len(places) > NAMED:
         places = [*places[:NAMED], f"{len(places) - NAMED} other points of the grid"]
     return f", at {numbers.listed(places, 'or')}" if places else ""
+
+
+def _point(facts: Facts, run: Mapping[Any, Any]) -> str:
+    return ", ".join(f"{words.symbol(axis)} = {words.cell(axis, run)}" for axis in facts.swept)

@@ -34,7 +34,7 @@ def _lead(facts: Facts, definition: str, what: str) -> str:
     rows = table[(table["definition"] == definition) & table["train_size"].isna()]
     if rows.empty:
         return ""
-    row: Mapping[Any, Any] = rows.iloc[0]
+    row = rows.to_dict("records")[0]
     bias = f"bias, the first lean of samples to their run's own training images ({facts.defined('bias')}),"
     left_out = f"; {int(row['left_out'])} left out, as one of both is censored" if row["left_out"] else ""
     if not row["runs"]:

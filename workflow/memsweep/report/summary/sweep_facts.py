@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -45,7 +46,9 @@ class Facts:
     def of(cls, study: Any, tables: Mapping[str, pd.DataFrame]) -> Facts:
         told = study.told
         axes = read_axes(told)
-        swept = sorted((axis for axis in axes if axis.column in study.axes), key=lambda axis: axis.column != "train_size")
+        swept = sorted(
+            (axis for axis in axes if axis.column in study.axes), key=lambda axis: axis.column != "train_size"
+        )
         budget = study.config["training"]["budget"]
         return cls(tables, axes, swept, told["onset"], told["thresholds"], told["distance"], budget)
 
@@ -72,11 +75,11 @@ class Facts:
         found = self.onsets(definition)
         return along(found, self.axes, axis) if len(found) else found
 
-    def fit(self, definition: str, axis: Axis) -> pd.Series[Any] | None:
+    def fit(self, definition: str, axis: Axis) -> Mapping[Any, Any] | None:
         """The row of the table ``scaling`` for a definition and an axis, where there is an exponent."""
         table = self.table("scaling")
         rows = table[(table["definition"] == definition) & (table["term"] == axis.coordinate)]
-        return None if rows.empty or pd.isna(rows["exponent"].iloc[0]) else rows.iloc[0]
+        return next((row for row in rows.to_dict("records") if not math.isnan(row["exponent"])), None)
 
     @property
     def exponents(self) -> list[Axis]:

@@ -63,8 +63,8 @@ def _none_reached(facts: Facts, rows: pd.DataFrame) -> str:
     runs = "The one run did not reach" if len(rows) == 1 else f"None of {numbers.counted(len(rows), 'run')} reached"
     return (
         f"{runs} the onset ({facts.defined(facts.onset)}) by step {numbers.steps(rows['step'].max())}: raise "
-        f"training.budget at least threefold, from {length:,g} to {RAISE * length:,g} {unit}; the runs go on from where "
-        "they are."
+        f"training.budget at least threefold, from {length:,g} to {RAISE * length:,g} {unit}; the runs go on from "
+        "where they are."
     )
 
 
@@ -143,8 +143,8 @@ def definitions_apart(facts: Facts) -> str:
         return ""
     low, *_, high = sorted(fits, key=lambda name: float(fits[name]["exponent"]))
     return (
-        f"Under the {len(fits)} definitions of memorisation by losses and copies, the exponent in {letter} lies between "
-        f"{power(letter, fits[low])} ({facts.defined(low)}) and {power(letter, fits[high])} ({facts.defined(high)})."
+        f"Under the {len(fits)} definitions of memorisation by losses and copies, the exponent in {letter} lies "
+        f"between {power(letter, fits[low])} ({facts.defined(low)}) and {power(letter, fits[high])} ({facts.defined(high)})."
     )
 
 
@@ -164,4 +164,4 @@ def exponents(facts: Facts) -> Grid | None:
 
 
 def _exponent_cell(fit: Mapping[Any, Any] | None) -> str:
-    return "–" if fit is None else f"{numbers.exponent(fit['exponent'])} {numbers.interval(fit)}"
+    return numbers.UNKNOWN if fit is None else f"{numbers.exponent(fit['exponent'])} {numbers.interval(fit)}"

@@ -59,11 +59,20 @@ def _columns(rows: pd.DataFrame, schema: pa.Schema, names: RunNames | None) -> I
         meaning = _meaning(schema.field(column)) if column in schema.names else ""
         if column in _RUNS and names:
             places = names.places
-            yield {"name": column, "kind": "run", "meaning": meaning, "values": [places.get(run) for run in rows[column]]}
+            yield {
+                "name": column,
+                "kind": "run",
+                "meaning": meaning,
+                "values": [places.get(run) for run in rows[column]],
+            }
             if column == "run_id":
                 # Axes are joined by the page, which knows each run's
                 own = set(rows.columns)
-                yield from ({"name": axis.column, "kind": "axis", "meaning": axis.meaning} for axis in names.axes if axis.column not in own)
+                yield from (
+                    {"name": axis.column, "kind": "axis", "meaning": axis.meaning}
+                    for axis in names.axes
+                    if axis.column not in own
+                )
         else:
             yield {"name": column, "meaning": meaning, **_values(rows[column])}
 

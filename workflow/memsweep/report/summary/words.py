@@ -13,7 +13,7 @@ from ...study.axes import Axis, text
 from ...study.onsets import ONSETS
 from . import numbers
 
-_GREEK = {r"\eta": "η", r"\beta": "β", r"\lambda": "λ", r"\tau": "τ", r"\gamma": "γ", r"\sigma": "σ"}
+_GREEK = {r"\eta": "η", r"\beta": "β", r"\lambda": "λ", r"\tau": "τ"}
 
 
 def plain(tex: str) -> str:
