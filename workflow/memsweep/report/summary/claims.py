@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from . import numbers
+from . import amounts
 
 VERDICTS = ("supported", "refuted", "undecided", "not testable")
 
@@ -37,10 +37,10 @@ def _rank(verdict: str) -> int:
 def _evidence(row: Mapping[Any, Any]) -> list[str]:
     told = []
     if _known(row["estimate"]):
-        margin = numbers.interval(row, names=("margin_low", "margin_high"))
+        margin = amounts.interval(row, names=("margin_low", "margin_high"))
         asked = f"; the claim asks for a value within {margin}" if _known(row["margin_low"]) else ""
-        runs = f", of {numbers.counted(int(row['runs']), 'run')}" if _known(row["runs"]) else ""
-        told.append(f"Estimate {numbers.exponent(row['estimate'])} {numbers.interval(row)}{runs}{asked}.")
+        runs = f", of {amounts.counted(int(row['runs']), 'run')}" if _known(row["runs"]) else ""
+        told.append(f"Estimate {amounts.exponent(row['estimate'])} {amounts.interval(row)}{runs}{asked}.")
     if _known(row["published"]):
         told.append(f"Published: {_value(row['published'])}.")
     if _known(row["definitions_agreeing"]) and _known(row["definitions"]):
@@ -49,7 +49,7 @@ def _evidence(row: Mapping[Any, Any]) -> list[str]:
         told.append(f"Lacking: {_text(row['lacking'])}.")
     if _known(row["needed"]):
         needed = row["needed"]
-        told.append(f"Needed: {needed if isinstance(needed, str) else numbers.counted(int(needed), 'run')}.")
+        told.append(f"Needed: {needed if isinstance(needed, str) else amounts.counted(int(needed), 'run')}.")
     return told
 
 
@@ -58,7 +58,7 @@ def _known(value: Any) -> bool:
 
 
 def _value(value: Any) -> str:
-    return numbers.exponent(value) if isinstance(value, float) else str(value)
+    return amounts.exponent(value) if isinstance(value, float) else str(value)
 
 
 def _text(value: Any) -> str:

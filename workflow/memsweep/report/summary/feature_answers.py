@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from . import numbers
+from . import amounts
 from .passages import Passage
 
 
@@ -40,16 +40,16 @@ def _phase(fits: pd.DataFrame) -> str:
     if "slope" not in mean or math.isnan(mean["slope"]["value"]):
         return f"What {_objective(first)} holds of signal and noise cannot be fitted: too few cells of n and SNR."
     slope = mean["slope"]
-    ratio = f"(n SNR^2)^{numbers.exponent(slope['value'])} {numbers.interval(slope)}"
+    ratio = f"(n SNR^2)^{amounts.exponent(slope['value'])} {amounts.interval(slope)}"
     told = f"For {_objective(first)}, mean alignment with the signal over that with the noise goes as {ratio}"
     if not math.isnan(slope["predicted"]):
         within = slope["ci_low"] <= slope["predicted"] <= slope["ci_high"]
         told += f"; the predicted power {slope['predicted']:g} lies {'within' if within else 'outside'} it"
     crossing = mean.get("crossing")
     if crossing and math.isfinite(crossing["value"]):
-        where = f"{numbers.factor(crossing['value'])} {numbers.interval(crossing, numbers.factor)}"
+        where = f"{amounts.factor(crossing['value'])} {amounts.interval(crossing, amounts.factor)}"
         told += f"; it crosses 1 at n SNR^2 = {where}"
-    return f"{told} ({numbers.counted(int(slope['cells']), 'cell')} of n and SNR)."
+    return f"{told} ({amounts.counted(int(slope['cells']), 'cell')} of n and SNR)."
 
 
 def _growth(growth: pd.DataFrame) -> list[str]:
@@ -58,10 +58,10 @@ def _growth(growth: pd.DataFrame) -> list[str]:
     told = []
     for row in rows.to_dict("records"):
         shape = {1: "linearly rather than exponentially", -1: "exponentially rather than linearly", 0: ""}
-        which = shape[numbers.beyond(row, 0)]
-        of = f"log10 of the residuals' ratio {numbers.exponent(row['value'])} {numbers.interval(row)}"
-        of += f", {numbers.counted(int(row['seeds']), 'seed')}"
-        subject = f"alignment with the {row['feature']} ({_objective(row)}, n SNR^2 = {numbers.factor(row['n_snr2'])})"
+        which = shape[amounts.beyond(row, 0)]
+        of = f"log10 of the residuals' ratio {amounts.exponent(row['value'])} {amounts.interval(row)}"
+        of += f", {amounts.counted(int(row['seeds']), 'seed')}"
+        subject = f"alignment with the {row['feature']} ({_objective(row)}, n SNR^2 = {amounts.factor(row['n_snr2'])})"
         told.append(
             f"The mean {subject} grows {which} at first ({of})."
             if which
@@ -77,11 +77,11 @@ def _balance(balance: pd.DataFrame) -> list[str]:
     for _, group in rows.groupby(["train_size", "agreement"], sort=False):
         size, agreement = int(group["train_size"].iloc[0]), float(group["agreement"].iloc[0])
         parts = [
-            f"{numbers.exponent(row['value'])} {numbers.interval(row)} of {row['objective']}"
+            f"{amounts.exponent(row['value'])} {amounts.interval(row)} of {row['objective']}"
             for row in group.to_dict("records")
         ]
         told.append(
-            f"With {size:,} images of which {numbers.share(agreement)} have both features agree, features find the "
-            f"hard one, above chance and relative to the easy one, {numbers.listed(parts)}."
+            f"With {size:,} images of which {amounts.share(agreement)} have both features agree, features find the "
+            f"hard one, above chance and relative to the easy one, {amounts.listed(parts)}."
         )
     return told

@@ -12,7 +12,7 @@ from typing import Any
 
 from ... import __version__
 from ...training.version import TRAINING_VERSION
-from . import numbers
+from . import amounts
 
 LIBRARIES = ("torch", "numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "lifelines", "snakemake")
 MIB = 2**20 / 1e6
@@ -22,7 +22,7 @@ def versions() -> str:
     """Of memsweep, Python and the libraries that numbers rest on, as they are where the page is made."""
     found = [f"{name} {_version(name)}" for name in LIBRARIES]
     python = f"Python {platform.python_version()}"
-    return f"memsweep {__version__} (training code {TRAINING_VERSION}), {numbers.listed([python, *found])}."
+    return f"memsweep {__version__} (training code {TRAINING_VERSION}), {amounts.listed([python, *found])}."
 
 
 def _version(library: str) -> str:
@@ -34,7 +34,7 @@ def _version(library: str) -> str:
 
 def machine() -> str:
     """The machine that makes the page, which need not be the one that trained."""
-    cores = numbers.counted(os.cpu_count() or 1, "core")
+    cores = amounts.counted(os.cpu_count() or 1, "core")
     return f"This page was made on {platform.system()} {platform.machine()} with {cores}; jobs may have run elsewhere."
 
 
@@ -50,9 +50,9 @@ def cost(benchmarks: Path, jobs: Iterable[str]) -> str:
         return ""
     seconds = sum(row["s"] for row in rows)
     took = f"{seconds / 3600:.1f} hours" if seconds >= 5400 else f"{seconds / 60:.1f} minutes"
-    memory = max(row["max_rss"] for row in rows) * MIB / 1000
-    of = numbers.counted(len(rows), "training job")
-    least = f", at most {memory:.1f} GB of memory each" if memory == memory else ""
+    memory = max((row["max_rss"] for row in rows if row["max_rss"] == row["max_rss"]), default=0) * MIB / 1000
+    of = amounts.counted(len(rows), "training job")
+    least = f", at most {memory:.1f} GB of memory each" if memory else ""
     return f"{of} took {took} in all{least}; of a job that was interrupted, only the last attempt is counted."
 
 

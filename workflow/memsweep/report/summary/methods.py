@@ -12,7 +12,7 @@ from ...study.axes import read_axes
 from ...study.identity import training_parameters
 from ...study.networks import network_settings
 from ...study.onsets import ONSETS
-from . import numbers, words
+from . import amounts, words
 from .passages import Passage
 
 _FORMULATIONS = {
@@ -21,6 +21,7 @@ _FORMULATIONS = {
 }
 _SAMPLERS = {"rectified_flow": "Euler's method", "ddpm": "DDIM"}
 _NETWORKS = {"unet": "a U-Net", "dit": "a diffusion transformer (DiT)", "mlp": "a multilayer perceptron"}
+_OPTIMISERS = {"adam": "Adam", "adamw": "AdamW", "sgd": "SGD"}
 _DISTANCES = {
     "sliced_wasserstein": "sliced Wasserstein",
     "frechet": "Fréchet",
@@ -52,7 +53,7 @@ def _of_sweep(study: Any, tables: Mapping[str, pd.DataFrame]) -> list[Passage]:
         Passage("Intervals", _intervals(config)),
     ]
     if study.compared:
-        swept = numbers.listed(
+        swept = amounts.listed(
             axis.title for axis in read_axes(study.told) if not axis.repeats and axis.column in study.axes
         )
         told.insert(
@@ -76,14 +77,14 @@ def _grid(study: Any, runs: pd.DataFrame | None) -> list[str]:
     axes = read_axes(study.told)
     count = len(study.runs)
     if runs is None or runs.empty:
-        return [f"{numbers.counted(count, 'run')} in {numbers.counted(len(study.packs), 'training job')}."]
+        return [f"{amounts.counted(count, 'run')} in {amounts.counted(len(study.packs), 'training job')}."]
     fixed: list[str] = []
     varied: list[str] = []
     for axis in axes:
         cells = {run[axis.coordinate]: words.cell(axis, run) for run in runs.to_dict("records")}
         written = list(dict(sorted(cells.items())).values() if axis.numeric else cells.values())
-        (varied if len(written) > 1 else fixed).append(f"{_named(axis)} {numbers.listed(written)}")
-    told = f"{numbers.counted(len(runs), 'run')} in {numbers.counted(len(study.packs), 'training job')}"
+        (varied if len(written) > 1 else fixed).append(f"{_named(axis)} {amounts.listed(written)}")
+    told = f"{amounts.counted(len(runs), 'run')} in {amounts.counted(len(study.packs), 'training job')}"
     over = f", over {'; '.join(varied)}" if varied else ""
     held = f" Held fixed: {'; '.join(fixed)}." if fixed else ""
     return [f"{told}{over}.{held} Not every combination need be there: the table of runs has those that are."]
@@ -126,7 +127,7 @@ def _formulation(formulation: Mapping[str, Any]) -> list[str]:
 def _training(training: Mapping[str, Any]) -> list[str]:
     unit, length = next(iter(training["budget"].items()))
     told = (
-        f"{training['optimizer'].capitalize()} for {length:,g} {unit}, at a {training['schedule']} learning rate, in "
+        f"{_OPTIMISERS[training['optimizer']]} for {length:,g} {unit}, at a {training['schedule']} learning rate, in "
         f"{training['precision']}; evaluated and sampled from are weights averaged with decay "
         f"{training['ema_decay']:g}."
     )
@@ -143,9 +144,9 @@ def _evaluation(config: Mapping[str, Any]) -> list[str]:
     evaluation = config["evaluation"]
     unit = next(iter(config["training"]["budget"]))
     told = (
-        f"From {evaluation['first']:g} {unit} on, {evaluation['per_decade']} times per factor of ten, the loss is taken "
-        f"on {evaluation['images']:,} noisy images of each split, the same at every step, and {evaluation['samples']:,} "
-        "images are generated from the same latents and labels."
+        f"From {evaluation['first']:g} {unit} on, {evaluation['per_decade']} times per factor of ten, the loss is "
+        f"taken on {evaluation['images']:,} noisy images of each split, the same at every step, and "
+        f"{evaluation['samples']:,} images are generated from the same latents and labels."
     )
     if evaluation["surrogates"]:
         told += " The loss is also taken on draws from the Gaussians of all images and of each class."
@@ -156,10 +157,10 @@ def _measures(metrics: Mapping[str, Any]) -> list[str]:
     return [
         f"A sample is a copy when its distance d1 to the nearest training image, in pixels, is below "
         f"{metrics['f_mem_threshold']:.3g} of that to the second nearest, d2 (Gu et al. 2023); f_mem is the share of "
-        f"copies. The calibrated rule has the threshold on d1 / d2 at which {numbers.share(metrics['false_positive_rate'])} of "
-        "held-out images are called copies.",
-        f"Distances ({numbers.listed(_DISTANCES[name] for name in metrics['distances'])}) are taken to the training "
-        f"images and to the held-out ones in the space of {numbers.listed(metrics['spaces'])}; their floor is that of "
+        "copies. The calibrated rule has the threshold on d1 / d2 at which "
+        f"{amounts.share(metrics['false_positive_rate'])} of held-out images are called copies.",
+        f"Distances ({amounts.listed(_DISTANCES[name] for name in metrics['distances'])}) are taken to the training "
+        f"images and to the held-out ones in the space of {amounts.listed(metrics['spaces'])}; their floor is that of "
         f"{metrics['floor_draws']} draws of as many real images.",
     ]
 
@@ -172,9 +173,9 @@ def _onsets(study: Any) -> list[str]:
 def _intervals(config: Mapping[str, Any]) -> list[str]:
     return [
         f"Intervals hold {100 * config['confidence']:g} %. Those of onsets are bootstrap intervals over noisy images "
-        f"and samples ({config['onset']['bootstrap']} resamples); those of exponents and ratios are of a log-normal model of "
-        "the onsets in which censored runs enter as such. Seeds of one N and subset share their training images: with a "
-        "single subset, intervals hold for these images."
+        f"and samples ({config['onset']['bootstrap']} resamples); those of exponents and ratios are of a "
+        "log-normal model of the onsets in which censored runs enter as such. Seeds of one N and subset share their "
+        "training images: with a single subset, intervals hold for these images."
     ]
 
 

@@ -14,8 +14,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from ...base.files import replacing
-from ...figures.wording import MINUS
 from ...base.fingerprints import PACKAGE
+from ...figures.wording import MINUS
 from ...study.axes import read_axes
 from ...study.kinds import KINDS
 from ...tables.parquet import read_table

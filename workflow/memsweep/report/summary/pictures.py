@@ -85,7 +85,7 @@ def _text(file: Path) -> str:
 
 def _embedded(file: Path) -> tuple[str, tuple[int, int]]:
     with Image.open(file) as image:
-        few = image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+        few = image.convert("RGB").quantize(COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     return png_url(few), few.size
 
 

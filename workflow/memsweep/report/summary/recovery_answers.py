@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from . import numbers
+from . import amounts
 from .passages import Grid, Passage
 
 _SPIKES = {"u": "u, which shows in the covariance,", "v": "v, which shows first in the fourth cumulant,"}
@@ -38,7 +38,7 @@ def _unit(fits: pd.DataFrame, times: pd.DataFrame | None) -> str:
     known = {row["law"]: row for row in fits[fits["exponent"].notna()].to_dict("records")}
     law = next((name for name in _LAWS if name in known), "")
     subject = f"Experiment {first['experiment']}: spike {_SPIKES.get(first['spike'], first['spike'])}"
-    count = numbers.counted(int(first["replicas"]), "replica")
+    count = amounts.counted(int(first["replicas"]), "replica")
     if first["censored_replicas"] == first["replicas"]:
         expected = ", as predicted" if math.isinf(first["predicted"]) else ""
         return f"{subject} was recovered by none of {count} before their runs ended{expected}."
@@ -46,10 +46,10 @@ def _unit(fits: pd.DataFrame, times: pd.DataFrame | None) -> str:
         return f"{subject} is recovered by some of {count}, which are too few for an exponent."
     row = known[law]
     censored = f", {int(row['censored_replicas']):,} of them censored" if row["censored_replicas"] else ""
-    found = f"takes samples n ∝ d^{numbers.exponent(row['exponent'])} {numbers.interval(row)}"
+    found = f"takes samples n ∝ d^{amounts.exponent(row['exponent'])} {amounts.interval(row)}"
     if law == "power_log":
         found = found.replace("n ∝", "n ∝ (log d + c)", 1)
-    behind = f"{count}{censored}, {numbers.counted(int(row['dimensions']), 'dimension')}"
+    behind = f"{count}{censored}, {amounts.counted(int(row['dimensions']), 'dimension')}"
     return f"{subject} {found} ({behind}){_seen(first, times)}; {_verdict(row)}."
 
 
@@ -63,7 +63,7 @@ def _seen(of: Mapping[Any, Any], times: pd.DataFrame | None) -> str:
     row = max(rows.to_dict("records"), key=lambda cell: cell["dimension"])
     if not math.isfinite(row["median"]):
         return ""
-    median = f"{numbers.steps(row['median'])} {numbers.interval(row, numbers.steps)}"
+    median = f"{amounts.steps(row['median'])} {amounts.interval(row, amounts.steps)}"
     return f", {median} in the median at d = {row['dimension']:,}"
 
 
@@ -79,15 +79,15 @@ def _verdict(row: Mapping[Any, Any]) -> str:
 
 def _network(row: Mapping[Any, Any]) -> str:
     replicas, censored = int(row["replicas"]), int(row["censored_replicas"])
-    of = numbers.counted(replicas, "replica") + (f", {censored:,} of them censored" if censored else "")
+    of = amounts.counted(replicas, "replica") + (f", {censored:,} of them censored" if censored else "")
     if replicas and censored == replicas:
-        none = f"none of {numbers.counted(replicas, 'replica')} used more than pairs of coordinates"
+        none = f"none of {amounts.counted(replicas, 'replica')} used more than pairs of coordinates"
         return f"Network {row['network']}: {none}."
     if math.isnan(row["exponent"]):
         return (
             f"Network {row['network']}: how the departure from pair-wise statistics goes with d cannot be said ({of})."
         )
-    found = f"d^{numbers.exponent(row['exponent'])} {numbers.interval(row)}"
+    found = f"d^{amounts.exponent(row['exponent'])} {amounts.interval(row)}"
     return f"Network {row['network']} uses more than pairs of coordinates after samples n ∝ {found} ({of})."
 
 
@@ -96,10 +96,10 @@ def _grid(fits: pd.DataFrame) -> Grid:
         [
             f"{row['experiment']}, {row['spike']}",
             _LAWS.get(row["law"], row["law"]),
-            numbers.UNKNOWN
+            amounts.UNKNOWN
             if math.isnan(row["exponent"])
-            else f"{numbers.exponent(row['exponent'])} {numbers.interval(row)}",
-            numbers.plain(row["predicted"]),
+            else f"{amounts.exponent(row['exponent'])} {amounts.interval(row)}",
+            amounts.plain(row["predicted"]),
         ]
         for row in fits.to_dict("records")
     ]

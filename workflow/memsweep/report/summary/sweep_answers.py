@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from . import numbers, words
+from . import amounts, words
 from .passages import Passage
 from .sweep_course import bias_before_copying, bias_first, departures, fidelity, rate, typical_first
 from .sweep_facts import Facts
@@ -41,7 +41,7 @@ def troubles(facts: Facts) -> list[str]:
     runs, told = facts.runs, []
     diverged = runs[runs["status"] == "diverged"]
     if len(diverged):
-        some = f"{len(diverged):,} of {numbers.counted(len(runs), 'run')} diverged{_places(facts, diverged)}"
+        some = f"{len(diverged):,} of {amounts.counted(len(runs), 'run')} diverged{_places(facts, diverged)}"
         told.append(f"{some}: their losses are not finite from some step on, where their curves and onsets end.")
     if len(runs) == 1:
         told.append("One run has no exponent: sweep an axis (grid.products).")
@@ -54,7 +54,7 @@ def _places(facts: Facts, runs: pd.DataFrame) -> str:
     places = [place for place in dict.fromkeys(points) if place]
     if len(places) > NAMED:
         places = [*places[:NAMED], f"{len(places) - NAMED} other points of the grid"]
-    return f", at {numbers.listed(places, 'or')}" if places else ""
+    return f", at {amounts.listed(places, 'or')}" if places else ""
 
 
 def _point(facts: Facts, run: Mapping[Any, Any]) -> str:

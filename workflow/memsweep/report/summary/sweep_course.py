@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...study.onsets import DEPARTURES, ONSETS, among
-from . import numbers, words
+from . import amounts, words
 from .sweep_facts import Facts, is_seen
 from .sweep_onsets import between, in_runs, law, power
 
@@ -40,12 +40,12 @@ def _lead(facts: Facts, definition: str, what: str) -> str:
     if not row["runs"]:
         return f"Whether {bias} precedes {what} cannot be said: of no run are both known{left_out}."
     if math.isnan(row["ci_low"]):
-        apart = f"in which that comes at {numbers.factor(row['ratio'])} times the step of bias"
+        apart = f"in which that comes at {amounts.factor(row['ratio'])} times the step of bias"
         return f"Whether {bias} precedes {what} cannot be said of one run, {apart}{left_out}."
-    side, behind = numbers.beyond(row, 1), f"{numbers.counted(int(row['runs']), 'run')}{left_out}"
+    side, behind = amounts.beyond(row, 1), f"{amounts.counted(int(row['runs']), 'run')}{left_out}"
     if side < 0:
         row = {"ratio": 1 / row["ratio"], "ci_low": 1 / row["ci_high"], "ci_high": 1 / row["ci_low"]}
-    by = f"by a factor of {numbers.factor(row['ratio'])} in steps {numbers.interval(row, numbers.factor)} ({behind})"
+    by = f"by a factor of {amounts.factor(row['ratio'])} in steps {amounts.interval(row, amounts.factor)} ({behind})"
     if not side:
         return f"Whether {bias} precedes {what} is undecided: it does {by}."
     return f"{bias[0].upper()}{bias[1:]} {'precedes' if side > 0 else 'follows'} {what} {by}."
@@ -78,21 +78,21 @@ def fidelity(facts: Facts) -> list[str]:
         f"The best samples before the onset are {'better' if side < 0 else 'worse'} at larger {letter}: their squared "
         f"distance to held-out images goes as {power(letter, row)}, of {_bounded(row)} ({how})."
         for letter, row in fits.items()
-        if (side := numbers.beyond(row, 0))
+        if (side := amounts.beyond(row, 0))
     ]
-    undecided = {letter: row for letter, row in fits.items() if not numbers.beyond(row, 0)}
+    undecided = {letter: row for letter, row in fits.items() if not amounts.beyond(row, 0)}
     if undecided:
         parts = [f"{power(letter, row)} of {_bounded(row)}" for letter, row in undecided.items()]
         subject = "it" if told else f"the squared distance of the best samples before the onset ({how})"
         told.append(
-            f"Whether {subject} depends on {numbers.listed(undecided, 'or')} is undecided: {numbers.listed(parts)}."
+            f"Whether {subject} depends on {amounts.listed(undecided, 'or')} is undecided: {amounts.listed(parts)}."
         )
     return told
 
 
 def _bounded(row: Mapping[Any, Any]) -> str:
     bounded = f", {int(row['bounded_runs'])} of them bounds" if row["bounded_runs"] else ""
-    return numbers.counted(int(row["runs"]), "run") + bounded
+    return amounts.counted(int(row["runs"]), "run") + bounded
 
 
 def rate(facts: Facts) -> str:
@@ -103,7 +103,7 @@ def rate(facts: Facts) -> str:
     if rates.empty:
         return ""
     middle, low, high = (f"{value:.2f}" for value in (rates.median(), rates.min(), rates.max()))
-    spread = f" (median; {low} to {high} in {numbers.counted(len(rates), 'run')})" if len(rates) > 1 else " (one run)"
+    spread = f" (median; {low} to {high} in {amounts.counted(len(rates), 'run')})" if len(rates) > 1 else " (one run)"
     return f"After the onset the share of copies f_mem rises by {middle} for each factor of ten in steps{spread}."
 
 
@@ -116,11 +116,11 @@ def typical_first(facts: Facts) -> list[str]:
 
 def _typical(row: Mapping[Any, Any]) -> str:
     found = (
-        f"the rank correlation of that distance and the step is {numbers.exponent(row['correlation'])} "
-        f"{numbers.interval(row)}, of {numbers.counted(int(row['images']), 'image')} in "
-        f"{numbers.counted(int(row['runs']), 'run')}"
+        f"the rank correlation of that distance and the step is {amounts.exponent(row['correlation'])} "
+        f"{amounts.interval(row)}, of {amounts.counted(int(row['images']), 'image')} in "
+        f"{amounts.counted(int(row['runs']), 'run')}"
     )
-    side, close = numbers.beyond(row, 0), _NEAR[row["measure"]]
+    side, close = amounts.beyond(row, 0), _NEAR[row["measure"]]
     if not side:
         return f"Whether images close {close} are copied earlier is undecided: {found}."
     return f"Images close {close} are copied {'earlier' if side > 0 else 'later'}: {found}."

@@ -11,7 +11,7 @@ import pandas as pd
 from ...figures.wording import count_label
 from ...study.axes import Axis
 from ...study.onsets import DEPARTURES, MEMORISATION, ONSETS, among
-from . import numbers, words
+from . import amounts, words
 from .passages import Grid
 from .sweep_facts import Facts, is_seen
 
@@ -36,9 +36,9 @@ def started(facts: Facts) -> str:
     seen = rows.loc[is_seen(rows), "step"]
     what = f"{_BEGINS[ONSETS[facts.onset].of]} ({facts.defined(facts.onset)})"
     where = between(seen) if len(seen) else "before their first evaluation"
-    apart = [f"{numbers.counted(late, 'run')} ended before it"] if late else []
+    apart = [f"{amounts.counted(late, 'run')} ended before it"] if late else []
     if early and len(seen):
-        apart.append(f"of {numbers.counted(early, 'run')} it lies at or before the first evaluation")
+        apart.append(f"of {amounts.counted(early, 'run')} it lies at or before the first evaluation")
     advice = " Evaluate earlier (evaluation.first) to see where." if early else ""
     sentence = "; ".join([f"{what} starts {in_runs(runs - late, runs)} {where}", *apart])
     return f"{sentence}.{advice}"
@@ -47,22 +47,22 @@ def started(facts: Facts) -> str:
 def in_runs(some: int, of: int) -> str:
     """``in all 14 runs``, ``in 3 of 14 runs``."""
     if some < of:
-        return f"in {some:,} of {numbers.counted(of, 'run')}"
+        return f"in {some:,} of {amounts.counted(of, 'run')}"
     return "in the one run" if of == 1 else f"in all {of:,} runs"
 
 
 def between(steps: pd.Series[float]) -> str:
     """``between steps 80 and 3,672``, or ``at step 80`` where there is no other."""
-    low, high = numbers.steps(steps.min()), numbers.steps(steps.max())
+    low, high = amounts.steps(steps.min()), amounts.steps(steps.max())
     return f"at step {low}" if low == high else f"between steps {low} and {high}"
 
 
 def _none_reached(facts: Facts, rows: pd.DataFrame) -> str:
     """No onset at all: the budget is too short."""
     unit, length = next(iter(facts.budget.items()))
-    runs = "The one run did not reach" if len(rows) == 1 else f"None of {numbers.counted(len(rows), 'run')} reached"
+    runs = "The one run did not reach" if len(rows) == 1 else f"None of {amounts.counted(len(rows), 'run')} reached"
     return (
-        f"{runs} the onset ({facts.defined(facts.onset)}) by step {numbers.steps(rows['step'].max())}: raise "
+        f"{runs} the onset ({facts.defined(facts.onset)}) by step {amounts.steps(rows['step'].max())}: raise "
         f"training.budget at least threefold, from {length:,g} to {RAISE * length:,g} {unit}; the runs go on from "
         "where they are."
     )
@@ -77,21 +77,21 @@ def along_axis(facts: Facts, axis: Axis) -> str:
         return _ratios(facts, axis)
     values = np.sort(rows[axis.coordinate].unique())
     ends = [_at(rows[rows[axis.coordinate] == value], axis, value) for value in dict.fromkeys((values[0], values[-1]))]
-    return f"It starts {numbers.listed(ends)}: {law(facts, facts.onset, axis)}, for {facts.defined(facts.onset)}."
+    return f"It starts {amounts.listed(ends)}: {law(facts, facts.onset, axis)}, for {facts.defined(facts.onset)}."
 
 
 def _at(rows: pd.DataFrame, axis: Axis, value: Any) -> str:
     """``at step 90 for N = 16 (80 to 102 in 3 runs)``; the middle is the geometric mean."""
     at = f"{words.symbol(axis)} = {count_label(value) if axis.coordinate != axis.column else words.number(value)}"
     if rows["censored"].all():
-        return f"not by step {numbers.steps(rows['step'].max())} for {at}"
+        return f"not by step {amounts.steps(rows['step'].max())} for {at}"
     seen = rows.loc[is_seen(rows), "step"]
     if seen.empty:
-        return f"before step {numbers.steps(rows['step'].max())} for {at}"
-    spread = f"{numbers.steps(seen.min())} to {numbers.steps(seen.max())} in {numbers.counted(len(seen), 'run')}"
+        return f"before step {amounts.steps(rows['step'].max())} for {at}"
+    spread = f"{amounts.steps(seen.min())} to {amounts.steps(seen.max())} in {amounts.counted(len(seen), 'run')}"
     more = len(rows) - len(seen)
     beside = f" ({spread}{f'; {more} more censored' if more else ''})" if len(rows) > 1 else ""
-    return f"at step {numbers.steps(float(np.exp(np.log(seen).mean())))} for {at}{beside}"
+    return f"at step {amounts.steps(float(np.exp(np.log(seen).mean())))} for {at}{beside}"
 
 
 def law(facts: Facts, definition: str, axis: Axis) -> str:
@@ -100,18 +100,18 @@ def law(facts: Facts, definition: str, axis: Axis) -> str:
     if fit is None:
         return f"how the onset goes with {letter} cannot be said from so few runs"
     found = f"τ ∝ {power(letter, fit)}, of {_runs_of(fit)}"
-    return found if numbers.beyond(fit, 0) else f"whether it depends on {letter} is undecided, {found}"
+    return found if amounts.beyond(fit, 0) else f"whether it depends on {letter} is undecided, {found}"
 
 
 def power(letter: str, fit: Mapping[Any, Any]) -> str:
     """``N^1.77 [1.70, 1.84]``; a name of several words is put in parentheses."""
     base = letter if len(letter.split()) == 1 else f"({letter})"
-    return f"{base}^{numbers.exponent(fit['exponent'])} {numbers.interval(fit)}"
+    return f"{base}^{amounts.exponent(fit['exponent'])} {amounts.interval(fit)}"
 
 
 def _runs_of(fit: Mapping[Any, Any]) -> str:
     censored = int(fit["censored_runs"]) + int(fit["left_censored_runs"])
-    return numbers.counted(int(fit["runs"]), "run") + (f", {censored} of them censored" if censored else "")
+    return amounts.counted(int(fit["runs"]), "run") + (f", {censored} of them censored" if censored else "")
 
 
 def _ratios(facts: Facts, axis: Axis) -> str:
@@ -123,12 +123,12 @@ def _ratios(facts: Facts, axis: Axis) -> str:
         return f"How the onset differs between values of {axis.title} cannot be said from so few runs."
     parts = [_ratio(row) for row in others.to_dict("records")]
     at_base = f"{axis.title} = {others['base'].iloc[0]}"
-    return f"Beside the onset at {at_base}, {numbers.listed(parts)}, for {facts.defined(facts.onset)}."
+    return f"Beside the onset at {at_base}, {amounts.listed(parts)}, for {facts.defined(facts.onset)}."
 
 
 def _ratio(row: Mapping[Any, Any]) -> str:
-    verdict = {1: "later", -1: "earlier", 0: "neither earlier nor later, as far as is known"}[numbers.beyond(row, 1)]
-    found = f"{numbers.factor(row['ratio'])} {numbers.interval(row, numbers.factor)} times as late, of {_runs_of(row)}"
+    verdict = {1: "later", -1: "earlier", 0: "neither earlier nor later, as far as is known"}[amounts.beyond(row, 1)]
+    found = f"{amounts.factor(row['ratio'])} {amounts.interval(row, amounts.factor)} times as late, of {_runs_of(row)}"
     return f"that at {row['value']} is {verdict} ({found})"
 
 
@@ -142,9 +142,10 @@ def definitions_apart(facts: Facts) -> str:
     if len(fits) < 2:
         return ""
     low, *_, high = sorted(fits, key=lambda name: float(fits[name]["exponent"]))
+    ends = [f"{power(letter, fits[name])} ({facts.defined(name)})" for name in (low, high)]
     return (
         f"Under the {len(fits)} definitions of memorisation by losses and copies, the exponent in {letter} lies "
-        f"between {power(letter, fits[low])} ({facts.defined(low)}) and {power(letter, fits[high])} ({facts.defined(high)})."
+        f"between {ends[0]} and {ends[1]}."
     )
 
 
@@ -164,4 +165,4 @@ def exponents(facts: Facts) -> Grid | None:
 
 
 def _exponent_cell(fit: Mapping[Any, Any] | None) -> str:
-    return numbers.UNKNOWN if fit is None else f"{numbers.exponent(fit['exponent'])} {numbers.interval(fit)}"
+    return amounts.UNKNOWN if fit is None else f"{amounts.exponent(fit['exponent'])} {amounts.interval(fit)}"

@@ -11,7 +11,7 @@ import numpy as np
 from ...figures.wording import count_label
 from ...study.axes import Axis, text
 from ...study.onsets import ONSETS
-from . import numbers
+from . import amounts
 
 _GREEK = {r"\eta": "η", r"\beta": "β", r"\lambda": "λ", r"\tau": "τ"}
 
@@ -38,7 +38,7 @@ def number(value: Any) -> str:
     """A value of an axis in a sentence: ``0.003``, ``1,024``."""
     if isinstance(value, float | np.floating) and not float(value).is_integer():
         return f"{value:g}"
-    return numbers.steps(float(value))
+    return amounts.steps(float(value))
 
 
 def cell(axis: Axis, run: Mapping[Any, Any]) -> str:
