@@ -19,6 +19,7 @@ from ..figures.draw import draw_figure
 from ..study.config import read_yaml
 from ..study.kinds import open_study
 from ..study.sweep import Sweep
+from .summary.page import write_summary
 
 FORMATS = ("pdf", "png")
 # Beside the packs' tables: those that do not depend on how many are finished
@@ -50,7 +51,7 @@ class Partial:
 
 
 def print_partial(file: Path, results: Path = Path("results")) -> None:
-    """Make the partial tables and figures of a study, and say what they are; errors as of `write_partial`."""
+    """Make the partial tables, figures and summary of a study, and say what they are; errors as of `write_partial`."""
     study = open_study(read_yaml(file), [file])
     if study.kind != "sweep":
         raise UserError(f"{file}: found kind {study.kind!r}; accepted is sweep, whose packs are finished one by one")
@@ -58,7 +59,9 @@ def print_partial(file: Path, results: Path = Path("results")) -> None:
     print(made.stamp)
     for figure, reason in made.left_out.items():
         print(f"without {figure}: {reason}")
-    print(f"{made.folder}: tables and figures")
+    page = made.folder / "summary.html"
+    write_summary(study.config, results / study.name, page, partial=made.stamp, shown=made.folder)
+    print(f"{page}: the answer so far; tables and figures lie beside it")
 
 
 def write_partial(study: Sweep, results: Path) -> Partial:

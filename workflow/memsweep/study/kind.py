@@ -73,6 +73,11 @@ class Study:
         raise NotImplementedError
 
     @property
+    def explored_files(self) -> list[str]:
+        """The files besides tables and figures that the summary reads, below the study's results."""
+        return []
+
+    @property
     def told(self) -> dict[str, Any]:
         """What figures can ask of the study, by name."""
         raise NotImplementedError

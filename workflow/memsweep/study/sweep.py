@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,9 @@ OWN_SPACES = ("pixels", "classifier")
 # Floating-point operations of a search for neighbours beyond which another core is worth it, and the most of these
 FLOPS_OF_A_THREAD = 2e12
 MOST_THREADS = 8
+
+# Packs of which the summary shows samples
+MOST_EXPLORED = 24
 
 # Runs of a grid beyond which it may not be meant
 MANY_RUNS = 100_000
@@ -512,6 +516,18 @@ class Sweep(Study):
         compared = [[pair.run_id, pair.other_run_id, pair.differs] for pair in pairs(self.comparisons[comparison])]
         metrics = {key: self.config["metrics"][key] for key in ("spaces", "weights", "sscd_threshold")}
         return canonical({"pairs": compared, **metrics, **self._section("confidence")})
+
+    @property
+    def explored(self) -> list[str]:
+        """Job paths of the packs whose samples the summary shows: all, or some that lie evenly in the grid's order."""
+        every = max(1, math.ceil(len(self.jobs) / MOST_EXPLORED))
+        return self.jobs[::every]
+
+    @property
+    def explored_files(self) -> list[str]:
+        """Samples and their neighbours of these packs, and the images."""
+        parts = ("train/{job}/samples.parquet", "measure/{job}/neighbours.parquet")
+        return ["data/images.parquet", *(part.format(job=job) for job in self.explored for part in parts)]
 
     @functools.cached_property
     def checked_sizes(self) -> list[int]:
