@@ -1,6 +1,6 @@
 # memsweep: when do diffusion models start to memorise?
 #
-#   config ──▶ prepare ──▶ train ──▶ measure ──▶ collect ──▶ analyse ──▶ conclude ──▶ judge ──▶ figures ──▶ report
+#   config ──▶ prepare ──▶ train ──▶ measure ──▶ collect ──▶ analyse ──▶ conclude ──▶ judge ──▶ figures ──▶ report, summary
 #
 # Each stage is one file of rules; each rule calls `python -m memsweep <stage>`.
 
@@ -26,6 +26,7 @@ for stage in STUDY.rules:
 
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/summary.smk"
 
 
 rule all:
@@ -34,3 +35,4 @@ rule all:
         rules.tables.input,
         rules.figures.input,
         rules.table_pages.output,
+        rules.summary.output,

@@ -53,6 +53,7 @@ ANALYSED = (
     "local_slopes",
     "ratios",
     "peaks",
+    "onsets_over_repetitions",
     "fidelity_trends",
     "rates",
     "rate_trends",
@@ -80,8 +81,8 @@ case $stage in
   train) files="runs losses samples" ;;
   measure) files="metrics neighbours" ;;
   collect) files="runs trajectories noise_levels metrics agreement" ;;
-  analyse) files="onsets scaling thresholds local_slopes ratios peaks fidelity_trends rates rate_trends"
-    files="$files leads excess copied_images copied_first" ;;
+  analyse) files="onsets onsets_over_repetitions scaling thresholds local_slopes ratios peaks fidelity_trends"
+    files="$files rates rate_trends leads excess copied_images copied_first" ;;
   conclude) files="law law_fit law_errors collapse descents" ;;
 esac
 if [ "$stage" = pages ]; then

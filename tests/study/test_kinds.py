@@ -123,9 +123,9 @@ def test_every_axis_that_varies_has_its_figures_and_is_compared_where_it_is_no_s
 
 def test_a_grid_larger_than_most_is_planned_with_a_warning_of_its_cost() -> None:
     seeds = {"base": DEFAULT["grid"]["base"], "products": [{"seed": list(range(1000)), "learning_rate": [1e-3]}]}
-    assert open_study(changed("grid", seeds)).warning == ""
+    assert open_study(changed("grid", seeds)).warnings == []
     seeds["products"][0]["learning_rate"] = [1e-5 * (n + 1) for n in range(101)]
-    said = open_study(changed("grid", seeds)).warning
+    (said,) = open_study(changed("grid", seeds)).warnings
     cost = r"some [\d.e+]+ hours of a device at 0.05 TFLOP/s and \d+ GB on disk"
     assert re.match(f"grid: 101000 runs in 1 jobs, {cost}; only, exclude and substudies make parts of a grid", said)
 

@@ -188,3 +188,15 @@ def test_records_of_runs_on_other_axes_are_read(results: Path, tmp_path: Path) -
     found = retraining(changed.config, changed.runs, records, "old", results / "checkpoints")
     assert {run.settings["training.flip"] for run in found.runs} == {False, True}
     assert found.reasons == {"ema_decay was 0.99, is 0.9"}
+
+
+def test_a_record_of_runs_without_surrogates_is_read(tmp_path: Path) -> None:
+    """What a job is told has no trace of them then."""
+    without = {"evaluation": {**CONFIG["evaluation"], "surrogates": []}}
+    before = study(**without)
+    record_pack(
+        json.loads(before.train(before.jobs[0])), {"code_version": "old", "data_hash": ""}, tmp_path / "train/a"
+    )
+    changed = study(**without, training={**CONFIG["training"], "ema_decay": 0.9})
+    found = retraining(changed.config, changed.runs, read_records([tmp_path / "train/a"]), "old", tmp_path)
+    assert found.reasons == {"ema_decay was 0.99, is 0.9"}

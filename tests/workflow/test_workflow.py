@@ -41,6 +41,7 @@ COLLECTED = ("runs", "trajectories", "noise_levels", "metrics", "agreement")
 TABLES = (
     *COLLECTED,
     "onsets",
+    "onsets_over_repetitions",
     "scaling",
     "thresholds",
     "local_slopes",

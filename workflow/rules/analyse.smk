@@ -12,6 +12,7 @@ rule analyse:
         images=rules.prepare.output[0],
     output:
         onsets=f"{SHOWN}/tables/onsets.parquet",
+        onsets_over_repetitions=f"{SHOWN}/tables/onsets_over_repetitions.parquet",
         scaling=f"{SHOWN}/tables/scaling.parquet",
         thresholds=f"{SHOWN}/tables/thresholds.parquet",
         local_slopes=f"{SHOWN}/tables/local_slopes.parquet",

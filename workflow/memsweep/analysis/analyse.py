@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -29,7 +30,9 @@ from .onset import NEVER_EVALUATED, Onset, copies, loss_onsets, share_onset
 from .pair_onsets import PARTNERS, bias_onset, split_onset
 from .peaks import peaks
 from .rates import Rate, rate_trends, share_rate
+from .repetitions import onsets_over_repetitions
 from .scaling import ratios, scaling
+from .shortfall import shortfalls
 from .threshold_curves import PAIR_CURVES, SHARES, ThresholdCurve, departure_curve, loss_curves, share_curves
 from .thresholds import thresholds
 
@@ -45,8 +48,9 @@ def analyse(
 ) -> None:
     """Write the tables of a study that say when: ``onsets``, how they scale, and what is copied first.
 
-    They are ``onsets``, ``scaling``, ``thresholds``, ``local_slopes``, ``ratios``, ``peaks``, ``fidelity_trends``,
-    ``rates``, ``rate_trends``, ``leads``, ``excess``, ``copied_images`` and ``copied_first``.
+    They are ``onsets``, ``onsets_over_repetitions``, ``scaling``, ``thresholds``, ``local_slopes``, ``ratios``,
+    ``peaks``, ``fidelity_trends``, ``rates``, ``rate_trends``, ``leads``, ``excess``, ``copied_images`` and
+    ``copied_first``.
 
     One pack is held in memory at a time. Rows of ``onsets`` follow the table ``runs``, and
     within a run the definitions; every run has a row for each, but for those of pairs, which
@@ -109,7 +113,12 @@ def analyse(
     onsets = _table(runs, definitions, found)
     write_table(output / "onsets.parquet", "onsets", onsets, of)
     of_study = onsets, runs, read_axes(settings), settings["confidence"]
-    write_table(output / "scaling.parquet", "scaling", _with_thresholds(scaling(*of_study), settings), of)
+    repeated = onsets_over_repetitions(*of_study)
+    write_table(output / "onsets_over_repetitions.parquet", "onsets_over_repetitions", repeated, of)
+    of_axes = scaling(*of_study)
+    write_table(output / "scaling.parquet", "scaling", _with_thresholds(of_axes, settings), of)
+    for sentence in shortfalls(onsets, runs, of_axes):
+        print(f"warning: {sentence}", file=sys.stderr)
     exponents, slopes = thresholds(followed, *of_study[1:3], settings, settings["confidence"])
     write_table(output / "thresholds.parquet", "thresholds", exponents, of)
     write_table(output / "local_slopes.parquet", "local_slopes", slopes, of)

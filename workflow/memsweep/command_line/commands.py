@@ -16,7 +16,7 @@ Arguments = argparse.Namespace
 def estimate(arguments: Arguments) -> None:
     from ..report.estimate import print_estimate
 
-    print_estimate(arguments.study, arguments.tflops)
+    print_estimate(arguments.study, arguments.tflops, arguments.measure)
 
 
 def usage(arguments: Arguments) -> None:
@@ -35,6 +35,24 @@ def predict(arguments: Arguments) -> None:
     from ..report.prediction import predict
 
     predict(arguments.study, arguments.set, arguments.risk, arguments.output)
+
+
+def status(arguments: Arguments) -> None:
+    from ..report.status import print_status
+
+    print_status(arguments.study, arguments.watch)
+
+
+def plan(arguments: Arguments) -> None:
+    from ..report.plan import print_plan
+
+    print_plan(arguments.study, arguments.config)
+
+
+def summary(arguments: Arguments) -> None:
+    from ..report.partial import print_partial
+
+    print_partial(arguments.study)
 
 
 def compare(arguments: Arguments) -> None:
@@ -61,10 +79,30 @@ def _study(command: argparse.ArgumentParser) -> None:
     command.add_argument("study", type=Path, help="the study's YAML file")
 
 
+def _study_and_watch(command: argparse.ArgumentParser) -> None:
+    _study(command)
+    seconds = "look again every so many seconds (5), until nothing is left to be done or Ctrl-C"
+    command.add_argument("--watch", metavar="SECONDS", type=float, nargs="?", const=5.0, help=seconds)
+
+
+def _study_and_changes(command: argparse.ArgumentParser) -> None:
+    _study(command)
+    changes = "what would be if the study said this, such as 'onset={f_mem: 0.2}'; written as Snakemake's --config is"
+    command.add_argument("--config", metavar="KEY=VALUE", nargs="+", default=[], action="extend", help=changes)
+
+
+def _study_and_part(command: argparse.ArgumentParser) -> None:
+    _study(command)
+    part = "of what is finished so far: tables and figures in results/<study>/partial; does not touch a running sweep"
+    command.add_argument("--partial", action="store_true", required=True, help=part)
+
+
 def _study_and_rate(command: argparse.ArgumentParser) -> None:
     _study(command)
     tflops = "10^12 operations per second that the device sustains; by default, what the study says in requests"
     command.add_argument("--tflops", type=float, help=tflops)
+    measure = "train and evaluate the study's networks here for some ten seconds first, and go by what that took"
+    command.add_argument("--measure", action="store_true", help=measure)
 
 
 def _point(command: argparse.ArgumentParser) -> None:
@@ -158,6 +196,9 @@ class Command:
 
 
 COMMANDS: dict[str, Command] = {
+    "status": Command(status, "how far a study is, run by run, also while it runs", _study_and_watch),
+    "plan": Command(plan, "what snakemake would do with a study now, and why", _study_and_changes),
+    "summary": Command(summary, "what runs that are finished say, while others go on", _study_and_part),
     "estimate": Command(estimate, "what a study will cost: operations, memory, disk and hours", _study_and_rate),
     "usage": Command(usage, "what training jobs asked for, beside what they used", _study),
     "predict": Command(predict, "when one more run would memorise, by the law of a study", _point),

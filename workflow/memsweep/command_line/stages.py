@@ -211,6 +211,12 @@ def pages(settings: Settings, files: Arguments) -> None:
     write_pages(settings["tables"], files.tables, files.output)
 
 
+def summarise(settings: Settings, files: Arguments) -> None:
+    from ..report.summary.page import write_summary
+
+    write_summary(settings["config"], files.study, files.output, settings["tables"], settings["asked"])
+
+
 def two_patch_dynamics(settings: Settings, files: Arguments) -> None:
     from ..theory.feature_learning.alignment import follow
 
@@ -364,4 +370,5 @@ STAGES: dict[str, Stage] = {
     "feature_analysis": Stage(feature_analysis, "the tables of a study of feature learning", ["study", "output"]),
     "figure": Stage(figure, "one figure", [], _tables_to_figures),
     "pages": Stage(pages, "the study's tables as pages to read", ["tables", "output"]),
+    "summarise": Stage(summarise, "the page that gives the answer first", ["study", "output"]),
 }

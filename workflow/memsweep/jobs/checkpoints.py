@@ -6,6 +6,7 @@ fails. Every file in it is written whole or not at all.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from ..base.errors import UserError
 from ..base.files import read_json, remove_leftovers, write_json
+from ..base.records import PROGRESS
 from ..base.sealed import Damaged, sealed_digest
 from ..base.tensors import load_tensors, save_tensors, tensors_metadata
 from ..training.evaluation import Evaluation
@@ -53,6 +55,7 @@ class Checkpoint:
       ``state-before.safetensors``, the one saved before it;
     * ``evaluation-<step>.safetensors``: what was found at that step;
     * ``average-<step>.safetensors``: the averaged weights of that step, where they are kept.
+    * ``progress.json``: how far the run is, for whoever watches. It decides nothing, and may be missing.
 
     Each says whose it is and carries a digest of itself. What is damaged, or of another run, is set aside
     under the name ``damaged-...``, and the run goes on from what is left.
@@ -106,7 +109,7 @@ class Checkpoint:
 
     def _remove_leftovers(self) -> None:
         """Delete what a killed process had not finished writing."""
-        for name in ("run.json", STATE, STATE_BEFORE, EVALUATIONS, AVERAGES):
+        for name in ("run.json", PROGRESS, STATE, STATE_BEFORE, EVALUATIONS, AVERAGES):
             remove_leftovers(self.folder, name)
 
     def _read_record(self) -> dict[str, Any] | None:
@@ -171,6 +174,11 @@ class Checkpoint:
         """Delete the saved training states."""
         (self.folder / STATE).unlink(missing_ok=True)
         self.forget_state_before()
+
+    def save_progress(self, progress: dict[str, Any]) -> None:
+        """Say how far the run is; where that cannot be written, training goes on all the same."""
+        with contextlib.suppress(OSError):
+            write_json(self.folder / PROGRESS, {"run_id": self.folder.name, **progress})
 
     def sizes(self) -> dict[str, int]:
         """Bytes on disk: of the training states, averaged weights among them, and of the evaluations."""

@@ -118,6 +118,16 @@ class FeatureLearning(Study):
         )
 
     @property
+    def job_files(self) -> dict[str, tuple[str, ...]]:
+        written = {
+            "dynamics": ("alignments",),
+            "phase": ("stationary",),
+            "noisy_digits": ("noisy_probes", "noisy_maps"),
+            "planted": ("probe_outcomes",),
+        }
+        return {f"{stage}/{job}": written[stage] for stage, jobs in self.jobs.items() for job in jobs}
+
+    @property
     def told(self) -> dict[str, Any]:
         """What figures hold fixed, the dataset's name, and the maps of noisy digits by their paths."""
         return {

@@ -54,15 +54,28 @@ class Study:
         return []
 
     @property
-    def warning(self) -> str:
-        """What to know of the study before it starts, if anything."""
-        return ""
+    def warnings(self) -> list[str]:
+        """What to know of the study before it starts, a sentence each."""
+        return []
 
     @property
     def drawn(self) -> list[str]:
         """The files of the study's figures, without a suffix."""
         paths = [figure.path for figure in self.figures if figure.when(self)]
         return [path.format(axis=axis) for path in paths for axis in (self.axes if "{axis}" in path else [""])]
+
+    @property
+    def job_files(self) -> dict[str, tuple[str, ...]]:
+        """The tables that each job of the study writes, by the job's folder below the study's; its log lies likewise.
+
+        Such as ``learn/experiment=both/dimension=8`` to ``("unit_paths", "unit_recoveries")``.
+        """
+        raise NotImplementedError
+
+    @property
+    def explored_files(self) -> list[str]:
+        """The files besides tables and figures that the summary reads, below the study's results."""
+        return []
 
     @property
     def told(self) -> dict[str, Any]:

@@ -120,6 +120,11 @@ class MixedCumulant(Study):
         return canonical({"kind": self.kind, "experiments": experiments, **self._section("confidence")})
 
     @property
+    def job_files(self) -> dict[str, tuple[str, ...]]:
+        units = {f"learn/{job}": ("unit_paths", "unit_recoveries") for job in self.unit_jobs}
+        return {**units, **{f"learn/{job}": ("network_losses",) for job in self.network_jobs}}
+
+    @property
     def told(self) -> dict[str, Any]:
         """Sections of the config, and what all figures share."""
         shared = {"palette": self.config["figures"]["palette"], "departure": self.config["recovery"]["departure"]}

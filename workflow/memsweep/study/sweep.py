@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from .networks import is_built_in, network_file, network_settings
 from .onsets import DEFINITIONS, DEPARTURES, ONSETS, THRESHOLDS, among
 from .pairs import pairs
 from .requests import Request, Requests
+from .resolution import unresolved_shares
 from .retraining import guard, retraining
 from .run import Run
 
@@ -32,6 +34,9 @@ OWN_SPACES = ("pixels", "classifier")
 # Floating-point operations of a search for neighbours beyond which another core is worth it, and the most of these
 FLOPS_OF_A_THREAD = 2e12
 MOST_THREADS = 8
+
+# Packs of which the summary shows samples
+MOST_EXPLORED = 24
 
 # Runs of a grid beyond which it may not be meant
 MANY_RUNS = 100_000
@@ -200,16 +205,18 @@ class Sweep(Study):
         return list(self.packs)
 
     @property
-    def warning(self) -> str:
-        """What a study costs that is larger than most are meant to be; nothing for others."""
-        if len(self.runs) <= MANY_RUNS:
-            return ""
-        disk = sum(self.requests.cost(run).disk_bytes for run in self.runs)
-        hours, tflops = self.requests.hours(self.runs), self.config["requests"]["tflops"]
-        return (
-            f"grid: {len(self.runs)} runs in {len(self.packs)} jobs, some {hours:.2g} hours of a device at {tflops:g} "
-            f"TFLOP/s and {bytes_label(disk)} on disk; only, exclude and substudies make parts of a grid"
-        )
+    def warnings(self) -> list[str]:
+        """What a study costs that is larger than most are meant to be, and which shares its samples cannot resolve."""
+        return [*self._size_warnings(), *unresolved_shares(self.config)]
+
+    def _size_warnings(self) -> Iterator[str]:
+        if len(self.runs) > MANY_RUNS:
+            disk = sum(self.requests.cost(run).disk_bytes for run in self.runs)
+            hours, tflops = self.requests.hours(self.runs), self.config["requests"]["tflops"]
+            yield (
+                f"grid: {len(self.runs)} runs in {len(self.packs)} jobs, some {hours:.2g} hours of a device at "
+                f"{tflops:g} TFLOP/s and {bytes_label(disk)} on disk; only, exclude and substudies make parts of a grid"
+            )
 
     @functools.cached_property
     def grid_axes(self) -> list[Axis]:
@@ -239,7 +246,12 @@ class Sweep(Study):
     @functools.cached_property
     def _swept(self) -> list[Axis]:
         """The axes on which the runs take more than one value, repetitions aside."""
-        return [axis for axis in self.grid_axes if not axis.repeats and len(self._values(axis)) > 1]
+        return [axis for axis in self.varying if not axis.repeats]
+
+    @property
+    def varying(self) -> list[Axis]:
+        """The axes, repetitions among them, on which the runs take more than one value."""
+        return [axis for axis in self.grid_axes if len(self._values(axis)) > 1]
 
     @property
     def axes(self) -> list[str]:
@@ -505,6 +517,18 @@ class Sweep(Study):
         metrics = {key: self.config["metrics"][key] for key in ("spaces", "weights", "sscd_threshold")}
         return canonical({"pairs": compared, **metrics, **self._section("confidence")})
 
+    @property
+    def explored(self) -> list[str]:
+        """Job paths of the packs whose samples the summary shows: all, or some that lie evenly in the grid's order."""
+        every = max(1, math.ceil(len(self.jobs) / MOST_EXPLORED))
+        return self.jobs[::every]
+
+    @property
+    def explored_files(self) -> list[str]:
+        """Samples and their neighbours of these packs, and the images."""
+        parts = ("train/{job}/samples.parquet", "measure/{job}/neighbours.parquet")
+        return ["data/images.parquet", *(part.format(job=job) for job in self.explored for part in parts)]
+
     @functools.cached_property
     def checked_sizes(self) -> list[int]:
         """The least and the greatest number of training images that leave others to try metrics on; none, or one."""
@@ -540,6 +564,12 @@ class Sweep(Study):
     def conclude(self) -> str:
         """Settings of ``conclude``."""
         return canonical({"axes": self._described_axes, **self._section("confidence")})
+
+    @property
+    def job_files(self) -> dict[str, tuple[str, ...]]:
+        trained = {f"train/{job}": ("runs", "losses", "samples") for job in self.jobs}
+        measured = {f"measure/{job}": ("metrics", "neighbours") for job in self.jobs}
+        return {**trained, **measured, **{f"agree/{job}": ("agreement", "paired_samples") for job in self.comparisons}}
 
     @functools.cached_property
     def told(self) -> dict[str, Any]:

@@ -284,6 +284,20 @@ SWEEP: dict[str, pa.Schema] = {
             *interval("step; null where it is not known, as of mean losses without standard errors"),
         ]
     ),
+    "onsets_over_repetitions": pa.schema(
+        [
+            column("definition", pa.string(), "definition of the onset"),
+            column("run_id", pa.string(), "first run of the point of the grid: its values of all axes are the point's"),
+            column("run_ci_low", pa.float64(), "lower end of that run's own interval, over its samples", "steps"),
+            column("run_ci_high", pa.float64(), "upper end of that run's own interval, over its samples", "steps"),
+            column("onset", pa.float64(), "geometric mean over training sets of those over their seeds", "steps"),
+            *interval("onset, over training sets"),
+            column("runs", pa.int64(), "repetitions of the point, seeds and subsets"),
+            column("sets", pa.int64(), "training sets among them"),
+            *RUNS_BEHIND[1:],
+            column("reason", pa.string(), "why there is no interval"),
+        ]
+    ),
     "peaks": pa.schema(
         [
             RUN,

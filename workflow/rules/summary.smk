@@ -1,0 +1,31 @@
+# The page that gives the answer first: sentences, figures, tables, runs to look through, and methods.
+
+
+# What it is written with besides code, which Snakemake does not see either: template, style, script, and captions.
+def page_assets():
+    beside = Path(workflow.basedir) / "workflow" / "memsweep" / "report" / "summary"
+    written = [file for file in beside.iterdir() if file.suffix in (".j2", ".css", ".js")]
+    captions = (Path(workflow.basedir) / "workflow" / "report").glob("*/*.rst")
+    return lineage(*(file.read_text() for file in sorted([*written, *captions])))
+
+
+localrules:
+    summary,
+
+
+rule summary:
+    input:
+        rules.tables.input,
+        [f"{SHOWN}/figures/{path}.png" for path in STUDY.drawn],
+        [f"{RESULTS}/{path}" for path in STUDY.explored_files],
+    output:
+        f"{SHOWN}/summary.html",
+    log:
+        f"{SHOWN}/logs/summary.log",
+    params:
+        settings=lambda wildcards: canonical({"config": STUDY.config, "asked": config, "tables": TABLES}),
+        upstream=rules.tables.params.upstream,
+        code=f"page code {fingerprint('report.summary.page')} {page_assets()}",
+        study=subpath(output[0], ancestor=len(Path(SHOWN).parts) - 1),
+    shell:
+        "python -m memsweep summarise --study {params.study:q} --output {output:q} <<< {params.settings:q} 2> {log:q}"
