@@ -104,7 +104,8 @@ def read_tables(folder: Path, names: Sequence[str] | None) -> dict[str, pd.DataF
     known = [path.stem for path in sorted(folder.glob("*.parquet"))] if names is None else list(names)
     known += ["claims"] if "claims" not in known and (folder / "claims.parquet").is_file() else []
     ordered = sorted(known, key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), known.index(name)))
-    check_together(folder / f"{name}.parquet" for name in ordered)
+    images = folder.parent / "data" / "images.parquet"
+    check_together([*(folder / f"{name}.parquet" for name in ordered), *([images] if images.is_file() else [])])
     return {name: read_table(folder / f"{name}.parquet", name) for name in ordered}
 
 
@@ -126,10 +127,10 @@ def _explorer(study: Any, tables: Mapping[str, pd.DataFrame], names: RunNames, f
     found = explored(tables, names, read_axes(study.told), study.told)
     if found:
         packs = {job: [run.run_id for run in study.packs[job]] for job in study.explored}
-        known = {job: [run for run in runs if run in names.places] for job, runs in packs.items()}
-        images = sheets(known, folder, study.config["metrics"]["f_mem_threshold"])
+        images = sheets(packs, folder, study.config["metrics"]["f_mem_threshold"])
         if images:
-            images["sheets"] = {names.places[run]: sheet for run, sheet in images["sheets"].items()}
+            places = names.places
+            images["sheets"] = {places[run]: sheet for run, sheet in images["sheets"].items() if run in places}
         found["images"] = images
     return found
 
