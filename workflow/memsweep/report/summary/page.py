@@ -77,7 +77,7 @@ def write_summary(
         .render(
             study=study,
             partial=partial,
-            confidence=f"{100 * study.config['confidence']:g} %",
+            confidence=f"{100 * study.config.get('confidence', 0.95):g} %",
             answer=answer(study, found),
             claims=claims.cards(found["claims"]) if "claims" in found else [],
             pictures=pictures(study, shown / "figures", captions / "figures"),
