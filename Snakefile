@@ -1,6 +1,6 @@
 # memsweep: when do diffusion models start to memorise?
 #
-#   config ──▶ prepare ──▶ train ──▶ measure ──▶ collect ──▶ analyse ──▶ figures ──▶ report, summary
+#   config ──▶ prepare ──▶ train ──▶ measure ──▶ collect ──▶ analyse ──▶ conclude ──▶ judge ──▶ figures ──▶ report, summary
 #
 # Each stage is one file of rules; each rule calls `python -m memsweep <stage>`.
 

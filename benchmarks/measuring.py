@@ -58,7 +58,9 @@ def prepare(folder: Path, train: int, evaluations: int, samples: int) -> None:
     write_features(settings, folder / "images.parquet", None, folder / "cache", folder / "pixels.parquet")
     generated = queries.reshape(-1, SIDE, SIDE, 3)
     table = pd.DataFrame({"step": np.repeat(np.arange(1, evaluations + 1), samples), "run_id": RUN})
-    table = table.assign(index=np.tile(np.arange(samples), evaluations), label=np.arange(len(table)) % CLASSES)
+    table = table.assign(
+        index=np.tile(np.arange(samples), evaluations), label=np.tile(np.arange(samples) % CLASSES, evaluations)
+    )
     table["image"] = encode(generated)
     (folder / "train").mkdir()
     write_table(folder / "train" / "samples.parquet", "samples", table, metadata)

@@ -36,7 +36,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import yaml
-from memsweep.analysis.collect import KEYS, by_noise_level, gather, mean_losses
+from memsweep.analysis.collect import KEYS, by_noise_level, gather
+from memsweep.analysis.mean_losses import mean_losses
 from memsweep.study.kinds import open_study
 from memsweep.tables.parquet import write_table
 
@@ -48,15 +49,21 @@ COLLECTED = ("runs", "trajectories", "noise_levels", "metrics", "agreement")
 ANALYSED = (
     "onsets",
     "scaling",
+    "thresholds",
+    "local_slopes",
     "ratios",
     "peaks",
+    "onsets_over_repetitions",
     "fidelity_trends",
+    "rates",
+    "rate_trends",
     "leads",
     "excess",
     "copied_images",
     "copied_first",
 )
-TABLES = (*COLLECTED, *ANALYSED, "baselines")
+CONCLUDED = ("law", "law_fit", "law_errors", "collapse", "descents")
+TABLES = (*COLLECTED, *ANALYSED, *CONCLUDED, "baselines", "claims")
 
 # Stands where the rules look for `python`: it writes the names of a stage's files, and nothing in them.
 STUB = """#!/bin/bash
@@ -74,7 +81,9 @@ case $stage in
   train) files="runs losses samples" ;;
   measure) files="metrics neighbours" ;;
   collect) files="runs trajectories noise_levels metrics agreement" ;;
-  analyse) files="onsets scaling ratios peaks fidelity_trends leads excess copied_images copied_first" ;;
+  analyse) files="onsets onsets_over_repetitions scaling thresholds local_slopes ratios peaks fidelity_trends"
+    files="$files rates rate_trends leads excess copied_images copied_first" ;;
+  conclude) files="law law_fit law_errors collapse descents" ;;
 esac
 if [ "$stage" = pages ]; then
   for table in TABLES; do

@@ -43,7 +43,7 @@ def test_help_has_the_commands_for_people_first_and_then_the_stages() -> None:
     assert result.returncode == 0
     listed = re.findall(r"^  (\w+)  ", result.stdout, re.MULTILINE)
     assert listed == [*COMMANDS, *STAGES]
-    assert listed[:2] == ["estimate", "usage"]
+    assert listed[:2] == ["status", "plan"]
     lines = result.stdout.splitlines()
     people, stages = lines.index("commands:"), lines.index("standard input, as JSON:")
     assert people < next(place for place, line in enumerate(lines) if "  estimate" in line) < stages

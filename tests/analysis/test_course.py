@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from memsweep.analysis.given import Course, follow, loss_onsets_of_means, trajectories
-from memsweep.analysis.onset import copy_onset, minimum
+from memsweep.analysis.onset import copy_onset
 from memsweep.data.given import Given
 from memsweep.data.given_losses import GivenLosses
 from memsweep.data.images import ImageSet, Split
@@ -85,7 +85,7 @@ def test_the_onset_of_a_training_with_known_shares_of_copies_is_the_one_in_close
 
 def test_an_onset_beyond_either_end_is_censored_there() -> None:
     late, early = followed((0, 0.01, 0.02), [100] * 3), followed((0.2, 0.3, 0.4), [100] * 3)
-    assert onset(late, "f_mem").drop("run_id").tolist() == ["f_mem", 1000, True, False, 1000, math.inf][1:]
+    assert onset(late, "f_mem").drop("run_id").tolist() == ["f_mem", 200, True, False, 200, math.inf][1:]
     assert onset(early, "f_mem").drop("run_id").tolist() == [100, False, True, 0, 100]
 
 
@@ -192,13 +192,15 @@ def means(
     table = pd.DataFrame({"test_loss": test, "train_loss": train or [1.0] * len(test)}, dtype=float)
     if error is not None:
         table = table.assign(train_loss_se=error, test_loss_se=error)
-    return GivenLosses(table.assign(step=steps or STEPS[: len(test)]))
+    return GivenLosses(table.assign(step=steps or (*STEPS, 8000)[: len(test)]))
 
 
 def test_onsets_of_losses_by_hand_have_no_interval_without_standard_errors() -> None:
-    found = loss_onsets_of_means("run", means([1.3, 1.01, 1.21, 1.81]), ONSET, 0.95)
-    assert found["test_loss_minimum"].step == minimum(np.array(STEPS, float), np.array([1.3, 1.01, 1.21, 1.81]))
-    assert found["loss_gap_absolute"].left_censored is False  # 0.3, 0.01, 0.21, 0.81: the first is no lasting one
+    found = loss_onsets_of_means("run", means([1.3, 1.01, 1.21, 1.81, 1.8]), ONSET, 0.95)
+    left, right = math.log(2), math.log(5)
+    vertex = (0.29 * right**2 - 0.2 * left**2) / (2 * (0.29 * right + 0.2 * left))
+    assert found["test_loss_minimum"].step == pytest.approx(200 * math.exp(vertex))
+    assert found["loss_gap_absolute"].left_censored is False  # 0.3, 0.01, 0.21, 0.81, 0.8: the first is no lasting one
     assert found["loss_gap_absolute"].step == pytest.approx(between(200, 1000, 0.01, 0.21, 0.05))
     assert found["loss_gap_relative"].step == pytest.approx(between(1000, 4000, 0.21, 0.81, 0.5))
     for each in found.values():
@@ -208,13 +210,13 @@ def test_onsets_of_losses_by_hand_have_no_interval_without_standard_errors() -> 
 
 def test_thresholds_are_a_studys_unless_others_are_given() -> None:
     assert section("onset", {}) == section("onset", {"f_mem": "5e-2"})
-    losses = means([1.0, 1.2, 1.4])
+    losses = means([1.0, 1.2, 1.4, 1.4])
     found = loss_onsets_of_means("run", losses, section("onset", {"loss_gap_absolute": "0.3"}), 0.95)
     assert found["loss_gap_absolute"].step == pytest.approx(between(200, 1000, 0.2, 0.4, 0.3))
 
 
 def test_without_noise_the_interval_is_the_onset_and_it_grows_with_the_standard_errors() -> None:
-    curve = [1.3, 1.0, 1.3, 1.8]
+    curve = [1.3, 1.0, 1.3, 1.8, 1.8]
     widths = []
     for error in (0.0, 0.01, 0.1):
         found = loss_onsets_of_means("run", means(curve, error=error), ONSET, 0.95)["loss_gap_relative"]

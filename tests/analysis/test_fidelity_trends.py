@@ -21,7 +21,7 @@ def study(seed: int, exponent: float = -1.2, noise: float = 0.05) -> tuple[pd.Da
     names = [f"run{place}" for place in range(len(size))]
     runs = pd.DataFrame({"run_id": names, "train_size": size, "base_channels": 8, "parameters": 100, "batch_size": 4})
     runs = runs.assign(learning_rate=0.1, seed=np.tile([0, 1], len(SIZES)), subset=0)
-    shared = {"run_id": names, "definition": "f_mem", "quantity": "peak_fidelity", "space": "pixels", "censored": False}
+    shared = {"run_id": names, "definition": "f_mem", "space": "pixels", "censored": False}
     parts = [
         pd.DataFrame({**shared, "metric": "sliced_wasserstein", "value": np.sqrt(square)}),
         pd.DataFrame({**shared, "metric": "sliced_wasserstein_corrected", "value": square}),

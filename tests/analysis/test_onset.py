@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from memsweep.analysis.onset import (
     NEVER_EVALUATED,
     Onset,
+    confirmable,
     copy_onset,
     crossing,
     loss_onsets,
@@ -78,14 +79,15 @@ def neighbours(steps, copies, reference="train"):
     [
         ([0.0, 0.0, 1.0, 1.0], 10**2.5),  # half-way between 100 and 1000 on the logarithmic axis
         ([0.0, 0.25, 0.75, 1.0], 10**2.5),
-        ([0.4, 0.4, 0.4, 0.6], 10**3.5),  # the last evaluation needs no successor
-        ([0.0, 9.0, 0.0, 1.0], 10**3.5),  # a single outlier is no onset
+        ([0.4, 0.4, 0.4, 0.6], math.inf),  # nothing confirms the last evaluation
+        ([0.4, 0.4, 0.6, 0.6], 10**2.5),  # it confirms the one before
+        ([0.0, 9.0, 0.0, 1.0], math.inf),  # a single outlier is no onset
         ([0.0, 1.0, 1.0, 0.0], 10**1.5),  # what comes after does not matter
         ([0.0, 0.5, 1.0, 1.0], 10**2.0),  # at the threshold is not above it
         ([0.0, 0.5, 0.5, 0.5], math.inf),
         ([0.0, 1.0, 0.0, 0.0], math.inf),
         ([1.0, 1.0, 0.0, 0.0], 0.0),
-        ([1.0, 0.0, 0.0, 1.0], 10**3.5),
+        ([1.0, 0.0, 1.0, 1.0], 10**2.5),
     ],
 )
 def test_crossing(curve, step):
@@ -93,7 +95,10 @@ def test_crossing(curve, step):
 
 
 def test_crossing_of_a_single_evaluation():
-    assert crossing(np.array([7.0]), np.array([[1.0], [0.0]]), 0.5).tolist() == [0.0, math.inf]
+    assert crossing(np.array([7.0]), np.array([[1.0], [0.0]]), 0.5).tolist() == [math.inf, math.inf]
+    alone = losses([7], [[0.1]], [[0.9]])
+    assert set(loss_onsets("a run", alone, **LOSS_SETTINGS).values()) == {NEVER_EVALUATED}
+    assert copy_onset("a run", neighbours([7], np.ones((5, 1))), **COPY_SETTINGS) == NEVER_EVALUATED
 
 
 # --- a minimum, by hand ---
@@ -162,8 +167,8 @@ def test_onset_scales_with_the_step_axis(case, threshold, factor):
 def test_crossing_lies_between_the_evaluations_around_it(case, threshold):
     steps, curves = case
     for curve, onset in zip(curves, crossing(steps, curves, threshold), strict=True):
-        above = [*(curve > threshold), True]
-        first = next((k for k in range(len(steps)) if above[k] and above[k + 1]), None)
+        above = curve > threshold
+        first = next((k for k in range(len(steps) - 1) if above[k] and above[k + 1]), None)
         if first is None:
             assert onset == math.inf
         elif first == 0:
@@ -180,6 +185,20 @@ def test_evaluations_after_a_lasting_crossing_change_nothing(case, threshold, fu
         if (curve[-2:] > threshold).all():
             extended = crossing(longer, np.append(curve, np.array(further) / 10), threshold)
             assert extended == crossing(steps, curve, threshold)
+
+
+@given(evaluated(), thresholds, st.integers(1, 8))
+def test_a_run_that_goes_on_contradicts_nothing_that_it_said_before(case, threshold, evaluations):
+    """What was seen of a crossing stays; what was censored never comes before the step at which it was."""
+    steps, curves = case
+    kept = steps[:evaluations]
+    for curve in curves:
+        short, long = crossing(kept, curve[:evaluations], threshold), crossing(steps, curve, threshold)
+        said = with_interval(confirmable(kept), short, np.array([short]), 0.9)
+        assert long == short or (said.censored and long >= said.step)
+        lowest, later = minimum(kept, curve[:evaluations]), minimum(steps, curve)
+        said = with_interval(confirmable(kept), lowest, np.array([lowest]), 0.9)
+        assert not said.censored or later >= said.step
 
 
 @given(evaluated(), thresholds, thresholds)
@@ -296,9 +315,9 @@ def test_replicates_are_drawn_with_the_hash_of_the_key():
 
 
 def test_loss_onsets_by_hand():
-    steps = [10, 100, 1000, 10000]
-    train = np.tile([0.20, 0.10, 0.10, 0.10], (4, 1))
-    test = np.tile([0.20, 0.11, 0.13, 0.17], (6, 1))
+    steps = [10, 100, 1000, 10000, 100000]
+    train = np.tile([0.20, 0.10, 0.10, 0.10, 0.10], (4, 1))
+    test = np.tile([0.20, 0.11, 0.13, 0.17, 0.17], (6, 1))
     onsets = loss_onsets("a run", losses(steps, train, test), **LOSS_SETTINGS)
     assert list(onsets) == list(LOSS_DEFINITIONS)
     assert onsets["loss_gap_absolute"].step == pytest.approx(10**3.5)  # gap 0.03, 0.07
@@ -312,16 +331,16 @@ def test_loss_onsets_by_hand():
 
 
 def test_relative_and_absolute_gap_differ():
-    curves = np.array([[1.0, 1.0]]), np.array([[1.0, 1.4]])
-    onsets = loss_onsets("a run", losses([10, 100], *curves), **LOSS_SETTINGS)
+    curves = np.array([[1.0, 1.0, 1.0]]), np.array([[1.0, 1.4, 1.4]])
+    onsets = loss_onsets("a run", losses([10, 100, 1000], *curves), **LOSS_SETTINGS)
     assert onsets["loss_gap_absolute"].step == pytest.approx(10 ** (1 + 0.05 / 0.4))
     assert onsets["loss_gap_relative"] == Onset(100.0, True, False, 100.0, math.inf)
 
 
-def test_falling_losses_are_censored_at_the_last_step():
+def test_falling_losses_are_censored_at_the_last_evaluation_but_one():
     falling = np.tile([0.3, 0.2, 0.1], (5, 1))
     onsets = loss_onsets("a run", losses([10, 100, 1000], falling, falling), **LOSS_SETTINGS)
-    assert set(onsets.values()) == {Onset(1000.0, True, False, 1000.0, math.inf)}
+    assert set(onsets.values()) == {Onset(100.0, True, False, 100.0, math.inf)}
 
 
 def test_a_loss_that_only_rises_has_its_onset_at_most_at_the_first_step():
@@ -336,7 +355,7 @@ def test_a_diverged_curve_ends_before_its_first_loss_that_is_no_number(worst):
     test = np.tile([0.2, 0.1, 0.1, 0.9], (3, 1))
     test[1, 2] = worst
     onsets = loss_onsets("a run", losses([10, 100, 1000, 10000], train, test), **LOSS_SETTINGS)
-    assert set(onsets.values()) == {Onset(100.0, True, False, 100.0, math.inf)}
+    assert set(onsets.values()) == {Onset(10.0, True, False, 10.0, math.inf)}
     test[0, 0] = worst
     onsets = loss_onsets("a run", losses([10, 100, 1000, 10000], train, test), **LOSS_SETTINGS)
     assert set(onsets.values()) == {NEVER_EVALUATED}
@@ -358,7 +377,7 @@ def test_rows_may_come_in_any_order():
 
 def test_the_interval_is_seeded_by_the_run():
     rng = np.random.default_rng(4)
-    table = losses([10, 100], scattered(rng, [0.0, 0.0]), scattered(rng, [0.0, 0.1]))
+    table = losses([10, 100, 1000], scattered(rng, [0.0, 0.0, 0.0]), scattered(rng, [0.0, 0.1, 0.1]))
     one, again, other = (loss_onsets(run, table, **LOSS_SETTINGS)["loss_gap_absolute"] for run in ("a", "a", "b"))
     assert one == again
     assert one.step == other.step
@@ -366,15 +385,15 @@ def test_the_interval_is_seeded_by_the_run():
 
 
 def test_a_single_replicate_is_one_end_of_the_interval():
-    rng, steps = np.random.default_rng(9), np.array([10.0, 100.0])
-    train, test = scattered(rng, [0.0, 0.0]), scattered(rng, [0.0, 0.1])
+    rng, steps = np.random.default_rng(9), np.array([10.0, 100.0, 1000.0])
+    train, test = scattered(rng, [0.0, 0.0, 0.0]), scattered(rng, [0.0, 0.1, 0.1])
     draws = [resampled(f"a run {split}", of, np.ones(20), 1)[1] for split, of in (("train", train), ("test", test))]
     replicate = crossing(steps, draws[1] - draws[0], 0.05)
     onset = loss_onsets("a run", losses(steps, train, test), **{**LOSS_SETTINGS, "resamples": 1})["loss_gap_absolute"]
     assert [onset.ci_low, onset.ci_high] == pytest.approx(sorted([onset.step, float(replicate)]))
     assert onset.ci_low < onset.ci_high
 
-    copies = rng.uniform(size=(40, 2)) < [0.0, 0.5]
+    copies = rng.uniform(size=(40, 3)) < [0.0, 0.5, 1.0]
     replicate = crossing(steps, resampled("a run samples", copies.astype(float), np.ones(40), 1)[1], 0.2)
     onset = copy_onset("a run", neighbours(steps, copies), **{**COPY_SETTINGS, "resamples": 1})
     assert [onset.ci_low, onset.ci_high] == pytest.approx(sorted([onset.step, float(replicate)]))
@@ -404,10 +423,10 @@ def test_an_evaluation_that_lacks_an_item_is_an_error():
 
 
 def test_copy_onset_by_hand():
-    copies = np.zeros((10, 3))
+    copies = np.zeros((10, 4))
     copies[0, 1] = 1
-    copies[:4, 2] = 1
-    onset = copy_onset("a run", neighbours([10, 100, 1000], copies), **COPY_SETTINGS)
+    copies[:4, 2:] = 1
+    onset = copy_onset("a run", neighbours([10, 100, 1000, 10000], copies), **COPY_SETTINGS)
     assert onset.step == pytest.approx(10 ** (2 + 1 / 3))  # shares 0, 0.1, 0.4; threshold 0.2
     assert not onset.censored
     assert onset.ci_low < onset.step < onset.ci_high
@@ -415,7 +434,9 @@ def test_copy_onset_by_hand():
 
 def test_without_copies_the_onset_is_censored():
     onset = copy_onset("a run", neighbours([10, 100, 1000], np.zeros((10, 3))), **COPY_SETTINGS)
-    assert onset == Onset(1000.0, True, False, 1000.0, math.inf)
+    assert onset == Onset(100.0, True, False, 100.0, math.inf)
+    copies = np.tile([0, 0, 1], (10, 1))  # nor does a last evaluation alone make one
+    assert copy_onset("a run", neighbours([10, 100, 1000], copies), **COPY_SETTINGS) == onset
 
 
 def test_copies_of_the_control_do_not_count():

@@ -39,16 +39,16 @@ def test_bias_starts_where_the_mean_lean_crosses() -> None:
     assert (found.ci_low, found.ci_high) == pytest.approx((10**2.5, 10**2.5))
     never = bias_onset("a", paired(np.full((20, 4), 0.5), "subset"), threshold=0.75, **SETTINGS)
     assert never.censored
-    assert never.step == 10_000
+    assert never.step == 1_000
     at_once = bias_onset("a", paired(np.full((20, 4), 1.0), "subset"), threshold=0.75, **SETTINGS)
     assert at_once.left_censored
 
 
 def test_bias_is_the_mean_over_partners_of_the_latents_that_all_of_them_have() -> None:
-    early, late = np.tile([0.5, 1.0, 1.0, 1.0], (20, 1)), np.tile([0.5, 0.5, 0.5, 1.0], (20, 1))
+    early, late = np.tile([0.5, 1.0, 1.0, 1.0], (20, 1)), np.tile([0.5, 0.5, 1.0, 1.0], (20, 1))
     rows = pd.concat([paired(early, "subset", "b"), paired(late, "subset", "c").query("index > 2")])
     found = bias_onset("a", rows, threshold=0.875, **SETTINGS)
-    assert found.step == pytest.approx(10**3.5)  # half-way between 0.75 at 1,000 steps and 1 at 10,000
+    assert found.step == pytest.approx(10**2.5)  # half-way between 0.75 at 100 steps and 1 at 1,000
     # Pairs that differ in the seed say nothing of it
     seeds = paired(np.full((20, 4), 1.0), "seed", "d")
     with_seeds = bias_onset("a", pd.concat([rows, seeds.assign(lean=math.nan)]), threshold=0.875, **SETTINGS)

@@ -1,4 +1,4 @@
-"""Peak fidelity and memorisation rate: by hand, as rules for all inputs, and against simulated runs."""
+"""Peak fidelity: by hand, as rules for all inputs, and against simulated runs."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-import statsmodels.api as sm
-from helpers.properties import examples
 from hypothesis import given
 from hypothesis import strategies as st
 from memsweep.analysis import published
-from memsweep.analysis.peaks import memorisation_rate, peak_fidelity, peaks, told_by_the_other_half
+from memsweep.analysis.peaks import peak_fidelity, peaks, told_by_the_other_half
 from memsweep.analysis.published import Point
 from memsweep.study.axes import cell, column_of, swept_keys
 from memsweep.study.config.schemas import schema
@@ -26,10 +24,6 @@ STEPS = [10, 20, 40, 80, 160, 320]
 def distances(values: list[float], steps: list[int] = STEPS) -> pd.DataFrame:
     value = np.asarray(values, float)
     return pd.DataFrame({"step": steps, "value": value, "ci_low": value - 0.5, "ci_high": value + 1})
-
-
-def shares(values: Any, steps: Any = STEPS, samples: int = 100) -> pd.DataFrame:
-    return pd.DataFrame({"step": steps, "value": np.asarray(values, float), "generated": samples})
 
 
 # --- peak fidelity ----------------------------------------------------------------------
@@ -66,88 +60,6 @@ def test_a_later_onset_never_worsens_the_peak(values: list[float], until: float,
     assert early.step <= until
 
 
-# --- memorisation rate ------------------------------------------------------------------
-
-
-def test_a_straight_rise_has_its_slope_whatever_the_weights() -> None:
-    rate = memorisation_rate(shares([0, 0, 0.1, 0.2, 0.3, 0.4]), 40, 0.95)
-    assert rate.value == pytest.approx(0.1 / math.log10(2))
-    assert rate.step is None
-    assert rate.ci_high - rate.value == pytest.approx(rate.value - rate.ci_low)
-
-
-def test_the_rise_ends_with_the_first_share_above_nine_tenths_of_the_maximum() -> None:
-    rising = [0, 0.2, 0.4, 0.76]  # 0.76 > 0.9 · 0.8; what follows is a plateau
-    full = memorisation_rate(shares([*rising, 0.8, 0.78]), 10, 0.95)
-    cut = memorisation_rate(shares(rising, STEPS[:4]), 10, 0.95)
-    assert full == cut
-    # The maximum is that after the onset
-    assert memorisation_rate(shares([0.9, 0, 0.1, 0.2, 0.3, 0.4]), 20, 0.95).value > 0
-
-
-@pytest.mark.parametrize(
-    ("values", "onset"),
-    [([0, 0, 0, 0.1, 0.2, 0.3], 161), ([0, 0, 0.1, 0.6, 0.6, 0.6], 40), ([0, 0, 0, 0, 0, 0.1], math.inf), ([], 0)],
-)
-def test_fewer_than_three_evaluations_on_the_rise_give_no_rate(values: list[float], onset: float) -> None:
-    rate = memorisation_rate(shares(values, STEPS[: len(values)]), onset, 0.95)
-    assert all(map(math.isnan, (rate.value, rate.ci_low, rate.ci_high)))
-
-
-def test_the_slope_is_that_of_weighted_least_squares() -> None:
-    values, samples = np.array([0.02, 0.1, 0.35, 0.5, 0.6, 0.95]), 80
-    smoothed = (values * samples + 2) / (samples + 4)
-    design = sm.add_constant(np.log10(np.array(STEPS, float)))
-    fit = sm.WLS(values, design, weights=samples / (smoothed * (1 - smoothed))).fit(cov_type="fixed scale")
-    rate = memorisation_rate(shares(values, samples=samples), 10, 0.95)
-    assert rate.value == pytest.approx(fit.params[1])
-    # Its interval, for independent shares, is never the wider one
-    assert (rate.ci_high - rate.ci_low) / 2 >= 1.96 * fit.bse[1] * (1 - 1e-4)
-
-
-@given(st.lists(st.integers(0, 200), min_size=3, max_size=12), st.floats(0.01, 100), st.integers(10, 10_000))
-def test_a_rate_is_the_same_against_the_normalised_step(hits: list[int], scale: float, samples: int) -> None:
-    steps = np.geomspace(100, 1e5, len(hits))
-    values = np.array(hits) / 200
-    rate = memorisation_rate(shares(values, steps, samples), steps[0], 0.9)
-    moved = memorisation_rate(shares(values, steps * scale, samples), steps[0] * scale, 0.9)
-    np.testing.assert_allclose(
-        (moved.value, moved.ci_low, moved.ci_high), (rate.value, rate.ci_low, rate.ci_high), rtol=1e-6, atol=1e-9
-    )
-    assert not rate.ci_low > rate.value
-    assert not rate.value > rate.ci_high
-
-
-@examples(30)
-@given(st.lists(st.integers(1, 99), min_size=4, max_size=8, unique=True))
-def test_more_samples_narrow_the_interval(hits: list[int]) -> None:
-    values, steps = np.sort(hits) / 100, np.geomspace(10, 1e4, len(hits))
-    few = memorisation_rate(shares(values, steps, 100), 10, 0.95)
-    many = memorisation_rate(shares(values, steps, 100_000), 10, 0.95)
-    if math.isfinite(few.value):
-        assert many.ci_high - many.ci_low < few.ci_high - few.ci_low
-
-
-@pytest.mark.parametrize("stays", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("evaluations", [4, 12])
-def test_the_interval_covers_the_slope(stays: float, evaluations: int) -> None:
-    """Simulated histories: with probability ``stays`` a copy stays one, else each step is drawn afresh."""
-    random = np.random.default_rng(0)
-    samples, repeats = 200, 400
-    steps = np.geomspace(100, 1000, evaluations)
-    truth = np.linspace(0.05, 0.85, evaluations)  # a slope of 0.8 a decade
-    found = []
-    for _ in range(repeats):
-        lasting = random.random((samples, 1)) < stays
-        level = np.where(lasting, random.random((samples, 1)), random.random((samples, evaluations)))
-        found.append(memorisation_rate(shares((level < truth).mean(axis=0), steps, samples), 100, 0.9))
-    covered = np.mean([rate.ci_low <= 0.8 <= rate.ci_high for rate in found])
-    assert covered > 0.9 - 3 * math.sqrt(0.9 * 0.1 / repeats)
-    assert np.mean([rate.value for rate in found]) == pytest.approx(0.8, abs=0.02)
-    if stays == 1.0:  # the interval is not wider than it must be
-        assert covered < 0.97
-
-
 # --- the table --------------------------------------------------------------------------
 
 
@@ -179,30 +91,22 @@ def small_study() -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def test_the_table_by_hand(tmp_path: Any) -> None:
-    table = peaks(*small_study(), 0.95)
+    table = peaks(*small_study())
     write_table(tmp_path / "peaks.parquet", "peaks", table)
     table = read_table(tmp_path / "peaks.parquet", "peaks")
-    assert len(table) == 4 * 3  # a distance and two shares, for each run and definition
+    assert len(table) == 4  # a distance for each run and definition
 
-    fidelity = table[table["quantity"] == "peak_fidelity"].set_index(["run_id", "definition"])
+    fidelity = table.set_index(["run_id", "definition"])
     assert fidelity["value"].isna().tolist() == [False, True, False, False]  # the onset is before any evaluation
     fidelity = fidelity.dropna(subset=["value"])
     assert fidelity["value"].tolist() == [5.0, 3.0, 5.0]
     assert fidelity["step"].tolist() == [20, 80, 20]
     assert fidelity["censored"].tolist() == [False, False, True]
 
-    rates = table[table["quantity"] == "memorisation_rate"].set_index(["metric", "run_id", "definition"])
-    assert rates["step"].isna().all()
-    assert rates.loc[("f_mem", "a", "f_mem"), "value"] == pytest.approx(0.2 / math.log10(2))
-    assert rates.loc[("sscd_score", "a", "f_mem"), "value"] == pytest.approx(0.1 / math.log10(2))
-    assert rates.loc[[("f_mem", "b", "f_mem"), ("sscd_score", "b", "f_mem")], "value"].isna().all()
-    # From an earlier onset the foot of the curve counts too
-    assert 0 < rates.loc[("f_mem", "a", "test_loss_minimum"), "value"] < 0.2 / math.log10(2)
-
 
 def test_a_study_without_metrics_has_no_peaks(tmp_path: Any) -> None:
     onsets, metrics = small_study()
-    table = peaks(onsets, metrics.head(0), 0.95)
+    table = peaks(onsets, metrics.head(0))
     assert table.empty
     write_table(tmp_path / "peaks.parquet", "peaks", table)
 

@@ -10,8 +10,8 @@ import statsmodels.api as sm
 from helpers.properties import examples
 from hypothesis import given
 from hypothesis import strategies as st
-from lifelines.exceptions import ConvergenceError
 from memsweep.analysis.analyse import analyse
+from memsweep.analysis.censored import NotConverged
 from memsweep.analysis.scaling import effect, ratios
 from memsweep.analysis.scaling import exponent as fit_exponent
 from memsweep.analysis.scaling import scaling as scaling_along
@@ -260,9 +260,9 @@ def test_not_estimable(term, censored, group):
 
 def test_a_fit_that_fails_is_not_estimable_and_says_so(monkeypatch):
     def failing(*_, **__):
-        raise ConvergenceError("no")
+        raise NotConverged("no")
 
-    monkeypatch.setattr("memsweep.analysis.scaling.LogNormalAFTFitter.fit", failing)
+    monkeypatch.setattr("memsweep.analysis.scaling.fit_censored", failing)
     term, onset, group = sweep(np.random.default_rng(6))
     with pytest.warns(UserWarning, match="12 onsets of 12 runs did not converge"):
         fit = exponent(term, onset, np.zeros(12, bool), group, 0.95)
@@ -558,9 +558,11 @@ SETTINGS = {
     "comparisons": [],
     "sscd_threshold": 0.6,
     "axes": [axis.described() for axis in AXES],
+    "rate_from": 0.1,
+    "rate_to": 0.5,
     "confidence": 0.95,
 }
-STEPS = np.array([10, 20, 40, 80, 160, 320])
+STEPS = np.array([10, 20, 40, 80, 160, 320, 640])
 
 
 def write_study(folder, runs, diverged=()):
@@ -618,8 +620,8 @@ def write_study(folder, runs, diverged=()):
 
 
 def outputs_in(folder):
-    tables = ("onsets", "scaling", "peaks", "excess", "ratios", "fidelity_trends", "leads")
-    tables += ("copied_images", "copied_first")
+    tables = ("onsets", "scaling", "peaks", "excess", "ratios", "fidelity_trends", "rates", "rate_trends", "leads")
+    tables += ("thresholds", "local_slopes", "copied_images", "copied_first")
     return [folder / f"{table}.parquet" for table in tables]
 
 
@@ -646,11 +648,26 @@ def test_analyse_writes_its_tables(tmp_path):
     assert table.loc[["loss_gap_absolute", "loss_gap_relative", "f_mem"], "censored_runs"].tolist() == [2] * 3
     assert table["exponent"].between(0.8, 1.2).all()
 
-    rates = read_table(peaks_path, "peaks").merge(runs[["run_id", "train_size"]], on="run_id")
-    rates = rates[rates["definition"] == "f_mem"]
-    assert (rates["censored"] == (rates["train_size"] == 256)).all()
-    early = rates[rates["train_size"] == 16]  # from 32 to 320 steps the share rises from 0 to 1
-    assert early["value"].between(0.9, 1.1).all()
+    of_study = table.reset_index("definition").drop(columns="left_censored_runs")
+    at_own = read_table(tmp_path / "thresholds.parquet", "thresholds").query("term == 'train_size'")
+    both = of_study.merge(at_own, on=["definition", "threshold"])
+    assert both["definition"].tolist() == ["loss_gap_absolute", "loss_gap_relative", "f_mem"]
+    for column in ("exponent", "ci_low", "ci_high", "runs", "censored_runs"):
+        assert both[f"{column}_x"].tolist() == pytest.approx(both[f"{column}_y"].tolist())
+    assert of_study.set_index("definition").loc["f_mem", "threshold"] == SETTINGS["f_mem"]
+    assert math.isnan(of_study.set_index("definition").loc["test_loss_minimum", "threshold"])
+    local = read_table(tmp_path / "local_slopes.parquet", "local_slopes").query("definition == 'f_mem'")
+    assert set(zip(local["low"], local["high"], strict=True)) == {(16, 32), (32, 64), (64, 256)}
+
+    assert read_table(peaks_path, "peaks").empty  # no distance was measured
+    rates = read_table(tmp_path / "rates.parquet", "rates").merge(runs[["run_id", "train_size"]], on="run_id")
+    assert rates["metric"].tolist() == ["f_mem", "f_mem_calibrated"] * 8
+    reached = rates["train_size"] < 64  # of 64, half is copied at 404 steps, which 640 steps would have to confirm
+    assert (rates["value"].isna() == ~reached).all()
+    assert rates.loc[reached, "value"].between(0.8, 1.2).all()  # from 2 N steps on the share rises by 1 a decade
+    trends = read_table(tmp_path / "rate_trends.parquet", "rate_trends").set_index("term")
+    assert trends.loc["train_size", "runs"].tolist() == [6, 6]
+    assert trends.loc["train_size", "left_out"].tolist() == [2, 2]
 
     copied = read_table(tmp_path / "copied_images.parquet", "copied_images")
     assert copied["run_id"].tolist() == runs["run_id"].repeat(runs["train_size"]).tolist()
@@ -662,7 +679,7 @@ def test_analyse_writes_its_tables(tmp_path):
     assert copied.loc[copied["index"] > 0, ["samples", "share"]].eq(0).all(axis=None)
     reached = copied[copied["run_id"] == "run000"].iloc[0]
     assert (reached["samples"], reached["share"]) == (20, 1)
-    assert read_table(tmp_path / "copied_first.parquet", "copied_first")["runs"].max() == 6
+    assert read_table(tmp_path / "copied_first.parquet", "copied_first")["runs"].max() == 8
 
     before = [path.read_bytes() for path in outputs]
     backwards = (dict(reversed(paths.items())) for paths in (losses, neighbours))
@@ -688,7 +705,6 @@ def test_copies_by_sscd_have_an_onset_of_their_own(tmp_path):
         assert by_sscd["censored"].all() != similar
         scaling = read_table(tmp_path / "scaling.parquet", "scaling")
         assert "sscd_score" in set(scaling["definition"])
-        assert "sscd_score" in set(read_table(tmp_path / "peaks.parquet", "peaks")["definition"])
 
 
 def test_analyse_keeps_a_run_that_diverged_before_its_first_evaluation(tmp_path):

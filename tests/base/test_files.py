@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from memsweep.base.files import read_json, remove_leftovers, replacing, write_json
+from memsweep.base.files import new_folder, read_json, remove_leftovers, replacing, write_json
 
 WRITE_AND_HANG = """
 import sys, time
@@ -71,3 +71,28 @@ def test_an_error_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
         fail()
     assert names(tmp_path) == ["table.json"]
     assert read_json(tmp_path / "table.json") == {"a": 1}
+
+
+def test_a_new_folder_is_whole_or_not_there(tmp_path: Path) -> None:
+    with new_folder(tmp_path / "deep" / "new") as temporary:
+        (temporary / "a").write_text("whole")
+        assert not (tmp_path / "deep" / "new").exists()
+    assert (tmp_path / "deep" / "new" / "a").read_text() == "whole"
+
+    def fail(folder: Path) -> None:
+        with new_folder(folder) as temporary:
+            (temporary / "a").write_text("half")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail(tmp_path / "deep" / "other")
+    assert names(tmp_path / "deep") == ["new"]
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "a").touch()
+    with pytest.raises(OSError, match="there") as error, new_folder(tmp_path / "there"):
+        pass
+    assert error.value.filename == str(tmp_path / "there")
+    assert names(tmp_path) == ["there"]

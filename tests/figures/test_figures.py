@@ -13,8 +13,11 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from memsweep.analysis.fidelity_trends import fidelity_trends
+from memsweep.analysis.law import fit_law
+from memsweep.analysis.law_tables import law_table
 from memsweep.analysis.leads import leads
 from memsweep.analysis.peaks import peaks as peaks_table
+from memsweep.analysis.rates import memorisation_rate, rate_trends
 from memsweep.analysis.scaling import ratios, scaling
 from memsweep.base.errors import UserError
 from memsweep.figures import selection, style, wording
@@ -24,6 +27,7 @@ from memsweep.figures.sweep import (
     battery,
     clocks,
     dynamics,
+    joint_law,
     memorisation_time,
     novelty_fidelity,
     onset_ratios,
@@ -76,6 +80,7 @@ SETTINGS: dict[str, Any] = {
     "onset": "f_mem",
     "formulation": "rectified_flow",
     "thresholds": {"loss_gap_absolute": 0.05, "loss_gap_relative": 0.5, "f_mem": 0.05, "departure": 0.1, "bias": 0.7},
+    "rate": {"rate_from": 0.05, "rate_to": 0.2},
     "surrogates": ["gaussian", "gaussian_mixture"],
     "f_mem_threshold": 1 / 3,
     "battery": ["nearer", "coverage"],
@@ -138,6 +143,7 @@ def study() -> Tables:
     scaling = [
         {
             "definition": definition,
+            "threshold": 0.1,
             "term": term,
             "exponent": exponent + shift,
             "ci_low": exponent + shift - 0.12 - abs(shift),
@@ -154,9 +160,28 @@ def study() -> Tables:
     tables["leads"] = leads(tables["onsets"], tables["runs"], 0.95)
     tables["ratios"] = pd.DataFrame(columns=SCHEMAS["ratios"].names)
     of_memorisation = tables["onsets"][tables["onsets"]["definition"].isin(DEFINITIONS)]
-    tables["peaks"] = peaks_table(of_memorisation, tables["metrics"], 0.95)
+    tables["peaks"] = peaks_table(of_memorisation, tables["metrics"])
     tables["fidelity_trends"] = fidelity_trends(tables["peaks"], tables["runs"], GRID, 0.95)
+    tables["law"] = _law(tables, GRID)
+    tables |= _rates(tables["runs"], tables["metrics"])
     return {**tables, "baselines": _baselines()}
+
+
+def _law(tables: Tables, axes: list[Axis]) -> pd.DataFrame:
+    by_definition = tables["onsets"].groupby("definition", sort=False)
+    return law_table({str(name): fit_law(under, tables["runs"], axes, 0.95) for name, under in by_definition})
+
+
+def _rates(runs: pd.DataFrame, metrics: pd.DataFrame) -> Tables:
+    """Rates of the shares, with intervals of replicates that are a little higher and lower, and their trends."""
+    rows = []
+    shares = metrics[(metrics["metric"] == "f_mem") & (metrics["reference"] == "train") & metrics["step"].notna()]
+    for run_id, curve in shares.sort_values("step").groupby("run_id", sort=False):
+        replicates = np.multiply.outer([1, 0.9, 1.1], curve["value"].to_numpy(float))
+        rate = memorisation_rate(curve["step"].to_numpy(float), replicates, (0.05, 0.2), 0.95)
+        rows.append({"run_id": run_id, "metric": "f_mem", **vars(rate)})
+    rates = pd.DataFrame(rows, columns=SCHEMAS["rates"].names)
+    return {"rates": rates, "rate_trends": rate_trends(rates, runs, GRID, 0.95)}
 
 
 def _losses(run_id: str, steps: Any, onset: float, random: Any) -> list[dict[str, Any]]:
@@ -339,6 +364,7 @@ FIGURES: dict[str, ModuleType] = {
     "agreement": agreement,
     "memorisation_time": memorisation_time,
     "scaling_exponents": scaling_exponents,
+    "joint_law": joint_law,
     "onset_ratios": onset_ratios,
     "simplicity_bias": simplicity_bias,
     "clocks": clocks,
@@ -650,6 +676,41 @@ def test_one_vague_fit_does_not_hide_the_others(tables: Tables, tmp_path: Path) 
     assert "∞" in words(figure)
 
 
+# --- joint law ----------------------------------------------------------------------------
+
+
+def test_the_law_stands_beside_the_fits_of_single_axes(tables: Tables, tmp_path: Path) -> None:
+    figure = drawn("joint_law", tables, tmp_path)
+    law, alone = tables["law"], tables["scaling"].set_index(["term", "definition"])
+    slopes = law[law["order"] == 1].set_index(["term", "definition"])
+    panels = figure.axes[::2]
+    assert panels[0].get_title(loc="left") == "training images $N$"
+    for ax, term in zip(panels, slopes.index.unique("term"), strict=True):
+        marks = [line for line in ax.lines if line.get_marker() not in ("None", "", "<", ">")]
+        hollow = [float(np.ravel(line.get_xdata())[0]) for line in marks if line.get_markerfacecolor() == "w"]
+        filled = [float(np.ravel(line.get_xdata())[0]) for line in marks if line.get_markerfacecolor() != "w"]
+        assert filled == pytest.approx(slopes.loc[term].loc[list(LISTED), "estimate"].dropna().tolist())
+        assert hollow == pytest.approx(alone.loc[term].loc[list(LISTED), "exponent"].tolist())
+
+
+def test_the_law_says_its_curvatures_and_what_is_not_estimable(tables: Tables, tmp_path: Path) -> None:
+    curved = (tables["law"]["order"] == 2) & (tables["law"]["term"] == "train_size")
+    tables["law"].loc[curved, ["estimate", "kept"]] = [7.77, False]
+    assert "7.77" not in words(drawn("joint_law", tables, tmp_path))
+    tables["law"].loc[curved, "kept"] = True
+    tables["law"].loc[~curved, ["estimate", "ci_low", "ci_high"]] = np.nan
+    said = words(drawn("joint_law", tables, tmp_path))
+    assert "7.77" not in said  # nor of an exponent that is not there
+    assert said.count("not estimable") == 4 * len(LISTED)
+    tables["law"].loc[(tables["law"]["term"] == "train_size") & ~curved, ["estimate", "ci_low", "ci_high"]] = 1.0
+    assert words(drawn("joint_law", tables, tmp_path)).count("7.77") == len(LISTED)
+
+
+def test_a_law_of_names_alone_has_no_exponents(any_tables: Tables, tmp_path: Path) -> None:
+    tables = {**any_tables, "law": any_tables["law"][any_tables["law"]["value"].notna()]}
+    assert "no axis of positive numbers is swept" in words(drawn("joint_law", tables, tmp_path, **ANY))
+
+
 # --- peaks ----------------------------------------------------------------------------------
 
 
@@ -673,10 +734,12 @@ def test_censored_peaks_are_hollow_and_runs_without_a_rate_crossed(tables: Table
     shown = tables["peaks"][tables["peaks"]["definition"] == "f_mem"].set_index("run_id")
     figure = drawn("peaks", tables, tmp_path)
     runs = [run_id for axis in SWEPT for run_id in selection.along(tables["runs"], GRID, axis)["run_id"]]
-    fidelity = shown[(shown["quantity"] == "peak_fidelity") & (shown["space"] == "classifier")].loc[runs]
-    rates = shown[shown["quantity"] == "memorisation_rate"].loc[runs]
-    assert len(lines(figure, "v")) == fidelity["censored"].sum() > 0
-    assert len(lines(figure, "x")) == rates["value"].isna().sum() > 0
+    fidelity = shown[(shown["metric"] == "sliced_wasserstein") & (shown["space"] == "classifier")].loc[runs]
+    rates = tables["rates"].set_index("run_id").loc[runs]
+    assert rates["value"].notna().any()
+    assert len(lines(figure, "v")) == fidelity["censored"].sum() + rates["at_most"].notna().sum()
+    assert fidelity["censored"].any()
+    assert len(lines(figure, "x")) == rates[["value", "at_most"]].isna().all(axis=1).sum() > 0
     assert len(lines(figure, "o")) == (~fidelity["censored"]).sum() + rates["value"].notna().sum()
     drawn_values = sorted(
         float(np.asarray(line.get_ydata())[0]) for line in figure.axes[0].lines if line.get_marker() in "ov"
@@ -705,7 +768,7 @@ def paper_study() -> Tables:
         dataset="cifar10",
     )
     metrics = tables["metrics"].replace({"space": {"classifier": "inception"}})
-    at_peaks = peaks_table(tables["onsets"], metrics, 0.95)
+    at_peaks = peaks_table(tables["onsets"], metrics)
     trends = tables["fidelity_trends"].head(0)
     return {**tables, "runs": runs, "metrics": metrics, "peaks": at_peaks, "fidelity_trends": trends}
 
@@ -748,7 +811,7 @@ def test_published_peaks_keep_their_ratios_and_stand_among_the_runs(tmp_path: Pa
     assert np.array(values) / values[0] == pytest.approx(np.array([30.6, 14.1, 7.4, 4.8]) / 30.6)
     ours = tables["peaks"].merge(tables["runs"][["run_id", "train_size"]], on="run_id")
     ours = ours[(ours["definition"] == "f_mem") & (ours["space"] == "inception")]
-    ours = ours[ours["quantity"] == "peak_fidelity"]
+    ours = ours[ours["metric"] == "sliced_wasserstein"]
     centre = np.log(ours["value"]).groupby(ours["train_size"]).mean().mean()
     assert np.log(values).mean() == pytest.approx(centre)
     assert f"{MARKED}, scaled to these runs" in words(figure)
@@ -887,10 +950,12 @@ def any_study() -> Tables:
     tables = {name: pd.DataFrame(rows[name]) for name in names}
     for table in (scaling, ratios):
         tables[table.__name__] = table(tables["onsets"], tables["runs"], ANY_AXES, 0.95)
+    tables["scaling"] = tables["scaling"].assign(threshold=0.1)
     of_memorisation = tables["onsets"][tables["onsets"]["definition"].isin(DEFINITIONS)]
-    at_peaks = peaks_table(of_memorisation, tables["metrics"], 0.95)
+    at_peaks = peaks_table(of_memorisation, tables["metrics"])
     tables["fidelity_trends"] = fidelity_trends(at_peaks, tables["runs"], GRID, 0.95)
-    return {**tables, "peaks": at_peaks, "baselines": _baselines()}
+    tables |= _rates(tables["runs"], tables["metrics"])
+    return {**tables, "peaks": at_peaks, "law": _law(tables, ANY_AXES), "baselines": _baselines()}
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,6 @@ from pathlib import Path
 
 LIBRARIES = (
     "jsonschema",
-    "lifelines",
     "pyarrow.parquet",
     "seaborn",
     "sklearn.datasets",

@@ -22,6 +22,7 @@ from memsweep.jobs import concurrency, member
 from memsweep.jobs.concurrency import places, train_in_turn
 from memsweep.jobs.life import Life
 from memsweep.jobs.member import Member
+from memsweep.jobs.pace import Pace
 from memsweep.jobs.packs import train_pack, write_tables
 from memsweep.jobs.progress import TrainingProgress
 from memsweep.jobs.workshop import Way, Workshop
@@ -77,7 +78,7 @@ class Turns:
         ]
 
     def train(self, limit: int, stop: StopRequest | None = None) -> None:
-        with TrainingProgress(1) as progress:
+        with TrainingProgress(Pace(1, {})) as progress:
             train_in_turn(self.members, limit, self.workshop, progress, stop or StopRequest())
 
     def tables(self) -> dict[str, pd.DataFrame]:

@@ -304,6 +304,7 @@ def test_blocks_of_queries_are_as_large_as_memory_allows(
     # points are held as given and in float32
     tile = 2048 * 48 * (reference_bytes + 4)
     strip = 256 * 48 * 8 + 256 * 2048 * 128 + 2**21  # in float64, its pairs with a tile, and differences
+    strip += 2048 * 48 * 16  # and the tile in integers, with its squares
     query = 48 * (query_bytes + 4) + 2048 * 4 + ranges * k * 64  # with products, and what is found
     memory = tile + strip + 300 * query
     for allowed, expected in ((memory, [300, 300, 100]), (memory - 1, [299, 299, 102]), (0, [256, 256, 188])):
@@ -452,3 +453,25 @@ def test_bad_input_is_refused(
 ) -> None:
     with warnings.catch_warnings(action="error"), pytest.raises(ValueError, match=message):
         nearest_in_ranges(queries, references, ranges, k)
+
+
+@pytest.mark.parametrize("dimension", [1, 1024, 1025, 3072])
+def test_integer_squares_are_exact_at_the_largest_and_least_values(dimension: int) -> None:
+    source = np.random.default_rng(dimension)
+    left, right = (source.choice([0, 1, 128, 254, 255], (9, dimension)).astype(np.uint8) for _ in range(2))
+    left[0], right[0], right[1] = 0, 255, 0
+    found = neighbours._integer_squares(torch.from_numpy(left), torch.from_numpy(right)).numpy()
+    apart = left[:, None].astype(np.int64) - right
+    assert np.array_equal(found, np.square(apart).sum(axis=2))
+
+
+def test_integer_products_find_what_pairs_find(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = np.random.default_rng(0)
+    # So far from their centre, and so near to one another, that float32 excludes none
+    queries, references = (source.integers(0, 4, (40, 3072)) + 252 * (np.arange(40) % 2)[:, None] for _ in range(2))
+    queries, references = queries.astype(np.uint8), references.astype(np.uint8)
+    dense = nearest(queries, references, 3)
+    monkeypatch.setattr(neighbours, "DENSE", len(references))
+    pairs = nearest(queries, references, 3)
+    assert np.array_equal(dense.index, pairs.index)
+    assert np.array_equal(dense.distance, pairs.distance)

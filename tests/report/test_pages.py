@@ -11,7 +11,14 @@ from memsweep.tables.parquet import write_table
 
 def test_a_page_explains_the_columns_and_shows_the_rows(tmp_path: Path) -> None:
     rows = pd.DataFrame(
-        {"definition": ["f_mem"], "term": "train_size", "exponent": 1.25, "ci_low": float("nan"), "ci_high": 2.0}
+        {
+            "definition": ["f_mem"],
+            "threshold": 0.1,
+            "term": "train_size",
+            "exponent": 1.25,
+            "ci_low": float("nan"),
+            "ci_high": 2.0,
+        }
     ).assign(runs=8, censored_runs=1, left_censored_runs=0)
     write_table(tmp_path / "scaling.parquet", "scaling", rows)
     pages.write_page(tmp_path / "scaling.parquet", tmp_path / "scaling.html")

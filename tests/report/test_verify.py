@@ -54,7 +54,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         write_empirical_samples(settings, images, place / "empirical" / f"train_size={size}" / "samples.parquet")
     for job in study.packs:
         settings, pack = json.loads(study.train(job)), place / "train" / job
-        train_pack(settings, images, place / "checkpoints", pack, Way(device="cpu"))
+        train_pack(settings, images, place / "checkpoints", pack, Way(device="cpu", keep_averages=True))
         measure_pack(json.loads(study.measure()), images, pack, place / "data", classifier, place / "measure" / job)
     return file, folder / "results"
 
@@ -91,6 +91,7 @@ KINDS = [
     "checkpoints/*/run.json",
     "checkpoints/*/state.safetensors",
     "checkpoints/*/evaluation-*.safetensors",
+    "checkpoints/*/average-*.safetensors",
 ]
 
 

@@ -103,6 +103,7 @@ def product(**axes: list[Any]) -> dict[str, Any]:
         ("evaluation", {}, "evaluation.first: found 1000 (the default); accepted is at most the budget, 600 epochs"),
         ("evaluation.sample_every", 1000, "evaluation.sample_every: found 1000; accepted is less: no evaluation"),
         ("training.stop_memorised", 0.05, "found 0.05; accepted is 0, or more than onset.f_mem, which is 0.1"),
+        ("onset.rate_from", 0.5, "found 0.5; accepted are shares below onset.rate_to, 0.5"),
         ("training.optimizer", "lion", "training.optimizer: found 'lion'; accepted is one of adam, adamw, sgd"),
         ("training.weight_decay", -0.1, "training.weight_decay: found -0.1; accepted is at least 0"),
         (

@@ -110,6 +110,10 @@ def test_what_is_not_sampled_kept_or_computed_at_once_costs_nothing() -> None:
     assert sparing.loss_bytes == whole.loss_bytes
     assert sparing.checkpoint_bytes == 0
     assert sparing.memory_bytes < 0.7 * whole.memory_bytes
+    study["training"]["keep_averages"] = True
+    for keeping in study_cost(resolve(study), once(runs(resolve(study))), (1, 8, 8), 10).values():
+        sampled = keeping.sample_bytes / (2 * 100 * 64)  # evaluations with images: two copies of 100 of 8x8 pixels
+        assert keeping.checkpoint_bytes == 4 * keeping.parameters * sampled
     study["formulation"] |= {"guidance": 1, "label_dropout": 0.1}
     guided = together(study_cost(resolve(study), once(runs(resolve(study))), (1, 8, 8), 10).values())
     assert guided.evaluation_flops > 1.3 * sparing.evaluation_flops

@@ -123,8 +123,24 @@ def test_every_axis_that_varies_has_its_figures_and_is_compared_where_it_is_no_s
 
 def test_a_grid_larger_than_most_is_planned_with_a_warning_of_its_cost() -> None:
     seeds = {"base": DEFAULT["grid"]["base"], "products": [{"seed": list(range(1000)), "learning_rate": [1e-3]}]}
-    assert open_study(changed("grid", seeds)).warning == ""
+    assert open_study(changed("grid", seeds)).warnings == []
     seeds["products"][0]["learning_rate"] = [1e-5 * (n + 1) for n in range(101)]
-    said = open_study(changed("grid", seeds)).warning
+    (said,) = open_study(changed("grid", seeds)).warnings
     cost = r"some [\d.e+]+ hours of a device at 0.05 TFLOP/s and \d+ GB on disk"
     assert re.match(f"grid: 101000 runs in 1 jobs, {cost}; only, exclude and substudies make parts of a grid", said)
+
+
+def test_keeping_averages_changes_no_run_and_no_settings_of_a_stage() -> None:
+    """So that results stay as they are: it is among the resources of a job, which make nothing stale."""
+    off, on = open_study(DEFAULT), open_study(changed("training.keep_averages", True))
+    assert on.runs == off.runs
+    for job in off.jobs:
+        assert on.train(job) == off.train(job)
+    assert (on.measure(), on.collect(), on.analyse()) == (off.measure(), off.collect(), off.analyse())
+    assert on.way().split() == [*off.way().split(), "--keep-averages"]
+
+
+def test_tables_of_a_study_are_told_its_base_point() -> None:
+    study = open_study(changed("grid.products", [{"train_size": [16, 32], "network.dropout": [0, 0.1]}]))
+    base = {"train_size": 32, "base_channels": 16, "batch_size": 16, "learning_rate": 0.003, "seed": 0}
+    assert json.loads(study.collect())["base"] == study.base == {**base, "network_dropout": 0}

@@ -14,7 +14,7 @@ from memsweep.tables.contracts import SCHEMAS
 def test_configs_choose_among_the_definitions_and_give_their_thresholds() -> None:
     properties = schema()["properties"]
     assert tuple(properties["figures"]["properties"]["onset"]["enum"]) == MEMORISATION
-    assert set(properties["onset"]["properties"]) == {*THRESHOLDS, "bootstrap"}
+    assert set(properties["onset"]["properties"]) == {*THRESHOLDS, "bootstrap", "rate_from", "rate_to"}
     surrogates = [ONSETS[name].surrogate for name in DEPARTURES]
     assert properties["evaluation"]["properties"]["surrogates"]["items"]["enum"] == surrogates
 
@@ -54,11 +54,11 @@ def test_a_further_definition_of_losses_is_estimated(monkeypatch: pytest.MonkeyP
         return onset.crossing(steps, -train, threshold)
 
     monkeypatch.setitem(onset.ESTIMATORS, "half_way", half_way)  # type: ignore[arg-type]
-    steps = [1, 10, 100]
+    steps = [1, 10, 100, 1000]
     rows = [
         {"split": split, "item": 0, "index": 0, "step": step, "loss": loss}
         for split in ("train", "test")
-        for step, loss in zip(steps, (1.0, 0.6, 0.4), strict=True)
+        for step, loss in zip(steps, (1.0, 0.6, 0.4, 0.4), strict=True)
     ]
     thresholds = {"loss_gap_absolute": 0.1, "loss_gap_relative": 0.1, "half_way": -0.5}
     found = onset.loss_onsets("run", pd.DataFrame(rows), thresholds=thresholds, resamples=3, confidence=0.9)

@@ -123,6 +123,12 @@ def test_runs_whose_checkpoints_are_gone_count_as_trained_again(results: Path, p
     accepted.guard(accepted.jobs, results, "old")
 
 
+def test_averaged_weights_alone_are_no_results_of_a_run(results: Path) -> None:
+    for path in (results / "checkpoints").rglob("evaluation-*"):
+        path.rename(path.with_name("average-00000010.safetensors"))
+    assert "17 finished runs would be trained again" in refused(study(**MORE), results)
+
+
 def test_of_runs_that_diverged_or_keep_an_evaluation_nothing_is_lost(results: Path) -> None:
     for number, run in enumerate(study().runs):
         checkpoint = results / "checkpoints" / run.run_id
@@ -181,4 +187,16 @@ def test_records_of_runs_on_other_axes_are_read(results: Path, tmp_path: Path) -
     changed = Sweep({**swept.config, "training": {**swept.config["training"], "ema_decay": 0.9}})
     found = retraining(changed.config, changed.runs, records, "old", results / "checkpoints")
     assert {run.settings["training.flip"] for run in found.runs} == {False, True}
+    assert found.reasons == {"ema_decay was 0.99, is 0.9"}
+
+
+def test_a_record_of_runs_without_surrogates_is_read(tmp_path: Path) -> None:
+    """What a job is told has no trace of them then."""
+    without = {"evaluation": {**CONFIG["evaluation"], "surrogates": []}}
+    before = study(**without)
+    record_pack(
+        json.loads(before.train(before.jobs[0])), {"code_version": "old", "data_hash": ""}, tmp_path / "train/a"
+    )
+    changed = study(**without, training={**CONFIG["training"], "ema_decay": 0.9})
+    found = retraining(changed.config, changed.runs, read_records([tmp_path / "train/a"]), "old", tmp_path)
     assert found.reasons == {"ema_decay was 0.99, is 0.9"}

@@ -9,8 +9,8 @@ import pytest
 import yaml
 from helpers.projects import FEATURE_LEARNING, Project, new_project
 
-TABLES = ("alignments", "growth", "stationary", "phase", "phase_fits", "noisy_probes", "planted_probes")
-FIGURES = ("feature_alignment", "feature_phase_diagram", "noisy_digit_maps", "feature_probes")
+TABLES = ("alignments", "growth", "stationary", "phase", "phase_fits", "noisy_probes", "planted_probes", "claims")
+FIGURES = ("feature_alignment", "feature_phase_diagram", "noisy_digit_maps", "feature_probes", "feature_claims")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def test_it_ends_in_tables_and_figures_and_then_does_nothing(project: Project) -
 
 def test_a_longer_list_computes_what_is_new(project: Project) -> None:
     two_patch = {**FEATURE_LEARNING["two_patch"], "times": [1.0, 2.0]}
-    followed = {"feature_analysis", "table_pages", *FIGURES}
+    followed = {"feature_analysis", "judge", "table_pages", *FIGURES}
     try:
         configure(project.folder, two_patch=two_patch)
         jobs = project.jobs()

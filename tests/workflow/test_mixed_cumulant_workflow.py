@@ -37,6 +37,8 @@ def test_a_figure_brings_what_it_needs_and_nothing_else(project: Project) -> Non
         "learn_network": 2,
         "network_departure": 1,
         "unit_theory": 1,
+        "judge": 1,
+        "mixed_cumulant_claims": 1,
         "table_pages": 1,
         "mixed_cumulant_overlaps": 1,
         "mixed_cumulant_loss": 1,

@@ -2,7 +2,8 @@
 
 Its packages stand in the order in which data flow: ``base``, ``study``, ``tables``, ``data``, ``diffusion`` and
 ``models``, ``training``, ``jobs`` and ``metrics``, ``analysis``, ``theory``, ``figures``, ``report``,
-``command_line``. What most users need of them can be imported from here, and is loaded when it is first used.
+``results``, ``command_line``. What most users need of them can be imported from here, and is loaded when it is first
+used.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from .metrics.measure import measure_pack as measure_pack
     from .report.comparison import compare as compare
     from .report.comparison_result import Comparison as Comparison
+    from .results.images import Samples as Samples
+    from .results.run import RunResults as RunResults
+    from .results.study import StudyResults as StudyResults
+    from .results.study import open as open
     from .study.config import read_yaml as read_yaml
     from .study.config import resolve as resolve
     from .study.kinds import open_study as open_study
@@ -32,12 +37,16 @@ __version__ = "0.1.0"
 _FACE = {
     "Comparison": "report.comparison_result",
     "Onset": "analysis.onset",
+    "RunResults": "results.run",
+    "Samples": "results.images",
+    "StudyResults": "results.study",
     "UserError": "base.errors",
     "Way": "jobs.workshop",
     "compare": "report.comparison",
     "copy_onset": "analysis.onset",
     "loss_onsets": "analysis.onset",
     "measure_pack": "metrics.measure",
+    "open": "results.study",
     "open_study": "study.kinds",
     "prepare": "data.datasets",
     "read_table": "tables.parquet",

@@ -1,5 +1,5 @@
-# Onsets of memorisation, how they scale along each axis or differ between its values, peak fidelity and rate on either
-# side of them, and which training images are copied first.
+# Onsets of memorisation, how they scale along each axis, at each threshold, or differ between its values, peak fidelity
+# and rate on either side of them, and which training images are copied first.
 
 
 rule analyse:
@@ -12,10 +12,15 @@ rule analyse:
         images=rules.prepare.output[0],
     output:
         onsets=f"{SHOWN}/tables/onsets.parquet",
+        onsets_over_repetitions=f"{SHOWN}/tables/onsets_over_repetitions.parquet",
         scaling=f"{SHOWN}/tables/scaling.parquet",
+        thresholds=f"{SHOWN}/tables/thresholds.parquet",
+        local_slopes=f"{SHOWN}/tables/local_slopes.parquet",
         ratios=f"{SHOWN}/tables/ratios.parquet",
         peaks=f"{SHOWN}/tables/peaks.parquet",
         fidelity_trends=f"{SHOWN}/tables/fidelity_trends.parquet",
+        rates=f"{SHOWN}/tables/rates.parquet",
+        rate_trends=f"{SHOWN}/tables/rate_trends.parquet",
         leads=f"{SHOWN}/tables/leads.parquet",
         excess=f"{SHOWN}/tables/excess.parquet",
         copied_images=f"{SHOWN}/tables/copied_images.parquet",
@@ -32,26 +37,3 @@ rule analyse:
         "python -m memsweep analyse --images {input.images:q} --tables {params.folder:q}"
         " --train {params.study:q}/train --measured {params.study:q}/measure --agreed {params.study:q}/agree"
         " --output {params.folder:q} <<< {params.settings:q} 2> {log:q}"
-
-
-rule tables:
-    input:
-        rules.collect.output,
-        rules.analyse.output,
-        rules.baselines.output if STUDY.surrogates else [],
-    params:
-        upstream=f"tables {ANALYSED}",
-
-
-# Where figures find their tables. The sample sheet shows one run, and needs no more than its pack.
-SHEET = STUDY.sheet_run()[0]
-SOURCES = {
-    "images": Source(rules.prepare.output[0], PREPARED),
-    "baselines": Source(rules.baselines.output[0], BASELINES),
-    "metric_check": Source(rules.check_metrics.output[0], CHECKED),
-    **{table: Source(file, COLLECTED) for table, file in rules.collect.output.items()},
-    **{table: Source(file, ANALYSED) for table, file in rules.analyse.output.items()},
-    "pack/runs": Source(expand(f"{TRAIN}/runs.parquet", job=SHEET), trained(SHEET)),
-    "pack/samples": Source(expand(f"{TRAIN}/samples.parquet", job=SHEET), trained(SHEET)),
-    "pack/neighbours": Source(expand(f"{MEASURE}/neighbours.parquet", job=SHEET), measured(SHEET)),
-}

@@ -62,8 +62,9 @@ RESULTS = f"results/{STUDY.name}"
 # Tables, figures and pages: of the whole study, or of the part that `substudy` chooses
 SHOWN = f"results/{STUDY.place}"
 
-if workflow.is_main_process and STUDY.warning:
-    print(STUDY.warning, file=sys.stderr)
+if workflow.is_main_process:
+    for warning in STUDY.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
 
 # Snakemake says that there is a lock, but not what to type
 if workflow.is_main_process and not {"--unlock", "--nolock"} & set(sys.argv):

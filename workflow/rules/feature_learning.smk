@@ -110,12 +110,9 @@ rule feature_analysis:
         " <<< {params.settings:q} 2> {log:q}"
 
 
-rule tables:
-    input:
-        rules.feature_analysis.output,
-    params:
-        upstream=f"tables {LEARNT}",
-
+# All that is estimated, and what it rests on
+ESTIMATES = [rules.feature_analysis.output]
+ESTIMATED = LEARNT
 
 # The maps of noisy digits are drawn as the jobs wrote them
 SOURCES = {

@@ -116,14 +116,13 @@ rule network_departure:
         " --output {params.folder:q} <<< {params.settings:q} 2> {log:q}"
 
 
-rule tables:
-    input:
-        rules.unit_theory.output,
-        rules.unit_recovery.output,
-        rules.network_departure.output if STUDY.network_jobs else [],
-    params:
-        upstream=f"tables {lineage(THEORY, RECOVERED, DEPARTED)}",
-
+# All that is estimated, and what it rests on
+ESTIMATES = [
+    rules.unit_theory.output,
+    rules.unit_recovery.output,
+    rules.network_departure.output if STUDY.network_jobs else [],
+]
+ESTIMATED = lineage(THEORY, RECOVERED, DEPARTED)
 
 SOURCES = {
     table: Source(file, upstream)

@@ -28,4 +28,4 @@ rule summary:
         code=f"page code {fingerprint('report.summary.page')} {page_assets()}",
         study=subpath(output[0], ancestor=len(Path(SHOWN).parts) - 1),
     shell:
-        "python -m memsweep summary --study {params.study:q} --output {output:q} <<< {params.settings:q} 2> {log:q}"
+        "python -m memsweep summarise --study {params.study:q} --output {output:q} <<< {params.settings:q} 2> {log:q}"

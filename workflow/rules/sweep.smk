@@ -57,3 +57,4 @@ BASELINES = lineage(PREPARED, STUDY.baselines(), fingerprint("analysis.baselines
 AGREED = lineage(*MEASURED, *map(STUDY.agree, STUDY.comparisons), fingerprint("metrics.agree"))
 COLLECTED = lineage(*MEASURED, AGREED, STUDY.collect(), fingerprint("analysis.collect"))
 ANALYSED = lineage(COLLECTED, STUDY.analyse(), fingerprint("analysis.analyse"))
+CONCLUDED = lineage(ANALYSED, STUDY.conclude(), fingerprint("analysis.conclude"))

@@ -8,8 +8,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import statsmodels.api as sm
 from memsweep.theory.feature_learning.growth import compare, growth, mean_interval
-from memsweep.theory.feature_learning.phase import QUANTITIES, laws, phase, phase_fits
+from memsweep.theory.feature_learning.phase import (
+    LAWS,
+    QUANTITIES,
+    agreement,
+    laws,
+    phase,
+    phase_fits,
+    slope_at_crossing,
+)
 from scipy import stats
 
 MODEL = {"dimension": 1000, "neurons": 20, "noise": 1.0, "initialisation": 1e-3}
@@ -107,7 +116,7 @@ def test_slopes_are_those_of_scipy_where_the_law_is_one_in_n_snr2() -> None:
     rows = table[table["measure"] == "mean"]
     logs = np.log(rows[["train_size", "n_snr2", "ratio"]].to_numpy(float))
     logs[:, 1] -= logs[:, 0]
-    found = dict(zip(QUANTITIES, laws(logs), strict=True))
+    found = dict(zip(LAWS, laws(logs), strict=True))
     line = stats.linregress(np.log(rows["n_snr2"]), np.log(rows["ratio"]))
     assert found["slope"] == pytest.approx(line.slope)
     assert found["prefactor"] == pytest.approx(stats.gmean(rows["ratio"] / rows["n_snr2"]))
@@ -117,10 +126,59 @@ def test_a_jump_is_steep_and_is_found_where_it_is() -> None:
     jump = phase(cells(lambda n, snr2: 0.01 if n * snr2 < 2 else 10.0), MODEL, 0.95)
     smooth = phase(cells(lambda n, snr2: 0.5 * n * snr2), MODEL, 0.95)
     fits = [phase_fits(table, 0.95, 100).query("measure == 'mean'").set_index("quantity") for table in (jump, smooth)]
-    assert fits[0].loc["steepest_slope", "value"] > 3
-    assert fits[1].loc["steepest_slope", "value"] == pytest.approx(1)
+    assert fits[0].loc["slope_at_crossing", "ci_low"] > 3
+    assert fits[1].loc["slope_at_crossing", "value"] == pytest.approx(1)
     assert fits[0].loc["crossing", "value"] == pytest.approx(2, rel=0.4)
     assert fits[1].loc["crossing", "value"] == pytest.approx(2, rel=0.02)
+
+
+GRID = np.log(np.array([(n, snr2) for n in (10, 15, 20, 30, 45, 60, 75) for snr2 in np.geomspace(0.004, 0.5, 10)]))
+
+
+def bend(logs: np.ndarray) -> np.ndarray:
+    """A log ratio that crosses 0 at n · SNR² = 2, steepest there."""
+    return 4 * np.tanh(logs.sum(axis=1) - math.log(2))
+
+
+def test_the_slope_at_the_crossing_is_covered_by_its_interval_which_a_steepest_slope_is_not() -> None:
+    source, exact = np.random.default_rng(5), np.column_stack([GRID, bend(GRID)])
+    truth = slope_at_crossing(exact, 0.95)[0]
+    assert truth == pytest.approx(4, rel=0.15)
+    covered = 0
+    for _ in range(400):
+        noisy = exact + [0, 0, 1] * source.normal(0, 0.4, (len(GRID), 1))
+        _, low, high, _ = slope_at_crossing(noisy, 0.95)
+        covered += low <= truth <= high
+    assert 0.93 <= covered / 400 <= 0.985
+
+
+def test_the_slope_at_the_crossing_is_that_of_statsmodels() -> None:
+    logs = np.column_stack([GRID, bend(GRID) + np.random.default_rng(6).normal(0, 0.3, len(GRID))])
+    slope, low, high, count = slope_at_crossing(logs, 0.9)
+    crossing = dict(zip(LAWS, laws(logs), strict=True))["crossing"]
+    x = logs[:, 0] + logs[:, 1]
+    near = np.abs(x - math.log(crossing)) <= math.log(2)
+    line = sm.OLS(logs[near, 2], sm.add_constant(x[near])).fit(cov_type="HC3", use_t=True)
+    assert count == near.sum()
+    assert slope == pytest.approx(line.params[1])
+    assert (low, high) == pytest.approx(tuple(line.conf_int(0.1)[1]))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "agrees"),
+    [
+        (0.96, 0.97, "yes"),  # though it excludes 1
+        (0.8, 1.2, "yes"),
+        (0.7, 0.9, "undecided"),
+        (0.5, 1.5, "undecided"),
+        (0.5, 0.79, "no"),
+        (1.21, 1.3, "no"),
+        (math.nan, math.nan, None),
+    ],
+)
+def test_an_exponent_agrees_within_a_margin(low: float, high: float, agrees: str | None) -> None:
+    assert agreement(low, high, 1.0) == agrees
+    assert agreement(low, high, math.nan) is None
 
 
 def test_cells_that_do_not_say_give_nan_and_unfinished_seeds_are_counted() -> None:

@@ -21,6 +21,8 @@ from memsweep.theory.mixed_cumulant.model import MixedCumulantModel
 from memsweep.theory.mixed_cumulant.recovery import exponents, lognormal_law, median_law, medians, recovery_time
 from memsweep.theory.mixed_cumulant.tracking import Tracker
 from scipy import integrate, stats
+from scipy.stats import norm
+from statsmodels.duration.survfunc import SurvfuncRight
 
 MODELS = [MixedCumulantModel(1, 8, 0), MixedCumulantModel(2, 3, 1), MixedCumulantModel(0.5, 8, -0.6)]
 
@@ -433,6 +435,44 @@ def test_the_median_time_counts_the_censored() -> None:
     none = recovery_time(np.full(10, 7.0), np.full(10, True), 0.95)
     assert none["median"] == math.inf
     assert (none["ci_low"], none["ci_high"]) == (7, math.inf)
+    half = recovery_time(np.array([1.0, 2, 3, 4, 5, 6]), np.array([False] * 3 + [True] * 3), 0.95)
+    assert half["median"] == 3
+
+
+def test_the_median_time_and_its_interval_are_those_of_statsmodels() -> None:
+    source, compared = np.random.default_rng(4), 0
+    for _ in range(60):
+        times, end = source.lognormal(size=31), source.choice([1.2, 2.0, 9.0])
+        found = recovery_time(np.minimum(times, end), times > end, 0.9)
+        curve = SurvfuncRight(np.minimum(times, end), (times <= end).astype(int))
+        low, high = curve.quantile_ci(0.5, alpha=0.1, method="cloglog")
+        if math.isfinite(found["ci_high"]):
+            assert (found["ci_low"], found["ci_high"]) == (low, high)
+            assert found["median"] == curve.quantile(0.5)
+            compared += 1
+    assert compared > 40
+
+
+def nearly_half_censored(seed: int) -> pd.DataFrame:
+    """Times of 20 replicas whose medians are d squared; of the largest d, 45 % end before they recover."""
+    source, dimensions = np.random.default_rng(seed), np.repeat([16.0, 32.0, 64.0, 128.0, 256.0], 20)
+    samples = dimensions**2 * np.exp(source.normal(0, 0.5, len(dimensions)))
+    end = np.where(dimensions == 256, dimensions**2 * math.exp(0.5 * norm.ppf(0.55)), math.inf)
+    recoveries = {"dimension": dimensions, "samples": np.minimum(samples, end), "censored": samples > end}
+    return pd.DataFrame(recoveries)
+
+
+def test_replicates_without_a_median_bound_the_exponent_and_the_interval_covers_it() -> None:
+    fits = [median_law(nearly_half_censored(seed), False, str(seed), 200, 0.95) for seed in range(150)]
+    known = [fit for fit in fits if math.isfinite(fit.exponent)]
+    assert len(known) > 75
+    assert np.mean([fit.ci_low <= 2 <= fit.ci_high for fit in known]) >= 0.93
+    assert any(fit.ci_high == math.inf for fit in known)
+    assert all(math.isfinite(fit.ci_low) for fit in known)
+    # Of the smallest dimension in place of the largest, it is the lower end that is open
+    turned = nearly_half_censored(0).assign(dimension=lambda rows: 256 * 16 / rows["dimension"])
+    found, other = median_law(turned, False, "0", 200, 0.95), fits[0]
+    assert (found.ci_low == -math.inf) == (other.ci_high == math.inf)
 
 
 def times(law: str, replicas: int = 200, horizon: float = math.inf) -> pd.DataFrame:

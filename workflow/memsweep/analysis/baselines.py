@@ -32,7 +32,8 @@ from ..study.training_sets import TrainingSet
 from ..tables.contracts.sweep import axis_columns
 from ..tables.parquet import write_table
 from ..training.evaluation import NoisyImages, items_of
-from .collect import by_noise_level, mean_losses
+from .collect import by_noise_level
+from .mean_losses import mean_losses
 
 # Noisy images a pass: a block of 512 rows by the training set fits into memory.
 CHUNK = 512

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.stats import norm
 
 from ..base.errors import UserError
 from ..study.axes import encoded
 from ..tables.parquet import check_runs, extra_columns, read_arrow, read_parts, read_table, table_writer
 from ..tables.together import provenance
+from .mean_losses import mean_losses
 
 # What tells the mean losses of trajectories apart.
 KEYS = ["run_id", "step", "split"]
@@ -25,8 +26,8 @@ def collect(settings: Mapping[str, Any], train: Path, measured: Path, agreed: Pa
     """Write ``runs``, ``trajectories``, ``noise_levels``, ``metrics`` and ``agreement`` of a study.
 
     Args:
-        settings: ``jobs``, the packs' job paths; ``comparisons``, those of comparisons; ``noise_levels``;
-            ``confidence``.
+        settings: ``jobs``, the packs' job paths; ``comparisons``, those of comparisons; ``base``, the value of each
+            axis that others are swept at, which the table ``runs`` says of itself; ``noise_levels``; ``confidence``.
         train: folder of the packs' training results, one folder per job path.
         measured: likewise, of their metrics.
         agreed: likewise, of comparisons.
@@ -35,7 +36,7 @@ def collect(settings: Mapping[str, Any], train: Path, measured: Path, agreed: Pa
     jobs, confidence = settings["jobs"], settings["confidence"]
     runs_of = {job: runs_of_pack(train, job) for job in jobs}
     of = provenance(pd.concat(runs_of.values()))
-    gather(train, runs_of, train, "runs", output, of)
+    gather(train, runs_of, train, "runs", output, {**of, "base": json.dumps(settings["base"])})
     gather(measured, runs_of, train, "metrics", output, of)
     with table_writer(output / "agreement.parquet", "agreement", of) as table:
         for part in compared(agreed, settings["comparisons"], "agreement", pd.concat(runs_of.values()), output):
@@ -136,35 +137,3 @@ def by_noise_level(losses: pd.DataFrame, bins: int) -> pd.DataFrame:
     """Losses with column ``noise_level``: the middle of the one of ``bins`` equal intervals that holds the time."""
     lower = np.minimum(np.floor(losses["time"].to_numpy(np.float64) * bins), bins - 1)
     return losses.assign(noise_level=(lower + 0.5) / bins)
-
-
-def mean_losses(losses: pd.DataFrame, keys: list[str], confidence: float) -> pd.DataFrame:
-    """Mean loss for each value of the ``keys``, ``split`` being one, with the normal interval of a mean.
-
-    The units of the standard error are held-out images, or surrogates, each with all the noise it is evaluated
-    under, and on the training set, which is known whole, the noisy images. That their times are
-    stratified narrows the mean's true spread and is left out, so the interval is a wide one.
-    """
-    runs = losses.groupby("run_id", sort=False) if "run_id" in keys and len(losses) else [("", losses)]
-    return pd.concat([_means(run, keys, confidence) for _, run in runs], ignore_index=True)
-
-
-def _means(losses: pd.DataFrame, keys: list[str], confidence: float) -> pd.DataFrame:
-    """`mean_losses` of one run, by sums over groups and over units of groups."""
-    groups = losses.groupby(keys, sort=False)
-    group, count = groups.ngroup().to_numpy(), groups.ngroups
-    unit = np.where(losses["split"] == "train", losses["item"], losses["index"])
-    loss = losses["loss"].to_numpy(np.float64)
-    size = np.bincount(group, minlength=count)
-    mean = np.bincount(group, loss, count) / size
-    # One number a group and unit
-    code = group * (unit.max(initial=0) + 1) + unit
-    present, place = np.unique(code, return_inverse=True)
-    deviation = np.bincount(place, loss - mean[group], len(present))
-    owner = present // (unit.max(initial=0) + 1)
-    units = np.bincount(owner, minlength=count)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        variance = np.bincount(owner, deviation**2, count) * units / (units - 1) / size**2
-    margin = np.nan_to_num(norm.ppf((1 + confidence) / 2) * np.sqrt(variance), nan=np.inf)
-    table = groups.size().index.to_frame(index=False)
-    return table.assign(loss=mean, ci_low=mean - margin, ci_high=mean + margin)

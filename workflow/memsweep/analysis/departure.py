@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from ..base.errors import UserError
 from ..study.onsets import DEPARTURES, ONSETS
-from .onset import NEVER_EVALUATED, Onset, crossing, resampled, with_interval
+from .onset import NEVER_EVALUATED, Onset, confirmable, crossing, resampled, with_interval
 
 Array = NDArray[np.float64]
 
@@ -61,12 +61,13 @@ def departure(steps: Array, test: Array, surrogate: Array, *, threshold: float, 
         confidence: level of the interval, between 0 and 1.
 
     Returns:
-        The onset; where censored, its step is that of the lowest test loss.
+        The onset; where censored, its step is that of the lowest test loss, or of the last evaluation but one
+        where that is the last.
     """
     if not len(steps):
         return NEVER_EVALUATED
     found = departures(steps, test, surrogate, threshold)
-    followed = steps[: int(test[0].argmin()) + 1]
+    followed = confirmable(steps)[: int(test[0].argmin()) + 1]
     return with_interval(followed, found[0], found[1:], confidence)
 
 

@@ -38,7 +38,7 @@ def fidelity_trends(peaks: pd.DataFrame, runs: pd.DataFrame, axes: Sequence[Axis
         Table ``fidelity_trends``, one row for each definition of the onset, distance, space and such axis; an exponent
         is NaN where `scaling.effect` cannot estimate it.
     """
-    table = peaks[(peaks["quantity"] == "peak_fidelity") & peaks["value"].notna()].merge(runs, on="run_id")
+    table = peaks[peaks["value"].notna()].merge(runs, on="run_id")
     rows = []
     for (definition, metric, space), under in table.groupby(["definition", "metric", "space"], sort=False):
         power = 2 if metric in _ROOTS else 1

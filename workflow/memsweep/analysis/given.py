@@ -30,7 +30,7 @@ from ..metrics.fidelity import Distance
 from ..metrics.novelty import Share, copied
 from ..metrics.rows import Row, row_of_distance, row_of_share
 from ..study.onsets import DEFINITIONS, LOSS_DEFINITIONS, ONSETS
-from .onset import ESTIMATORS, Array, Onset, copy_onset, crossing, resampled, with_interval
+from .onset import ESTIMATORS, Array, Onset, confirmable, copy_onset, crossing, resampled, with_interval
 
 # The metric, and of two of them the definition of an onset, of each rule of the table `copy_shares`
 METRICS = {"field": "f_mem", "calibrated": "f_mem_calibrated", "sscd": "sscd_score"}
@@ -177,7 +177,7 @@ def _uneven_copy_onset(
     ]
     steps = np.array([step for step, _ in by_step], np.float64)
     found = crossing(steps, np.hstack(curves), share)
-    return with_interval(steps, found[0], found[1:], confidence)
+    return with_interval(confirmable(steps), found[0], found[1:], confidence)
 
 
 def loss_onsets_of_means(
@@ -201,7 +201,8 @@ def loss_onsets_of_means(
             continue
         threshold = onset[ONSETS[name].threshold] if ONSETS[name].threshold else np.nan
         curves = ESTIMATORS[name](steps, train, test, threshold)
-        found[name] = with_interval(steps, curves[0], curves[1:] if losses.has_errors else curves, confidence)
+        replicates = curves[1:] if losses.has_errors else curves
+        found[name] = with_interval(confirmable(steps), curves[0], replicates, confidence)
         if not losses.has_errors:
             found[name] = replace(found[name], ci_low=np.nan, ci_high=np.nan)
     return found

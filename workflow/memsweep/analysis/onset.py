@@ -6,6 +6,11 @@ counts copies, d1 / d2 < 1/3 to the two nearest training images (Bonnaire et al.
 2505.17638). Every definition is a function of the evaluated
 curve alone, interpolated between evaluations on a logarithmic step axis.
 
+An onset needs an evaluation after it that confirms it: a curve is above its threshold at two
+evaluations in a row, a loss is higher after its minimum. The last evaluation only confirms, so
+that every run without an onset is censored at the evaluation before its last, whatever its last
+one shows; to end it later where that shows nothing would let what is observed decide about when.
+
 What a run cannot say is kept apart from what it says. Inside this module an onset is 0
 where it lies at or before the first evaluation, and infinite where the run ended before it.
 A table never holds these as the onset itself, but says that the onset is left-censored or
@@ -36,9 +41,9 @@ class Onset:
     """The onset of one run under one definition.
 
     Attributes:
-        step: optimiser steps to the onset; the last evaluated step where censored, the
-            first evaluated step where the onset is at or before it, and 0 where the run
-            was never evaluated.
+        step: optimiser steps to the onset; that of the last evaluation but one where censored,
+            as the last only confirms, the first evaluated step where the onset is at or before
+            it, and 0 where the run was not evaluated twice.
         censored: the run ended before the onset.
         left_censored: the onset is at or before the first evaluation.
         ci_low: lower end of the confidence interval, in steps; 0 where this run does not
@@ -58,13 +63,18 @@ class Onset:
 NEVER_EVALUATED = Onset(step=0.0, censored=True, left_censored=False, ci_low=0.0, ci_high=math.inf)
 
 
+def confirmable(steps: Array) -> Array:
+    """The evaluated steps at which a run can show an onset: all but the last, which only confirms."""
+    return steps[:-1]
+
+
 def crossing(steps: Array, curves: Array, threshold: float) -> Array:
     """The step at which each curve rises above a threshold for good, as far as one can see.
 
     That is the first evaluation above the threshold whose successor is above it too, so a
-    single outlier is no onset; the last evaluation needs no successor. The step is
-    interpolated linearly in log step between that evaluation and the one before, which is
-    never above the threshold.
+    single outlier is no onset, and no onset is at the last evaluation, which has no successor.
+    The step is interpolated linearly in log step between that evaluation and the one before,
+    which is never above the threshold.
 
     Args:
         steps: increasing positive steps, shape (evaluations,), at least one.
@@ -76,8 +86,8 @@ def crossing(steps: Array, curves: Array, threshold: float) -> Array:
         none does.
     """
     above = curves > threshold
-    lasting = above.copy()
-    lasting[..., :-1] &= above[..., 1:]
+    lasting = np.zeros_like(above)
+    lasting[..., :-1] = above[..., :-1] & above[..., 1:]
     after = lasting.argmax(axis=-1)
     before = np.maximum(after - 1, 0)
     low, high = _at(curves, before), _at(curves, after)
@@ -143,7 +153,7 @@ def resampled(key: str, totals: Array, sizes: NDArray[Any], resamples: int) -> A
     return curves
 
 
-def with_interval(steps: Array, estimate: float, replicates: Array, confidence: float) -> Onset:
+def with_interval(seen: Array, estimate: float, replicates: Array, confidence: float) -> Onset:
     """An onset and its percentile bootstrap interval.
 
     Replicates that are 0 or infinite count as before and beyond every step, so where too
@@ -152,15 +162,15 @@ def with_interval(steps: Array, estimate: float, replicates: Array, confidence: 
     estimate where it does not.
 
     Args:
-        steps: the run's evaluated steps, increasing, at least one.
+        seen: the steps at which the run could show an onset, increasing, as of `confirmable`; may be empty.
         estimate: the onset of the run, 0 and infinity as everywhere in this module.
         replicates: the onsets of the bootstrap replicates, in any order, at least one.
         confidence: level of the interval, between 0 and 1.
     """
-    ranked = np.sort(replicates)
-    outside = math.floor((1 - confidence) / 2 * (len(ranked) - 1) + 1e-9)  # the slack absorbs rounding
-    low, high = ranked[outside], ranked[len(ranked) - 1 - outside]
-    step = min(max(estimate, steps[0]), steps[-1])
+    if not len(seen):
+        return NEVER_EVALUATED
+    low, high = percentile_ends(replicates, confidence)
+    step = seen[0] if estimate == 0 else seen[-1] if estimate == math.inf else estimate
     return Onset(
         step=float(step),
         censored=bool(estimate == math.inf),
@@ -168,6 +178,13 @@ def with_interval(steps: Array, estimate: float, replicates: Array, confidence: 
         ci_low=float(min(low, estimate, step)),
         ci_high=float(max(high, estimate, step)),
     )
+
+
+def percentile_ends(replicates: Array, confidence: float) -> tuple[float, float]:
+    """The order statistics just outside the percentiles of replicates, shape (resamples,); infinite ones count."""
+    ranked = np.sort(replicates)
+    outside = math.floor((1 - confidence) / 2 * (len(ranked) - 1) + 1e-9)  # the slack absorbs rounding
+    return float(ranked[outside]), float(ranked[len(ranked) - 1 - outside])
 
 
 def loss_onsets(
@@ -204,7 +221,7 @@ def loss_onsets(
     images = items.loc["test"].groupby(level="index")
     test = resampled(f"{run_id} test", images.sum().to_numpy(), images.size().to_numpy(), resamples)
     onsets = {name: of(steps, train, test, thresholds.get(name, math.nan)) for name, of in ESTIMATORS.items()}
-    return {name: with_interval(steps, found[0], found[1:], confidence) for name, found in onsets.items()}
+    return {name: with_interval(confirmable(steps), of[0], of[1:], confidence) for name, of in onsets.items()}
 
 
 def copy_onset(
@@ -230,9 +247,14 @@ def copy_onset(
     Raises:
         UserError: as `share_onset`.
     """
-    training = neighbours[neighbours["reference"] == "train"]
-    samples = training.assign(hit=copied(training, copy_threshold))
+    samples = copies(neighbours, copy_threshold)
     return share_onset(run_id, samples, share=share, resamples=resamples, confidence=confidence)
+
+
+def copies(neighbours: pd.DataFrame, copy_threshold: float) -> pd.DataFrame:
+    """Samples as `share_onset` takes them, which hit where they are copies; arguments are those of `copy_onset`."""
+    training = neighbours[neighbours["reference"] == "train"]
+    return training.assign(hit=copied(training, copy_threshold))
 
 
 def share_onset(run_id: str, samples: pd.DataFrame, *, share: float, resamples: int, confidence: float) -> Onset:
@@ -240,7 +262,7 @@ def share_onset(run_id: str, samples: pd.DataFrame, *, share: float, resamples: 
 
     Samples are resampled with their whole history, as a sample is drawn from the same latent at
     every step. The bootstrap knows no share but the ones it has seen: where it never holds of any
-    sample, no replicate has one, and the interval says "later than the last step" although a small
+    sample, no replicate has one, and the interval says "later than the run" although a small
     share can hide among few samples (up to 3 / samples at 95 %, Clopper & Pearson).
 
     Args:
@@ -253,13 +275,23 @@ def share_onset(run_id: str, samples: pd.DataFrame, *, share: float, resamples: 
     Raises:
         UserError: an evaluation lacks a sample that another has.
     """
-    histories = pivot(run_id, samples, ["index"], "hit")
-    if histories.empty:
+    steps, shares = share_curves(run_id, samples, resamples)
+    if not len(steps):
         return NEVER_EVALUATED
-    steps = histories.columns.to_numpy(dtype=np.float64)
-    shares = resampled(f"{run_id} samples", histories.to_numpy(), np.ones(len(histories)), resamples)
     found = crossing(steps, shares, share)
-    return with_interval(steps, found[0], found[1:], confidence)
+    return with_interval(confirmable(steps), found[0], found[1:], confidence)
+
+
+def share_curves(run_id: str, samples: pd.DataFrame, resamples: int) -> tuple[Array, Array]:
+    """Evaluated steps, and the share of hits with its bootstrap replicates, shape (1 + resamples, evaluations).
+
+    Arguments and errors are those of `share_onset`.
+    """
+    histories = pivot(run_id, samples, ["index"], "hit")
+    steps = histories.columns.to_numpy(dtype=np.float64)
+    if histories.empty:
+        return np.empty(0), np.empty((1 + resamples, 0))
+    return steps, resampled(f"{run_id} samples", histories.to_numpy(), np.ones(len(histories)), resamples)
 
 
 def _at(curves: Array, positions: NDArray[np.intp]) -> Array:

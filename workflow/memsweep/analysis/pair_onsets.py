@@ -11,8 +11,11 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from .onset import NEVER_EVALUATED, Onset, crossing, pivot, resampled, share_onset, with_interval
+from .onset import NEVER_EVALUATED, Onset, confirmable, crossing, pivot, resampled, share_onset, with_interval
+
+Array = NDArray[np.float64]
 
 # In what the partners differ that a run needs
 PARTNERS = {"bias": {"subset"}, "split": {"subset", "seed"}}
@@ -28,8 +31,17 @@ def bias_onset(run_id: str, paired: pd.DataFrame, *, threshold: float, resamples
         resamples: bootstrap replicates.
         confidence: level of the interval, between 0 and 1.
     """
-    lean = _over_partners(paired[paired["differs"] == "subset"], "lean").rename(columns={"lean": "hit"})
+    lean = leans(paired).rename(columns={"lean": "hit"})
     return share_onset(run_id, lean, share=threshold, resamples=resamples, confidence=confidence)
+
+
+def leans(paired: pd.DataFrame) -> pd.DataFrame:
+    """The lean of each latent of a run at each step, over the runs that it is compared with.
+
+    Args:
+        paired: as of `bias_onset`.
+    """
+    return _over_partners(paired[paired["differs"] == "subset"], "lean")
 
 
 def split_onset(run_id: str, paired: pd.DataFrame, *, threshold: float, resamples: int, confidence: float) -> Onset:
@@ -39,6 +51,22 @@ def split_onset(run_id: str, paired: pd.DataFrame, *, threshold: float, resample
         run_id, paired, resamples, confidence: as of `bias_onset`.
         threshold: on the mean distance to the former over that to the latter.
     """
+    at, ratio = distance_ratios(run_id, paired, resamples)
+    if not len(at):
+        return NEVER_EVALUATED
+    found = crossing(at, ratio, threshold)
+    return with_interval(confirmable(at), found[0], found[1:], confidence)
+
+
+def distance_ratios(run_id: str, paired: pd.DataFrame, resamples: int) -> tuple[Array, Array]:
+    """The mean distance to runs trained on other images over that to other seeds, and its bootstrap replicates.
+
+    Args:
+        run_id, paired, resamples: as of `split_onset`.
+
+    Returns:
+        Steps (evaluations,), none where both are never known of one latent, and ratios (1 + resamples, evaluations).
+    """
     sides = [
         pivot(run_id, _over_partners(paired[paired["differs"] == differs], "distance"), ["index"], "distance")
         for differs in ("subset", "seed")
@@ -46,13 +74,11 @@ def split_onset(run_id: str, paired: pd.DataFrame, *, threshold: float, resample
     latents = sides[0].index.intersection(sides[1].index)
     steps = sides[0].columns.intersection(sides[1].columns)
     if not len(latents) or not len(steps):
-        return NEVER_EVALUATED
+        return np.empty(0), np.empty((1 + resamples, 0))
     ones = np.ones(len(latents))
     others, seeds = (resampled(run_id, side.loc[latents, steps].to_numpy(), ones, resamples) for side in sides)
-    ratio = np.divide(others, seeds, out=np.ones_like(others), where=seeds > 0)
-    at = steps.to_numpy(dtype=np.float64)
-    found = crossing(at, ratio, threshold)
-    return with_interval(at, found[0], found[1:], confidence)
+    ratio: Array = np.divide(others, seeds, out=np.ones_like(others), where=seeds > 0)
+    return steps.to_numpy(dtype=np.float64), ratio
 
 
 def _over_partners(paired: pd.DataFrame, value: str) -> pd.DataFrame:

@@ -16,13 +16,18 @@ def lock_advice(results: str, configs: Iterable[Path]) -> str:
         results: the study's folder, as its files are named in the workflow.
         configs: the files of the study.
     """
-    if not any(_locks(file, f"{results}/") for file in LOCKS.glob("*.lock")):
+    if not is_locked(results):
         return ""
     unlock = shlex.join(["snakemake", "--unlock", "--configfile", *map(str, configs)])
     return (
         f"{results}: locked, as another workflow makes it, or was killed while it did (kill -9, loss of power) and "
         f"left its lock; if none is running, type `{unlock}` and then the same command again, which goes on from there"
     )
+
+
+def is_locked(results: str) -> bool:
+    """Whether Snakemake makes a study here, or was killed while it did; ``results``: as of `lock_advice`."""
+    return any(_locks(file, f"{results}/") for file in LOCKS.glob("*.lock"))
 
 
 def _locks(file: Path, prefix: str) -> bool:

@@ -11,6 +11,8 @@ from .files import read_json, write_json
 from .sealed import Damaged
 
 RECORD = "trained.json"
+# In the folder of a run's checkpoint: how far it is, for whoever watches
+PROGRESS = "progress.json"
 Record = dict[str, Any]
 
 

@@ -28,7 +28,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         dest="command", required=True, prog="memsweep", metavar="COMMAND", help=argparse.SUPPRESS
     )
     for name, command in COMMANDS.items():
-        command.options(commands.add_parser(name, description=f"Says {command.purpose}."))
+        command.options(commands.add_parser(name, description=f"{command.verb} {command.purpose}."))
     for name, stage in STAGES.items():
         description = f"Writes {stage.purpose}. Settings are read from standard input, as JSON."
         options = commands.add_parser(name, description=description)

@@ -143,6 +143,18 @@ def analyse(settings: Settings, files: Arguments) -> None:
     analyse(settings, files.images, files.tables, losses, neighbours, files.agreed, files.output)
 
 
+def conclude(settings: Settings, files: Arguments) -> None:
+    from ..analysis.conclude import conclude
+
+    conclude(settings, files.tables, files.output)
+
+
+def judge(settings: Settings, files: Arguments) -> None:
+    from ..claims.judge import judge
+
+    judge(settings, files.tables, files.output)
+
+
 @contextmanager
 def _device_of(files: Arguments) -> Iterator[Any]:
     """The device that a job of a single unit or network learns on."""
@@ -199,7 +211,7 @@ def pages(settings: Settings, files: Arguments) -> None:
     write_pages(settings["tables"], files.tables, files.output)
 
 
-def summary(settings: Settings, files: Arguments) -> None:
+def summarise(settings: Settings, files: Arguments) -> None:
     from ..report.summary.page import write_summary
 
     write_summary(settings["config"], files.study, files.output, settings["tables"], settings["asked"])
@@ -286,6 +298,9 @@ def _way(stage: argparse.ArgumentParser) -> None:
         "--drop-states", dest="keep_states", action="store_false", help="delete the training states of finished runs"
     )
     stage.add_argument(
+        "--keep-averages", action="store_true", help="keep the averaged weights of each step with samples"
+    )
+    stage.add_argument(
         "--recompute", action="store_true", help="compute activations again in the backward pass, to save memory"
     )
     stage.add_argument(
@@ -333,6 +348,8 @@ STAGES: dict[str, Stage] = {
         "onsets, exponents, ratios, peaks, and what is copied first",
         ["images", "tables", "train", "measured", "agreed", "output"],
     ),
+    "conclude": Stage(conclude, "what all runs say together", ["tables", "output"]),
+    "judge": Stage(judge, "the verdict on the claims of papers", ["tables", "output"]),
     "unit_theory": Stage(unit_theory, "what theory says of the mixed cumulant model's units", ["output"]),
     "learn_unit": Stage(learn_unit, "the replicas of a single unit in one dimension", ["output"], _device),
     "unit_recovery": Stage(
@@ -353,5 +370,5 @@ STAGES: dict[str, Stage] = {
     "feature_analysis": Stage(feature_analysis, "the tables of a study of feature learning", ["study", "output"]),
     "figure": Stage(figure, "one figure", [], _tables_to_figures),
     "pages": Stage(pages, "the study's tables as pages to read", ["tables", "output"]),
-    "summary": Stage(summary, "the page that gives the answer first", ["study", "output"]),
+    "summarise": Stage(summarise, "the page that gives the answer first", ["study", "output"]),
 }

@@ -117,7 +117,7 @@ def _mark(ax: Axes, row: Mapping[Hashable, Any], height: float, transform: Trans
         ax.plot([max(first, row["ci_low"]), min(last, row["ci_high"])], [height, height], linewidth=2, **look)
     shape = ">" if row["censored"] else "<" if row["left_censored"] else "o"
     look |= {} if shape == "o" else {"markerfacecolor": "w"}
-    ax.plot(row["step"], height, marker=shape, markersize=5, clip_on=False, **look)
+    ax.plot(max(first, row["step"]), height, marker=shape, markersize=5, clip_on=False, **look)
 
 
 def _legends(figure: Figure, course: Course) -> None:
@@ -136,7 +136,7 @@ def _legends(figure: Figure, course: Course) -> None:
     if len(_of(course, PEAK_DISTANCE, "test")):
         lines.append(Line2D([], [], color=style.INK, linestyle=style.DOTS, label="held-out images instead"))
     look: dict[str, Any] = {"color": style.INK, "linestyle": "", "markerfacecolor": "w"}
-    for side, shape, label in (("censored", ">", "after the last step"), ("left_censored", "<", "by the first step")):
+    for side, shape, label in (("censored", ">", "later than here"), ("left_censored", "<", "by the first step")):
         if course.onsets[side].any():
             lines.append(Line2D([], [], marker=shape, label=label, **look))
     figure.legend(handles=found, loc="outside lower left", title="onset", ncols=2, alignment="left")

@@ -6,7 +6,9 @@ fails. Every file in it is written whole or not at all.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from torch import Tensor
 
 from ..base.errors import UserError
 from ..base.files import read_json, remove_leftovers, write_json
+from ..base.records import PROGRESS
 from ..base.sealed import Damaged, sealed_digest
 from ..base.tensors import load_tensors, save_tensors, tensors_metadata
 from ..training.evaluation import Evaluation
@@ -25,6 +28,14 @@ Stop = dict[str, Any]
 
 STATE, STATE_BEFORE = "state.safetensors", "state-before.safetensors"
 EVALUATIONS = "evaluation-*.safetensors"
+AVERAGES = "average-*.safetensors"
+# Before the names of averaged weights, in a training state and in a file of them alone
+AVERAGE = "average."
+
+
+def average_weights(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The averaged weights among the tensors of a file, by their names in the network."""
+    return {name.removeprefix(AVERAGE): tensor for name, tensor in tensors.items() if name.startswith(AVERAGE)}
 
 
 @dataclass(frozen=True)
@@ -42,7 +53,9 @@ class Checkpoint:
       diverged or was ended by a rule, if it did;
     * ``state.safetensors``: the training state at some step and, while the run goes on,
       ``state-before.safetensors``, the one saved before it;
-    * ``evaluation-<step>.safetensors``: what was found at that step.
+    * ``evaluation-<step>.safetensors``: what was found at that step;
+    * ``average-<step>.safetensors``: the averaged weights of that step, where they are kept.
+    * ``progress.json``: how far the run is, for whoever watches. It decides nothing, and may be missing.
 
     Each says whose it is and carries a digest of itself. What is damaged, or of another run, is set aside
     under the name ``damaged-...``, and the run goes on from what is left.
@@ -80,7 +93,7 @@ class Checkpoint:
         else:
             self.diverged_at = record["diverged_at"]
             self.stopped = record.get("stopped")
-            for path in sorted(self.folder.glob(EVALUATIONS)):
+            for path in sorted([*self.folder.glob(EVALUATIONS), *self.folder.glob(AVERAGES)]):
                 self._check(path)
 
     def start_anew(self) -> None:
@@ -96,7 +109,7 @@ class Checkpoint:
 
     def _remove_leftovers(self) -> None:
         """Delete what a killed process had not finished writing."""
-        for name in ("run.json", STATE, STATE_BEFORE, EVALUATIONS):
+        for name in ("run.json", PROGRESS, STATE, STATE_BEFORE, EVALUATIONS, AVERAGES):
             remove_leftovers(self.folder, name)
 
     def _read_record(self) -> dict[str, Any] | None:
@@ -145,9 +158,12 @@ class Checkpoint:
         except (Damaged, OSError):
             return 0
 
-    def save_state(self, tensors: dict[str, Tensor]) -> None:
-        """Save a training state, whose ``count`` is the steps taken, and keep the one before."""
-        metadata = self._metadata(int(tensors["count"]))
+    def save_state(self, tensors: dict[str, Tensor], config: str) -> None:
+        """Save a training state, whose ``count`` is the steps taken, and keep the one before.
+
+        ``config`` is what the file says of the network and of its training, as JSON, for others to read.
+        """
+        metadata = {**self._metadata(int(tensors["count"])), "config": config}
         save_tensors(self.folder / STATE, tensors, metadata, before=self.folder / STATE_BEFORE)
 
     def forget_state_before(self) -> None:
@@ -159,25 +175,41 @@ class Checkpoint:
         (self.folder / STATE).unlink(missing_ok=True)
         self.forget_state_before()
 
+    def save_progress(self, progress: dict[str, Any]) -> None:
+        """Say how far the run is; where that cannot be written, training goes on all the same."""
+        with contextlib.suppress(OSError):
+            write_json(self.folder / PROGRESS, {"run_id": self.folder.name, **progress})
+
     def sizes(self) -> dict[str, int]:
-        """Bytes on disk: of the training states, and of the evaluations."""
-        patterns = {"states": "state*.safetensors", "evaluations": EVALUATIONS}
+        """Bytes on disk: of the training states, averaged weights among them, and of the evaluations."""
+        patterns = {"states": ("state*.safetensors", AVERAGES), "evaluations": (EVALUATIONS,)}
         return {
-            name: sum(file.stat().st_size for file in self.folder.glob(pattern)) for name, pattern in patterns.items()
+            name: sum(file.stat().st_size for pattern in several for file in self.folder.glob(pattern))
+            for name, several in patterns.items()
         }
 
-    def _evaluation_path(self, step: int) -> Path:
-        return self.folder / EVALUATIONS.replace("*", f"{step:08d}")
+    def _at(self, files: str, step: int) -> Path:
+        """The file of a step among those of a pattern."""
+        return self.folder / files.replace("*", f"{step:08d}")
+
+    def has_average(self, step: int) -> bool:
+        """Whether the averaged weights of this step are kept."""
+        return self._at(AVERAGES, step).exists()
+
+    def save_average(self, step: int, tensors: Mapping[str, Tensor], config: str) -> None:
+        """Keep the averaged weights among the tensors of a state at ``step``; ``config`` as of `save_state`."""
+        average = {name: tensor for name, tensor in tensors.items() if name.startswith(AVERAGE)}
+        save_tensors(self._at(AVERAGES, step), average, {**self._metadata(step), "config": config})
 
     def has_evaluation(self, step: int) -> bool:
         """Whether this step was evaluated."""
-        return self._evaluation_path(step).exists()
+        return self._at(EVALUATIONS, step).exists()
 
     def save_evaluation(self, step: int, evaluation: Evaluation) -> None:
         """Keep what was found at ``step``."""
         tensors = {f"losses.{split}": torch.from_numpy(losses) for split, losses in evaluation.losses.items()}
         tensors["samples"] = torch.from_numpy(evaluation.samples)
-        save_tensors(self._evaluation_path(step), tensors, self._metadata(step))
+        save_tensors(self._at(EVALUATIONS, step), tensors, self._metadata(step))
 
     def load_evaluation(self, step: int) -> Evaluation:
         """What was found at ``step``.
@@ -185,7 +217,7 @@ class Checkpoint:
         Raises:
             UserError: the file is missing, or was damaged since the checkpoint was opened.
         """
-        path = self._evaluation_path(step)
+        path = self._at(EVALUATIONS, step)
         tensors = self._read(path)
         if tensors is None:
             raise UserError(f"{path}: missing or damaged; the same command again evaluates this step again")
@@ -213,8 +245,9 @@ class Checkpoint:
         for key, wanted in self._metadata(step).items():
             if metadata.get(key) != wanted:
                 raise Damaged(f"{path}: its {key} is {metadata.get(key)}, not {wanted}")
-        if path.match(EVALUATIONS) and path != self._evaluation_path(step):
-            raise Damaged(f"{path}: of step {step}")
+        for files in (EVALUATIONS, AVERAGES):
+            if path.match(files) and path != self._at(files, step):
+                raise Damaged(f"{path}: of step {step}")
 
     def _check(self, path: Path) -> None:
         """Set a file aside that is not whole, or not this run's."""

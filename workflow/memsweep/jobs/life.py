@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
+import socket
 import time
 from collections.abc import Generator
 
 import torch
 
 from ..base.interruption import Interrupted, StopRequest
-from .member import Member
+from .member import Member, pace_of
 from .progress import TrainingProgress
 from .stopping import Watch
 from .workshop import Workshop
+
+# Seconds between two words on how far a run is, at least
+TOLD_EVERY = 10.0
 
 
 class Life:
@@ -27,6 +32,7 @@ class Life:
         self._stop = stop
         self._ahead: int | None = None  # the step of a saved state that lies behind a missing evaluation
         self._saved_step: int | None = None
+        self._config = workshop.config(member.run)
         self._stream = workshop.streams.take()
         try:
             with torch.cuda.stream(self._stream):
@@ -35,9 +41,15 @@ class Life:
         except BaseException:
             self._return_stream()
             raise
+        self._say_not_kept()
         self._watch = self._look_back()
-        self._begun = self._reported = self._trainer.step
+        self._begun = self._trainer.step
         self._saved = time.monotonic()
+        self._pace = pace_of([member])
+        self._pace.images = (member.run.max_steps - self._trainer.step) * member.run.batch_size
+        progress.pace.skip()
+        self._warm = False  # whether a step was taken here: the first one loads kernels, and says nothing of the others
+        self._tell()
         self._slices = self._live()
 
     @property
@@ -63,6 +75,7 @@ class Life:
     def let_go(self) -> None:
         """Give back what the run holds on the device, though others still refer to it; it cannot proceed any more."""
         self._slices.close()
+        self._tell(running=False)
         self._return_stream()
         del self._trainer, self._watch, self._slices
 
@@ -105,14 +118,25 @@ class Life:
         self._ahead = None
         if state is not None and self._trainer.step < state.step <= target:
             self._begun += state.step - self._trainer.step  # steps that are not taken here
+            self._pace.skip((state.step - self._trainer.step) * self.member.run.batch_size)
             self._trainer.restore(state.tensors)
-            self._reported = state.step
             self._progress.message(f"{self.member.label}: continues from step {state.step}")
 
     def _say_noticed(self) -> None:
         for sentence in self.member.checkpoint.noticed:
             self._progress.message(f"{self.member.label}: {sentence}")
         self.member.checkpoint.noticed.clear()
+
+    def _say_not_kept(self) -> None:
+        """Say of which steps the averaged weights are wanted and cannot be had, as the run was past them."""
+        member = self.member
+        past = [step for step in member.evaluated_steps if step in member.sampled and self._has(step)]
+        missing = [step for step in past if not member.checkpoint.has_average(step)]
+        if self._workshop.way.keep_averages and missing:
+            self._progress.message(
+                f"{member.label}: the averaged weights of {len(missing)} steps up to {missing[-1]} are not kept, as it "
+                "was evaluated there without; only a run that starts anew has them"
+            )
 
     def _look_back(self) -> Watch | None:
         """Whoever may end the run before its budget, having seen what was evaluated of it so far."""
@@ -140,7 +164,7 @@ class Life:
             while trainer.step < target:
                 self._stop_if_asked()
                 self._save_within()
-                trainer.advance(min(trainer.stride, target - trainer.step))
+                self._advance(min(trainer.stride, target - trainer.step))
                 self._report()
                 yield True
             self._stop_if_asked()
@@ -149,23 +173,42 @@ class Life:
             if not self._evaluate(target):
                 self._progress.message(f"{member.label}: diverged, the loss is not finite at step {target}")
                 member.checkpoint.mark_diverged(target)
+                self._progress.pace.leave(self._pace)
                 self._say_trained()
                 return
             yield True
+        self._progress.pace.leave(self._pace)
         self._end()
         self._say_trained()
+
+    def _advance(self, steps: int) -> None:
+        """Take so many steps, and count them."""
+        self._trainer.advance(steps)
+        images = steps * self.member.run.batch_size
+        for pace in (self._pace, self._progress.pace):
+            if self._warm:
+                pace.trained(steps, images)
+            else:
+                pace.skip(images)
+        self._warm = True
 
     def _evaluate(self, step: int) -> bool:
         """Evaluate and keep what was found; says whether all of it is finite."""
         finite = self._trainer.finite  # waits for the device
-        evaluation = self._workshop.evaluate(self._trainer, step in self.member.sampled)
+        sampled = step in self.member.sampled
+        evaluation = self._workshop.evaluate(self._trainer, sampled)
         if finite and evaluation.finite:
+            if self._workshop.way.keep_averages and step in self.member.sampled:
+                # Ahead of the evaluation: a run that continues takes no step again that was evaluated
+                self.member.checkpoint.save_average(step, self._trainer.state(), self._config)
             self.member.checkpoint.save_evaluation(step, evaluation)
             if self._ahead is not None:  # a step before others that were seen
                 self._watch = self._look_back()
             elif self._watch and self.member.rule and self._watch.memorised(evaluation):
                 self._progress.message(f"{self.member.label}: has memorised at step {step}, and ends there")
                 self.member.checkpoint.mark_stopped(step, self.member.rule.record())
+        for pace in (self._pace, self._progress.pace):
+            pace.was_evaluated(sampled)
         return finite and evaluation.finite
 
     def _stop_if_asked(self) -> None:
@@ -181,7 +224,7 @@ class Life:
     def _save(self) -> None:
         step = self._trainer.step
         if self._ahead is None and step != self._saved_step:  # else a later state is there, or this one
-            self.member.checkpoint.save_state(self._trainer.state())
+            self.member.checkpoint.save_state(self._trainer.state(), self._config)
             self._saved_step = step
         self._saved = time.monotonic()
 
@@ -201,6 +244,28 @@ class Life:
     def _report(self) -> None:
         if self._progress.due:
             trainer, run = self._trainer, self.member.run
-            images = (trainer.step - self._reported) * run.batch_size
-            self._progress.update(self.member.label, trainer.step, run.max_steps, trainer.recent_loss(), images)
-            self._reported = trainer.step
+            self._progress.update(self.member.label, trainer.step, run.max_steps, trainer.recent_loss())
+        if time.monotonic() - self._told >= TOLD_EVERY:
+            self._tell()
+
+    def _tell(self, running: bool = True) -> None:
+        """Put beside the checkpoint how far the run is, for whoever watches."""
+        pace = self._pace
+        self.member.checkpoint.save_progress(
+            {
+                "step": self._trainer.step,
+                "running": running,
+                "device": self._workshop.device.type,
+                "host": socket.gethostname(),
+                "process": os.getpid(),
+                "images_per_second": pace.images_per_second,
+                "seconds_left": pace.seconds_left,
+                "trained": {"steps": pace.steps, "seconds": pace.training_seconds},
+                "evaluated": {
+                    "count": pace.evaluated.total(),
+                    "sampled": pace.evaluated[True],
+                    "seconds": sum(pace.evaluation_seconds.values()),
+                },
+            }
+        )
+        self._told = time.monotonic()

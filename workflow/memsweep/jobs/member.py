@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from ..study.run import Run
 from ..study.schedule import evaluation_steps, sampled_steps
 from .checkpoints import Checkpoint
+from .pace import Pace
 from .stopping import StoppingRule
 
 FINISHED, DIVERGED, MEMORISED = "finished", "diverged", "memorised"
@@ -76,3 +78,15 @@ class Member:
     def images_left(self) -> int:
         """Images that the run has still to be trained on, about."""
         return (self.run.max_steps - self.checkpoint.saved_step()) * self.run.batch_size
+
+    @property
+    def evaluations_left(self) -> Counter[bool]:
+        """How many evaluations are still to come, by whether images are generated."""
+        return Counter(step in self.sampled for step in self.steps if not self.checkpoint.has_evaluation(step))
+
+
+def pace_of(members: Iterable[Member]) -> Pace:
+    """The pace of runs together, at their start here."""
+    waiting = list(members)
+    evaluations = sum((member.evaluations_left for member in waiting), Counter[bool]())
+    return Pace(sum(member.images_left for member in waiting), evaluations)

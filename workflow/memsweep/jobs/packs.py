@@ -33,7 +33,7 @@ from ..training.evaluation import Evaluator, NoisyImages
 from ..training.trainer import TrainingOptions, build_network
 from ..training.version import TRAINING_VERSION
 from .concurrency import places, train_in_processes, train_in_turn
-from .member import Member
+from .member import Member, pace_of
 from .progress import TrainingProgress
 from .stopping import ShareOfCopies
 from .workshop import Way, Workshop
@@ -142,10 +142,9 @@ def _train(
     way: Way,
     share_of_copies: ShareOfCopies | None,
 ) -> None:
-    left = sum(member.images_left for member in waiting)
     with (
         stop_requests(seconds=60 * way.stop_after_minutes or math.inf) as stop,
-        TrainingProgress(left) as progress,
+        TrainingProgress(pace_of(waiting)) as progress,
         claimed_device(way.device, progress.message, stop) as device,
     ):
         if device.type == "cuda":
@@ -180,7 +179,7 @@ def train_alone(
 ) -> None:
     """Train one run in a process of its own, on the data that ``read`` reads; else as `train_pack`."""
     workshop = Workshop(settings, read(), way, torch.device("cpu"), share_of_copies)
-    with stop_requests(with_parent=True) as stop, TrainingProgress(member.images_left, plain=True) as progress:
+    with stop_requests(with_parent=True) as stop, TrainingProgress(pace_of([member]), plain=True) as progress:
         train_in_turn([member], 1, workshop, progress, stop)
 
 

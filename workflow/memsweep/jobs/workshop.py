@@ -14,9 +14,12 @@ import torch
 from ..base.devices import Streams
 from ..data.images import DeviceImages, ImageSet
 from ..diffusion.formulation import Formulation, build_formulation
+from ..study.axes import AXES, SUBSET
 from ..study.cost import evaluation_memory, gpu_memory, kept_by_optimiser, training_memory
+from ..study.identity import of_length, training_parameters
 from ..study.kind import canonical
 from ..study.network_cost import FLOAT, NetworkCost, network_cost
+from ..study.networks import network_settings
 from ..study.run import Run
 from ..study.training_sets import TrainingSet
 from ..training.evaluation import Evaluation, Evaluator, InferenceNetwork, images_a_pass
@@ -35,6 +38,7 @@ class Way:
         checkpoint_seconds: least time between two checkpoints of a run.
         stop_after_minutes: of the job, which then saves and ends; 0 is no limit.
         keep_states: whether the training state of a finished run is kept, to continue from.
+        keep_averages: whether the averaged weights of each step at which images are generated are kept.
         recompute: whether activations are computed again in the backward pass, to save memory.
         deterministic: whether only GPU kernels are used that give the same bits every time.
         networks: files of the user's own networks; by its content a run's is found among them.
@@ -46,6 +50,7 @@ class Way:
     checkpoint_seconds: float = 60.0
     stop_after_minutes: float = 0.0
     keep_states: bool = True
+    keep_averages: bool = False
     recompute: bool = False
     deterministic: bool = False
     networks: Sequence[Path] = ()
@@ -111,6 +116,23 @@ class Workshop:
     def formulation(self, run: Run) -> Formulation:
         """What the run learns."""
         return build_formulation(run.within(self.settings)["formulation"], self.data.classes)
+
+    def config(self, run: Run) -> str:
+        """What a file of the run's weights says of it, as JSON: of what network they are, trained on what, and how.
+
+        How long it was trained is not among it, unless the learning rate follows the length.
+        """
+        settings, (height, width, channels) = run.within(self.settings), self.data.shape
+        said = {
+            "dataset": settings["dataset"],
+            "network": network_settings(settings["network"]),
+            "image_shape": [channels, height, width],
+            "labels": self.formulation(run).labels,
+            "formulation": settings["formulation"],
+            "training": of_length(training_parameters(settings["training"]), run.max_steps),
+        }
+        point = {axis: getattr(run, axis) for axis in (*AXES, SUBSET)}
+        return canonical({**said, **point})
 
     def evaluator(self, run: Run) -> Evaluator:
         """Of the runs with this one's training set and formulation."""

@@ -151,7 +151,10 @@ def _distributions(
 
 @dataclass(frozen=True)
 class _Pair:
-    """Generated features and a reference, (m, d) and (n, d) float32, and held-out images in place of generated ones."""
+    """Generated images and a reference, (m, d) and (n, d), and held-out images in place of generated ones.
+
+    Pixels are uint8, whose balls are exact and fast, features float32.
+    """
 
     generated: np.ndarray
     reference: np.ndarray
@@ -170,9 +173,10 @@ class _Pair:
             beside = math.nan if self._ideal is None else measure(self._ideal, self.confidence).value
         else:
             interval_of = "generated"
-            distance = DISTANCES[metric](self.reference, {"projections": PROJECTIONS, "confidence": self.confidence})
-            value = distance(self.generated)
-            beside = math.nan if self.perfect is None else distance.value(self.perfect)
+            settings = {"projections": PROJECTIONS, "confidence": self.confidence}
+            distance = DISTANCES[metric](_in_units(self.reference), settings)
+            value = distance(_in_units(self.generated))
+            beside = math.nan if self.perfect is None else distance.value(_in_units(self.perfect))
         return _row(metric, reference, counts, value, interval_of, beside, warning)
 
     def _failing(self, metric: str) -> tuple[str, str]:
@@ -256,6 +260,10 @@ def chosen(rows: int, count: int) -> np.ndarray:
 
 
 def _points(rows: np.ndarray, count: int) -> np.ndarray:
-    """So many rows as float32, pixels in [0, 1]."""
-    some = rows[chosen(len(rows), count)]
-    return some.astype(np.float32) / np.float32(255) if some.dtype == np.uint8 else some
+    """So many rows, chosen at random."""
+    return rows[chosen(len(rows), count)]
+
+
+def _in_units(rows: np.ndarray) -> np.ndarray:
+    """Rows as float32, pixels in [0, 1]."""
+    return rows.astype(np.float32) / np.float32(255) if rows.dtype == np.uint8 else rows

@@ -45,6 +45,18 @@ class BatteryMeter:
         self._of_sets: dict[TrainingSet, dict[str, _Closeness]] = {}
         self._balls: dict[tuple[TrainingSet, str], dict[str, Balls]] = {}
 
+    def look_up(self, neighbours: pd.DataFrame, training_set: TrainingSet) -> None:
+        """Find at once what `measure` would look up step by step, for all samples of all runs with one training set.
+
+        Args:
+            neighbours: their rows of the table ``neighbours``.
+            training_set: that of the runs.
+        """
+        closeness = self._closeness(training_set)
+        if "authenticity" in self._measured_by(closeness):
+            for reference, pairs in neighbours.groupby("reference", sort=False):
+                closeness[str(reference)].look_up(pairs["nearest"].to_numpy())
+
     def measure(
         self, samples: Mapping[str, np.ndarray], neighbours: pd.DataFrame, training_set: TrainingSet
     ) -> Iterator[Row]:
@@ -136,11 +148,15 @@ class _Closeness:
             return nearer(distance, self.held_out_distance, confidence)
         return interval_of_share(distance > self._own(near), confidence)
 
-    def _own(self, near: np.ndarray) -> np.ndarray:
-        """The distance of images of the set to their own nearest other one."""
+    def look_up(self, near: np.ndarray) -> np.ndarray:
+        """Places in the set of images given by their rows; their distances to their nearest other ones are found."""
         order = np.argsort(self.rows)
-        place = order[np.searchsorted(self.rows, near, sorter=order)]
+        place: np.ndarray = order[np.searchsorted(self.rows, near, sorter=order)]
         asked = np.unique(place[np.isnan(self._to_other[place])])
         if len(asked):
             self._to_other[asked] = nearest(self.points[asked], self.points, 2).distance[:, 1] / 255
-        return self._to_other[place]
+        return place
+
+    def _own(self, near: np.ndarray) -> np.ndarray:
+        """The distance of images of the set to their own nearest other one."""
+        return self._to_other[self.look_up(near)]

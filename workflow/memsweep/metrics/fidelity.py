@@ -100,14 +100,35 @@ class SlicedWasserstein:
 
     def squared(self, generated: np.ndarray, strata: np.ndarray | None = None) -> Distance:
         """The squared distance; arguments as of a call."""
-        projected = generated @ self.projections
-        order = np.argsort(projected, axis=0)
-        left = np.take_along_axis(projected, order, axis=0)
+        return self.squared_of_sorted(Sorted.of(self.projected(generated)), strata)
+
+    def squared_of_sorted(self, generated: Sorted, strata: np.ndarray | None = None) -> Distance:
+        """The squared distance of what is `projected` and sorted already."""
+        left = generated.values
         plan = _Coupling(len(left), len(self.reference))
         influence = np.empty_like(left)
-        np.put_along_axis(influence, order, plan.potential(left, self.reference), axis=0)
+        np.put_along_axis(influence, generated.order, plan.potential(left, self.reference), axis=0)
         error, freedom = standard_error(influence.mean(axis=1), strata)
         return with_margin(plan.square(left, self.reference), error, freedom, self.confidence)
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """Projected samples in the order of each direction: what distances to several references share.
+
+    Attributes:
+        values: increasing along each column, (m, count).
+        order: the sample that each is of, (m, count).
+    """
+
+    values: np.ndarray
+    order: np.ndarray
+
+    @classmethod
+    def of(cls, projected: np.ndarray) -> Sorted:
+        """Sort each column of projected samples, (m, count)."""
+        order = np.argsort(projected, axis=0)
+        return cls(np.take_along_axis(projected, order, axis=0), order)
 
 
 class _Coupling:

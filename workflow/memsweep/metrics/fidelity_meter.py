@@ -10,7 +10,7 @@ import numpy as np
 
 from ..data.images import ImageSet
 from ..study.training_sets import TrainingSet
-from .fidelity import DISTANCES, FRECHET, MOST_DIMENSIONS, Metric, SlicedWasserstein, halves
+from .fidelity import DISTANCES, FRECHET, MOST_DIMENSIONS, Metric, SlicedWasserstein, Sorted, halves
 from .floors import HALVES, PEAK_DISTANCE, Floor, draws_like, floor_of
 from .rows import Row, row_of_distance
 
@@ -51,10 +51,12 @@ class FidelityMeter:
         """
         count = len(next(iter(samples.values())))
         for space, generated in samples.items():
+            projected = self._projected(space, generated)
+            in_order = None if projected is None else Sorted.of(projected)
             for reference, chosen in (("train", training_set), ("test", None)):
                 for name, metric in self._prepared(space, chosen).items():
-                    if isinstance(metric, SlicedWasserstein):
-                        square = metric.squared(generated, labels)
+                    if isinstance(metric, SlicedWasserstein) and in_order is not None:
+                        square = metric.squared_of_sorted(in_order, labels)
                         distance = metric.root(square)
                     else:  # which are squares themselves
                         square = distance = metric(generated, labels)
@@ -64,19 +66,24 @@ class FidelityMeter:
                     if floor := self._floor(space, reference, name, labels, count, training_set):
                         corrected = floor.corrected(square, self.confidence)
                         yield row_of_distance(f"{name}_corrected", space, reference, corrected, count)
-            yield from self._halves(space, generated, labels, training_set)
+            if projected is not None:
+                yield from self._halves(space, projected, labels, training_set)
+
+    def _projected(self, space: str, generated: np.ndarray) -> np.ndarray | None:
+        """Samples along the directions of a sliced distance, which are those of every reference; None without one."""
+        metric = self._prepared(space, None).get(PEAK_DISTANCE)
+        return metric.projected(generated) if isinstance(metric, SlicedWasserstein) else None
 
     def _halves(
-        self, space: str, generated: np.ndarray, labels: np.ndarray | None, training_set: TrainingSet
+        self, space: str, projected: np.ndarray, labels: np.ndarray | None, training_set: TrainingSet
     ) -> Iterator[Row]:
         """The corrected distance of either half of the samples: where it is least on one is told by the other."""
-        metric = self._prepared(space, None).get(PEAK_DISTANCE)
-        if not isinstance(metric, SlicedWasserstein):
-            return
-        for half, rows in zip(HALVES, halves(labels, len(generated)), strict=True):
+        metric = self._prepared(space, None)[PEAK_DISTANCE]
+        assert isinstance(metric, SlicedWasserstein)
+        for half, rows in zip(HALVES, halves(labels, len(projected)), strict=True):
             own, count = None if labels is None else labels[rows], len(rows)
             if count > 1 and (floor := self._floor(space, "test", PEAK_DISTANCE, own, count, training_set)):
-                corrected = floor.corrected(metric.squared(generated[rows], own), self.confidence)
+                corrected = floor.corrected(metric.squared_of_sorted(Sorted.of(projected[rows]), own), self.confidence)
                 yield row_of_distance(f"{PEAK_DISTANCE}_corrected_{half}", space, "test", corrected, count)
 
     def floors(self, labels: np.ndarray | None, count: int, training_set: TrainingSet) -> Iterator[Row]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +48,7 @@ def measure_pack(
         features: folder with the features of the images in each space.
         classifier: weights of the study's classifier, which only the space of that name needs.
         output: folder that receives ``metrics`` and ``neighbours``.
-        threads: CPU cores with which neighbours are searched, the same ones with any number; the rest takes one.
+        threads: CPU cores to take; every number is the same with any.
         empirical: tables ``empirical_samples`` of the runs' train sizes, where there are any.
     """
     torch.set_num_threads(threads)
@@ -72,26 +74,33 @@ def measure_pack(
         held_out[chosen].append(meter.held_out())
     set_of_sample = steps["run_id"].map(sets)
     neighbours = pd.concat([novelty.neighbours(steps[set_of_sample == each], generated, each) for each in distinct])
+    for each in distinct:
+        battery.look_up(neighbours[neighbours["run_id"].map(sets) == each], each)
     pairs = neighbours.groupby(["run_id", "step"])
 
     rows: list[Row] = []
     similar: list[pd.DataFrame] = []
     by = [*KEYS, "reference"]
-    with opened(spaces) as maps:
+    # Meters share nothing but what they read, so that any number of threads finds the same numbers in the same order
+    with opened(spaces) as maps, ThreadPoolExecutor(threads) as pool:
         for run_id, chosen in sets.items():
             own = steps[steps["run_id"] == run_id]
             first = own[own["step"] == own["step"].min()]
             floors = fidelity.floors(_labels(first), len(first), chosen)
-            of_run = [*held_out[chosen], *floors, *battery.held_out(len(first), chosen)]
-            rows += [{"run_id": run_id, "step": None, **row} for row in of_run]
+            of_run = [held_out[chosen], floors, battery.held_out(len(first), chosen)]
+            rows += [{"run_id": run_id, "step": None, **row} for row in _together(pool, of_run)]
             for step, group in own.groupby("step"):
                 torch.set_num_threads(1)  # whose features are the same on any machine
                 placed = {name: to_features(generated[group.index]) for name, to_features in maps.items()}
                 torch.set_num_threads(threads)
                 near = pairs.get_group((run_id, step))
-                distances = fidelity.measure(placed, _labels(group), chosen)
-                metrics = [*novelty.measure(near, chosen), *distances, *battery.measure(placed, near, chosen)]
-                metrics += memory.measure(run_id, group, generated[group.index])
+                of_step = [
+                    novelty.measure(near, chosen),
+                    fidelity.measure(placed, _labels(group), chosen),
+                    battery.measure(placed, near, chosen),
+                    memory.measure(run_id, group, generated[group.index]),
+                ]
+                metrics = _together(pool, of_step)
                 if chosen in similarity:
                     similarities = similarity[chosen].similarities(placed["sscd"])
                     metrics += similarity[chosen].measure(similarities)
@@ -104,6 +113,11 @@ def measure_pack(
     write_table(output / "metrics.parquet", "metrics", table)
     found = pd.concat(similar) if similar else neighbours[by].head(0).assign(similarity=math.nan)
     write_table(output / "neighbours.parquet", "neighbours", neighbours.merge(found, on=by, how="left"))
+
+
+def _together(pool: Executor, meters: Iterable[Iterable[Row]]) -> list[Row]:
+    """The rows of several meters, each taken in a thread of its own."""
+    return list(chain.from_iterable(pool.map(list, meters)))
 
 
 def read_pack(train: Path, data_hash: str) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray]:

@@ -44,6 +44,12 @@ STRIP = 256
 # Bytes that a candidate pair takes while pairs are sorted; all pairs of a strip can be candidates.
 PAIR_BYTES = 128
 
+# Candidates of a query beyond which integer distances to all references cost less than those to the candidates alone.
+DENSE = 16
+
+# Dimensions over which a float32 product of integers of at most 128 is exact, in any order: 2^10 x 2^14 = 2^24.
+EXACT_DIMENSIONS = 2**10
+
 # Bytes of the differences measured at a time: about a CPU core's cache.
 CACHE_BYTES = 2**21
 
@@ -86,7 +92,7 @@ def nearest_in_ranges(
 
     Where distances differ by less than float32 resolves (many equal references; queries very
     much farther from the references than these are from each other), the search slows towards
-    brute force, and stays exact.
+    brute force, and stays exact; for uint8 it then takes float32 products without rounding.
 
     Args:
         queries: (m, d), uint8 or float32.
@@ -188,7 +194,10 @@ def _search_tile(queries: _Points, references: _Points, limit: torch.Tensor, k: 
             upper = values + 4 * error * (queries.squares[rows, None] + references.squares[columns])
             below[rows] = torch.minimum(below[rows], rounded_up(upper.amax(dim=1) + 2 * underflow))
         row, column = (strip <= below[rows, None]).nonzero().T
-        squared = _squared_distances(queries.exact, references.exact, rows[row], column)
+        if len(row) > DENSE * len(rows) and queries.exact.dtype == references.exact.dtype == torch.uint8:
+            squared = _integer_squares(queries.exact[rows], references.exact)[row, column]
+        else:
+            squared = _squared_distances(queries.exact, references.exact, rows[row], column)
         _keep_nearest(found, rows[row], column, squared)
     return found
 
@@ -219,6 +228,16 @@ def _squared_distances(
     return squared
 
 
+def _integer_squares(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """Squared distances of uint8 rows, (m, n) float64, by matrix products that round nowhere."""
+    left, right = left.float() - 128, right.float() - 128
+    norms = [each.double().square_().sum(dim=1) for each in (left, right)]
+    squared = norms[0][:, None] + norms[1]
+    for some, others in zip(left.split(EXACT_DIMENSIONS, dim=1), right.split(EXACT_DIMENSIONS, dim=1), strict=True):
+        squared.add_(some @ others.T, alpha=-2)
+    return squared
+
+
 def _tiles(ranges: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
     """Ascending pieces of at most `TILE` references, each in at least one range, and in each whole or not at all."""
     ends = sorted({end for pair in ranges for end in pair})
@@ -232,7 +251,7 @@ def _rows_of_block(queries: np.ndarray, references: np.ndarray, results: int, me
     """Queries in a block such that working memory stays within ``memory``, at least a strip."""
     dimension = queries.shape[1]
     tile = TILE * dimension * (references.itemsize + 4)
-    strip = STRIP * (TILE * PAIR_BYTES + 8 * dimension) + CACHE_BYTES
+    strip = STRIP * (TILE * PAIR_BYTES + 8 * dimension) + 16 * TILE * dimension + CACHE_BYTES
     # as given, centred, a row of `lower`, and the results so far with what merging takes
     row = dimension * (queries.itemsize + 4) + 4 * TILE + 64 * results
     return max(STRIP, (memory - tile - strip) // row)

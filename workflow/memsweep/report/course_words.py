@@ -75,7 +75,9 @@ def _copying(course: Course, row: Row, metric: str, rule: str) -> str:
     curve = course.metrics[(course.metrics["metric"] == metric) & course.metrics["step"].notna()]
     if row["censored"]:
         highest = curve.iloc[int(curve["value"].to_numpy().argmax())]
-        if highest["value"] > course.onset["f_mem"]:
+        if highest["value"] > course.onset["f_mem"] and highest["step"] == curve["step"].max():
+            seen = f"more than {level} are copies at step {highest['step']:,}, which no later step confirms"
+        elif highest["value"] > course.onset["f_mem"]:
             seen = f"more than {level} are copies at step {highest['step']:,}, but not at the next one"
         else:
             seen = f"no step has more than {level} copies"
@@ -103,12 +105,14 @@ def _level(share: float) -> str:
 
 def _when(row: Row, steps: pd.Series[int]) -> str:
     """Where an onset lies, with its interval where that says more."""
-    first, last = int(steps.min()), int(steps.max())
+    first, seen = int(steps.min()), int(row["step"])
     low = "before the first step" if row["ci_low"] == 0 else _number(row["ci_low"])
-    high = "after the last step" if math.isinf(row["ci_high"]) else _number(row["ci_high"])
+    high = "no end" if math.isinf(row["ci_high"]) else _number(row["ci_high"])
     interval = f" [{low}, {high}]"
     if row["censored"]:
-        return f"later than step {last:,} (the last one){interval if row['ci_low'] < last else ''}"
+        if not seen:
+            return f"at a step that step {first:,} alone cannot tell"
+        return f"later than step {seen:,} (the last that another confirms){interval if row['ci_low'] < seen else ''}"
     if row["left_censored"]:
         return f"at or before step {first:,} (the first one){interval if row['ci_high'] > first else ''}"
     return f"at step {_number(row['step'])}{'' if math.isnan(row['ci_low']) else interval}"

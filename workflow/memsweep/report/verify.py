@@ -76,13 +76,14 @@ class _Files:
         self.looked_at += 1
 
     def _of_its_run(self, path: Path, said: dict[str, Any]) -> None:
-        """Raise `Damaged` where a file of a run's checkpoint is that of another run, or of another evaluation."""
+        """Raise `Damaged` where a file of a run's checkpoint is that of another run, or of another step."""
         if path.parent.parent.name != "checkpoints":
             return
         if said.get("run_id") != path.parent.name:
             raise Damaged(f"{path}: of the run {said.get('run_id')}, not of {path.parent.name}")
-        if path.stem.startswith("evaluation-") and int(said.get("step", -1)) != int(path.stem.rpartition("-")[2]):
-            raise Damaged(f"{path}: the evaluation of step {said.get('step')}, not of the one that its name says")
+        kind, _, step = path.stem.partition("-")
+        if kind in ("evaluation", "average") and int(said.get("step", -1)) != int(step):
+            raise Damaged(f"{path}: the {kind} of step {said.get('step')}, not of the one that its name says")
 
 
 def _lineage(study: Any, folder: Path) -> Iterator[str]:

@@ -72,6 +72,7 @@ def run_cost(config: Mapping[str, Any], run: Run, network: NetworkCost, image_by
     evaluations, sampled = len(evaluation_steps(*schedule)), len(sampled_steps(*schedule))
     samples = sampled * evaluation["samples"]
     losses = evaluations * (2 + len(evaluation["surrogates"])) * evaluation["images"]
+    copies = (COPIES_ON_DISK + kept) * training["keep_states"] + sampled * training["keep_averages"]
     # Guidance asks the network twice
     passes_a_sample = config["formulation"]["sampling_steps"] * (2 if config["formulation"]["guidance"] else 1)
     forward_passes = losses + samples * passes_a_sample
@@ -81,7 +82,7 @@ def run_cost(config: Mapping[str, Any], run: Run, network: NetworkCost, image_by
         training_flops=FORWARD_PASSES_A_STEP * network.forward_flops * run.batch_size * run.max_steps,
         evaluation_flops=network.forward_flops * forward_passes,
         memory_bytes=training_memory(network, -(-run.batch_size // training["accumulate"]), kept),
-        checkpoint_bytes=(COPIES_ON_DISK + kept) * FLOAT * network.parameters * training["keep_states"],
+        checkpoint_bytes=copies * FLOAT * network.parameters,
         # Once in the checkpoint folder and once in the pack's table
         sample_bytes=2 * samples * image_bytes,
         loss_bytes=2 * losses * LOSS_BYTES,

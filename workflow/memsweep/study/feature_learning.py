@@ -39,6 +39,7 @@ FIGURES = (
         tables=("noisy_probes", "planted_probes", "feature_balance"),
         settings=("dataset",),
     ),
+    Figure(name="feature_claims", shows="claims of papers", tables=("claims",), settings=()),
 )
 
 
@@ -50,7 +51,7 @@ class FeatureLearning(Study):
             one training size, SNR, or training set, so that a longer list computes what is new.
     """
 
-    rules = ("prepare", "feature_learning")
+    rules = ("prepare", "feature_learning", "judge")
     figures = FIGURES
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -115,6 +116,16 @@ class FeatureLearning(Study):
         return canonical(
             {"jobs": jobs, "two_patch": {**self._model(), **fits}, **self._section("bootstrap", "confidence")}
         )
+
+    @property
+    def job_files(self) -> dict[str, tuple[str, ...]]:
+        written = {
+            "dynamics": ("alignments",),
+            "phase": ("stationary",),
+            "noisy_digits": ("noisy_probes", "noisy_maps"),
+            "planted": ("probe_outcomes",),
+        }
+        return {f"{stage}/{job}": written[stage] for stage, jobs in self.jobs.items() for job in jobs}
 
     @property
     def told(self) -> dict[str, Any]:

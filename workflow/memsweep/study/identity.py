@@ -99,8 +99,10 @@ def evaluation_parameters(config: Mapping[str, Any]) -> dict[str, Any]:
     """What decides the numbers of an evaluation; into how many noise levels they are put is a later matter."""
     evaluation = config["evaluation"]
     always = {key: evaluation[key] for key in ("first", "per_decade", "images", "samples")}
-    # In whichever order they are written, and without a trace where there are none, as an option that is off
-    surrogates = {"surrogates": sorted(evaluation["surrogates"])} if evaluation["surrogates"] else {}
+    # In whichever order they are written, and without a trace where there are none, as an option that is off, also in
+    # what a job was told of
+    named = evaluation.get("surrogates", ())
+    surrogates = {"surrogates": sorted(named)} if named else {}
     return {**always, **surrogates, **_switched_on("evaluation", evaluation)}
 
 

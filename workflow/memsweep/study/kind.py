@@ -25,8 +25,9 @@ class Study:
 
     * a schema, ``schemas/<kind>.schema.yaml``, and in `config.rules` the rules that it cannot say;
     * a subclass of this one, named in `kinds`, with the settings of its stages;
-    * ``rules``: its files of rules, in their order. They define the rule ``tables``, whose inputs are the tables and
-      whose parameter ``upstream`` says what they rest on, and ``SOURCES``, where figures find their tables;
+    * ``rules``: its files of rules, in their order, the last ``judge``. Those before it define ``ESTIMATES``, the
+      tables, ``ESTIMATED``, what they rest on, and ``SOURCES``, where figures find their tables;
+    * a module below ``claims``, with what papers claim of it;
     * ``figures``: the table of its figures, each a module below ``figures/<kind>``;
     * captions below ``workflow/report``: ``kinds/<kind>.rst``, and one for each figure and each table.
 
@@ -53,15 +54,23 @@ class Study:
         return []
 
     @property
-    def warning(self) -> str:
-        """What to know of the study before it starts, if anything."""
-        return ""
+    def warnings(self) -> list[str]:
+        """What to know of the study before it starts, a sentence each."""
+        return []
 
     @property
     def drawn(self) -> list[str]:
         """The files of the study's figures, without a suffix."""
         paths = [figure.path for figure in self.figures if figure.when(self)]
         return [path.format(axis=axis) for path in paths for axis in (self.axes if "{axis}" in path else [""])]
+
+    @property
+    def job_files(self) -> dict[str, tuple[str, ...]]:
+        """The tables that each job of the study writes, by the job's folder below the study's; its log lies likewise.
+
+        Such as ``learn/experiment=both/dimension=8`` to ``("unit_paths", "unit_recoveries")``.
+        """
+        raise NotImplementedError
 
     @property
     def explored_files(self) -> list[str]:
@@ -76,6 +85,10 @@ class Study:
     def figure(self, figure: Figure, **wildcards: str) -> str:
         """Settings of a figure; ``wildcards``: of its file."""
         return canonical({"figure": figure.name, **{key: self.told[key] for key in figure.settings}, **wildcards})
+
+    def judge(self) -> str:
+        """Settings of ``judge``."""
+        return canonical({"kind": self.kind, **self._section("confidence")})
 
     def _section(self, *names: str) -> dict[str, Any]:
         return {name: self.config[name] for name in names}

@@ -35,6 +35,7 @@ FIGURES = (
         settings=(*_SHARED, "networks"),
         when=lambda study: bool(study.network_jobs),
     ),
+    Figure(name="mixed_cumulant_claims", shows="claims of papers", tables=("claims",), settings=()),
 )
 
 
@@ -47,7 +48,7 @@ class MixedCumulant(Study):
         network_jobs: likewise, ``network=independent/dimension=8`` and the like.
     """
 
-    rules = ("mixed_cumulant",)
+    rules = ("mixed_cumulant", "judge")
     figures = FIGURES
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -112,6 +113,16 @@ class MixedCumulant(Study):
         recovery = self.config["recovery"]
         levels = {"threshold": recovery["departure"], "bootstrap": recovery["bootstrap"]}
         return canonical({"networks": networks, **levels, **self._section("confidence")})
+
+    def judge(self) -> str:
+        """Settings of ``judge``."""
+        experiments = [_part(experiment, "name", *_MODEL) for experiment in self.config["experiments"]]
+        return canonical({"kind": self.kind, "experiments": experiments, **self._section("confidence")})
+
+    @property
+    def job_files(self) -> dict[str, tuple[str, ...]]:
+        units = {f"learn/{job}": ("unit_paths", "unit_recoveries") for job in self.unit_jobs}
+        return {**units, **{f"learn/{job}": ("network_losses",) for job in self.network_jobs}}
 
     @property
     def told(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ other training code, or no checkpoint any more that holds what was found.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,8 +47,18 @@ def retraining(
         code_version: version of the training code.
         checkpoints: folder with one checkpoint per run id.
     """
-    in_place_of = _successors(runs)
     found = Retraining()
+    for run, reasons in trained_again(config, runs, records, code_version, checkpoints):
+        found.runs.append(run)
+        found.reasons |= reasons
+    return found
+
+
+def trained_again(
+    config: Mapping[str, Any], runs: Sequence[Run], records: Iterable[Record], code_version: str, checkpoints: Path
+) -> Iterator[tuple[Run, set[str]]]:
+    """Each run that would be trained in place of a finished one, and what differs; arguments as of `retraining`."""
+    in_place_of = _successors(runs)
     for record in records:
         replaced = [(old, run) for old in record["settings"]["runs"] if (run := in_place_of(old))]
         for old, run in replaced:
@@ -56,16 +66,16 @@ def retraining(
             checkpoint = checkpoints / run.run_id
             if _started(checkpoint, code_version) if other else not other_code and _holds_results(checkpoint):
                 continue
-            found.runs.append(run)
+            reasons = set()
             if other:
                 before = of_length(_parameters(record["settings"], old), old["max_steps"])
                 now = of_length(trajectory_parameters(run.within(config)), run.max_steps)
-                found.reasons |= _differences(_flat(before), _flat(now))
+                reasons |= _differences(_flat(before), _flat(now))
             elif not other_code:
-                found.reasons.add(f"their checkpoints are no longer in {checkpoints}")
+                reasons.add(f"their checkpoints are no longer in {checkpoints}")
             if other_code:
-                found.reasons.add(f"the training code was {record['code_version']}, is {code_version}")
-    return found
+                reasons.add(f"the training code was {record['code_version']}, is {code_version}")
+            yield run, reasons
 
 
 def guard(found: Retraining, hours: float, tflops: float, accepted: int) -> None:
@@ -152,7 +162,8 @@ def _holds_results(checkpoint: Path) -> bool:
         diverged = read_json(checkpoint / "run.json")["diverged_at"] is not None
     except (OSError, Damaged, KeyError):
         return False
-    return diverged or any(not path.name.startswith("damaged-") for path in checkpoint.glob("[!.]*.safetensors"))
+    others = ("damaged-", "average-")
+    return diverged or any(not path.name.startswith(others) for path in checkpoint.glob("[!.]*.safetensors"))
 
 
 def _parameters(settings: Mapping[str, Any], run: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from .networks import is_built_in, network_file, network_settings
 from .onsets import DEFINITIONS, DEPARTURES, ONSETS, THRESHOLDS, among
 from .pairs import pairs
 from .requests import Request, Requests
+from .resolution import unresolved_shares
 from .retraining import guard, retraining
 from .run import Run
 
@@ -64,7 +65,7 @@ FIGURES = (
         axis="{axis}",
         file="memorisation_time_{axis}",
         tables=("runs", "onsets", "scaling", "ratios"),
-        settings=("axes", "palette", "thresholds", "formulation"),
+        settings=("axes", "palette", "thresholds", "formulation", "confidence"),
     ),
     Figure(
         name="scaling_exponents",
@@ -72,6 +73,29 @@ FIGURES = (
         axis="all",
         tables=("scaling",),
         settings=("axes", "thresholds", "confidence"),
+    ),
+    Figure(
+        name="joint_law",
+        shows="joint law",
+        axis="all",
+        tables=("law", "scaling"),
+        settings=("axes", "thresholds", "confidence"),
+    ),
+    Figure(
+        name="thresholds",
+        shows="exponents and thresholds",
+        axis="all",
+        tables=("thresholds", "local_slopes"),
+        settings=("axes", "thresholds"),
+        when=lambda study: study.scaled,
+    ),
+    Figure(
+        name="collapse",
+        shows="collapse in rescaled time",
+        axis="all",
+        tables=("runs", "trajectories", "metrics", "collapse"),
+        settings=("axes", "palette", "onset", "thresholds"),
+        when=lambda study: study.scaled,
     ),
     Figure(
         name="onset_ratios",
@@ -94,7 +118,7 @@ FIGURES = (
         shows="clocks",
         axis="all",
         tables=("runs", "onsets", "scaling"),
-        settings=("axes", "onset", "thresholds"),
+        settings=("axes", "onset", "thresholds", "confidence"),
     ),
     Figure(
         name="agreement",
@@ -108,8 +132,8 @@ FIGURES = (
         name="peaks",
         shows="peak fidelity and rate",
         axis="all",
-        tables=("runs", "peaks", "metrics", "fidelity_trends"),
-        settings=("axes", "palette", "distance", "onset", "thresholds", "formulation"),
+        tables=("runs", "peaks", "metrics", "fidelity_trends", "rates", "rate_trends"),
+        settings=("axes", "palette", "distance", "onset", "thresholds", "rate", "formulation"),
     ),
     Figure(
         name="novelty_fidelity",
@@ -132,6 +156,7 @@ FIGURES = (
         tables=("runs", "images", "copied_images", "copied_first"),
         settings=("axes", "palette", "run_id"),
     ),
+    Figure(name="claims", shows="claims of papers", tables=("claims",), settings=()),
     Figure(
         name="sample_sheet",
         shows="sample sheet",
@@ -161,6 +186,8 @@ class Sweep(Study):
         "metric_check",
         "collect",
         "analyse",
+        "conclude",
+        "judge",
     )
     figures = FIGURES
 
@@ -178,16 +205,18 @@ class Sweep(Study):
         return list(self.packs)
 
     @property
-    def warning(self) -> str:
-        """What a study costs that is larger than most are meant to be; nothing for others."""
-        if len(self.runs) <= MANY_RUNS:
-            return ""
-        disk = sum(self.requests.cost(run).disk_bytes for run in self.runs)
-        hours, tflops = self.requests.hours(self.runs), self.config["requests"]["tflops"]
-        return (
-            f"grid: {len(self.runs)} runs in {len(self.packs)} jobs, some {hours:.2g} hours of a device at {tflops:g} "
-            f"TFLOP/s and {bytes_label(disk)} on disk; only, exclude and substudies make parts of a grid"
-        )
+    def warnings(self) -> list[str]:
+        """What a study costs that is larger than most are meant to be, and which shares its samples cannot resolve."""
+        return [*self._size_warnings(), *unresolved_shares(self.config)]
+
+    def _size_warnings(self) -> Iterator[str]:
+        if len(self.runs) > MANY_RUNS:
+            disk = sum(self.requests.cost(run).disk_bytes for run in self.runs)
+            hours, tflops = self.requests.hours(self.runs), self.config["requests"]["tflops"]
+            yield (
+                f"grid: {len(self.runs)} runs in {len(self.packs)} jobs, some {hours:.2g} hours of a device at "
+                f"{tflops:g} TFLOP/s and {bytes_label(disk)} on disk; only, exclude and substudies make parts of a grid"
+            )
 
     @functools.cached_property
     def grid_axes(self) -> list[Axis]:
@@ -205,6 +234,11 @@ class Sweep(Study):
         return [Axis.of(name, {**rules, **own}[name], base_value(self.config, name)) for name in names]
 
     @property
+    def base(self) -> dict[str, Any]:
+        """The value that other axes are swept at, by column; of axes that have one."""
+        return {axis.column: axis.base for axis in self.grid_axes if axis.base is not None}
+
+    @property
     def _other_axes(self) -> list[Axis]:
         """Those that are keys of the config's sections."""
         return [axis for axis in self.grid_axes if not is_short(axis.name)]
@@ -212,7 +246,12 @@ class Sweep(Study):
     @functools.cached_property
     def _swept(self) -> list[Axis]:
         """The axes on which the runs take more than one value, repetitions aside."""
-        return [axis for axis in self.grid_axes if not axis.repeats and len(self._values(axis)) > 1]
+        return [axis for axis in self.varying if not axis.repeats]
+
+    @property
+    def varying(self) -> list[Axis]:
+        """The axes, repetitions among them, on which the runs take more than one value."""
+        return [axis for axis in self.grid_axes if len(self._values(axis)) > 1]
 
     @property
     def axes(self) -> list[str]:
@@ -223,6 +262,11 @@ class Sweep(Study):
     def compared(self) -> bool:
         """Whether there are axes whose values are compared with a base value."""
         return not all(is_short(axis.name) for axis in self._swept)
+
+    @property
+    def scaled(self) -> bool:
+        """Whether there are axes of positive numbers, along which the onset may be a power."""
+        return any(axis.numeric and min(self._values(axis)) > 0 for axis in self._swept)
 
     @property
     def _described_axes(self) -> list[dict[str, Any]]:
@@ -404,7 +448,7 @@ class Sweep(Study):
         """How ``train`` trains, as options of its command: it changes no number, and so makes no run stale."""
         training = self.config["training"]
         switches = {"--recompute": training["recompute"], "--deterministic": training["deterministic"]}
-        switches["--drop-states"] = not training["keep_states"]
+        switches |= {"--drop-states": not training["keep_states"], "--keep-averages": training["keep_averages"]}
         values = ("device", "together", "checkpoint_seconds", "stop_after_minutes")
         options = [f"--{key.replace('_', '-')} {training[key]}" for key in values]
         return " ".join([*options, *(option for option, on in switches.items() if on)])
@@ -504,6 +548,7 @@ class Sweep(Study):
             {
                 "jobs": self.jobs,
                 "comparisons": list(self.comparisons),
+                "base": self.base,
                 "noise_levels": self.config["evaluation"]["noise_levels"],
                 **self._section("confidence"),
             }
@@ -516,6 +561,16 @@ class Sweep(Study):
         details |= {"definitions": self.definitions, "axes": self._described_axes, **self._section("confidence")}
         return canonical({"jobs": self.jobs, **self.config["onset"], **details})
 
+    def conclude(self) -> str:
+        """Settings of ``conclude``."""
+        return canonical({"axes": self._described_axes, **self._section("confidence")})
+
+    @property
+    def job_files(self) -> dict[str, tuple[str, ...]]:
+        trained = {f"train/{job}": ("runs", "losses", "samples") for job in self.jobs}
+        measured = {f"measure/{job}": ("metrics", "neighbours") for job in self.jobs}
+        return {**trained, **measured, **{f"agree/{job}": ("agreement", "paired_samples") for job in self.comparisons}}
+
     @functools.cached_property
     def told(self) -> dict[str, Any]:
         """The config's ``figures``, and what else figures show of the study."""
@@ -525,6 +580,7 @@ class Sweep(Study):
         return {
             **self.config["figures"],
             "thresholds": {key: onset[key] for key in THRESHOLDS},
+            "rate": {key: onset[key] for key in ("rate_from", "rate_to")},
             "f_mem_threshold": self.config["metrics"]["f_mem_threshold"],
             "battery": self.config["metrics"]["battery"],
             "confidence": self.config["confidence"],

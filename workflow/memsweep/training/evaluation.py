@@ -178,8 +178,14 @@ class Evaluator:
     def _samples(self, network: Denoiser, count: int) -> np.ndarray:
         if not count:
             return np.empty((0, *self.latents.permute(0, 2, 3, 1).shape[1:]), np.uint8)
-        chunks = zip(self.latents.split(images_a_pass(count)), self.labels.split(images_a_pass(count)), strict=True)
-        return to_pixels(torch.cat([self.formulation.sample(network, *chunk) for chunk in chunks]))
+        return generated(self.formulation, network, self.latents, self.labels)
+
+
+def generated(formulation: Formulation, network: Denoiser, latents: Tensor, labels: Tensor) -> np.ndarray:
+    """The images that a denoiser generates, (n, H, W, C) uint8, from latents (n, C, H, W) and labels (n,)."""
+    size = images_a_pass(len(latents))
+    chunks = zip(latents.split(size), labels.split(size), strict=True)
+    return to_pixels(torch.cat([formulation.sample(network, *chunk) for chunk in chunks]))
 
 
 def images_a_pass(count: int) -> int:

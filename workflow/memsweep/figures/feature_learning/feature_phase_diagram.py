@@ -133,7 +133,7 @@ def _against(ax: Axes, cells: pd.DataFrame, fits: pd.DataFrame, cases: list[Any]
 
 
 def _laws(fits: pd.DataFrame) -> str:
-    """Fitted exponent and steepest slope, or the crossing, with intervals."""
+    """Fitted exponents in n · SNR², and in n and SNR² apart, that at the crossing, and the crossing, with intervals."""
     rows = {row["quantity"]: row for row in fits.to_dict("records")}
 
     def said(quantity: str) -> str:
@@ -141,4 +141,6 @@ def _laws(fits: pd.DataFrame) -> str:
         value, low, high = (wording.exponent_label(row[key]) for key in ("value", "ci_low", "ci_high"))
         return f"{value} [{low}, {high}]"
 
-    return f"slope {said('slope')}, steepest {said('steepest_slope')}, ratio 1 at {said('crossing')}"
+    apart = f"in $n$ {said('slope_n')}, in SNR² {said('slope_snr2')}"
+    at = f"ratio 1 at {said('crossing')}, slope there {said('slope_at_crossing')}"
+    return f"slope {said('slope')}, {apart}\n{at}"

@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 
 from ...tables.parquet import read_table
 from .. import style
+from ..forest import interval
 from . import words
 
 SOURCES = ("recoveries", "recovery_times", "recovery_exponents")
@@ -121,9 +122,11 @@ def _forest(ax: Axes, fits: pd.DataFrame, settings: Mapping[str, Any]) -> None:
     experiments = {experiment["name"]: experiment for experiment in settings["experiments"]}
     shown = fits[np.isfinite(fits["exponent"])].to_dict("records")
     labels = []
+    ends = [float(fit[end]) for fit in shown for end in ("ci_low", "ci_high") if np.isfinite(fit[end])]
+    limits = min([0.8, *ends]) - 0.1, max([3.2, *ends]) + 0.1
     for place, fit in enumerate(shown):
         colour = words.COLOURS[fit["spike"]]
-        ax.plot([fit["ci_low"], fit["ci_high"]], [place] * 2, color=colour, linewidth=1.5)
+        interval(ax, place, fit, limits, colour)
         marker, law = _LAWS[fit["law"]]
         ax.plot(fit["exponent"], place, color=colour, markersize=4, marker=marker)
         ax.plot(fit["predicted"], place, color="0.3", marker="|", markersize=9, markeredgewidth=1.2, zorder=1)
@@ -131,8 +134,7 @@ def _forest(ax: Axes, fits: pd.DataFrame, settings: Mapping[str, Any]) -> None:
     ax.set_title("exponents, and those predicted")
     ax.set_yticks(range(len(labels)), labels)
     ax.set_ylim(len(labels) - 0.4, -0.6)
-    ends = [float(fit[end]) for fit in shown for end in ("ci_low", "ci_high")]
-    ax.set_xlim(min([0.8, *ends]) - 0.1, max([3.2, *ends]) + 0.1)
+    ax.set_xlim(*limits)
     ax.set_xticks([1, 2, 3])
     ax.grid(axis="x", color="0.9", linewidth=0.6)
     ax.tick_params(axis="y", length=0)

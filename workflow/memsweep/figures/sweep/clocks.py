@@ -18,7 +18,7 @@ from ...study.axes import read_axes
 from ...study.onsets import DEPARTURES, among
 from ...tables.parquet import read_table
 from .. import style, wording
-from ..fits import band, height, seen
+from ..fits import band, height, margin, seen
 from ..swept_axis import SweptAxis
 
 SOURCES = ("runs", "onsets", "scaling")
@@ -60,7 +60,13 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
                 _points(ax, here, colour, marker)
                 if along.logarithmic:
                     fit = _fit(scaling, definition, along.axis.coordinate)
-                    _line(ax, here.assign(value=here[along.column].map(along.numbers)), fit, colour)
+                    _line(
+                        ax,
+                        here.assign(value=here[along.column].map(along.numbers)),
+                        fit,
+                        colour,
+                        settings["confidence"],
+                    )
                     law = rf"step $\propto {along.axis.symbol or 'x'}^k$,  {_exponent(fit, here)}"
                     lines.append((law, colour))
             departures = among(clocks, DEPARTURES)
@@ -108,17 +114,19 @@ def _points(ax: Axes, rows: pd.DataFrame, colour: style.Colour | str, marker: st
         ax.plot(row["place"], row["step"], marker=marker, color=colour, markersize=3.5, zorder=3)
 
 
-def _line(ax: Axes, rows: pd.DataFrame, fit: Fit, colour: style.Colour | str) -> None:
-    """The fitted power law with the band of its exponent."""
+def _line(ax: Axes, rows: pd.DataFrame, fit: Fit, colour: style.Colour | str, confidence: float) -> None:
+    """The fitted power law with its band."""
     values = seen(rows)["value"]
     if not len(values) or not np.isfinite(fit["exponent"]):
         return
     pivot = float(np.exp(np.log(values.to_numpy(float)).mean()))
-    at_pivot = height(rows, (rows["value"].astype(float) / pivot) ** float(fit["exponent"]))
+    exponent, ends = float(fit["exponent"]), (float(fit["ci_low"]), float(fit["ci_high"]))
+    relative = (rows["value"].astype(float) / pivot) ** exponent
+    at_pivot, about = height(rows, relative), margin(rows, relative, confidence)
     ratio = np.geomspace(rows["value"].min() / 1.1, rows["value"].max() * 1.1, 50) / pivot
-    ax.plot(ratio * pivot, at_pivot * ratio ** float(fit["exponent"]), color=colour, linewidth=1.1, zorder=1)
-    if np.isfinite([fit["ci_low"], fit["ci_high"]]).all():
-        edges = band(ratio, at_pivot, (fit["ci_low"], fit["ci_high"]))
+    ax.plot(ratio * pivot, at_pivot * ratio**exponent, color=colour, linewidth=1.1, zorder=1)
+    if np.isfinite([*ends, about]).all():
+        edges = band(ratio, at_pivot, about, exponent, ends)
         ax.fill_between(ratio * pivot, *edges, color=colour, alpha=0.12, linewidth=0)
 
 

@@ -18,7 +18,7 @@ from ...study.axes import read_axes, text
 from ...study.onsets import DEFINITIONS, among
 from ...tables.parquet import read_table
 from .. import selection, style, wording
-from ..fits import band, height, seen
+from ..fits import band, height, margin, seen
 from ..swept_axis import SweptAxis
 
 SOURCES = ("runs", "onsets", "scaling", "ratios")
@@ -68,7 +68,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             elif len(ratios) and not swept.logarithmic:
                 _ratios(ax, here, swept, ratios[ratios["definition"] == definition])
             else:
-                _power_law(ax, here, swept, fits.get(definition))
+                _power_law(ax, here, swept, fits.get(definition), settings["confidence"])
             marked += _published(ax, swept, definition, settings)
         if len(onsets):
             _steps(panels[0], [*onsets["step"], *marked])
@@ -95,11 +95,14 @@ def _points(ax: Axes, rows: pd.DataFrame, column: str, colours: Mapping[Any, sty
         ax.plot(place, step, marker="o", color=colour, markersize=3.5, zorder=3)
 
 
-def _power_law(ax: Axes, rows: pd.DataFrame, swept: SweptAxis, fit: Mapping[Hashable, Any] | None) -> None:
+def _power_law(
+    ax: Axes, rows: pd.DataFrame, swept: SweptAxis, fit: Mapping[Hashable, Any] | None, confidence: float
+) -> None:
     """The fitted line with its band, that of the expected exponent, and the exponent in words."""
     estimable = fit is not None and np.isfinite(fit["exponent"])
     if swept.logarithmic:
-        _lines(ax, rows.assign(number=rows[swept.column].map(swept.numbers)), swept, fit if estimable else None)
+        numbers = rows.assign(number=rows[swept.column].map(swept.numbers))
+        _lines(ax, numbers, swept, fit if estimable else None, confidence)
     if fit is None or not estimable:
         _say(ax, "exponent not estimable")
         return
@@ -108,7 +111,9 @@ def _power_law(ax: Axes, rows: pd.DataFrame, swept: SweptAxis, fit: Mapping[Hash
     _say(ax, rf"$\tau \propto {swept.axis.symbol or 'x'}^k$,  $k$ = {exponent} [{low}, {high}];  {runs}")
 
 
-def _lines(ax: Axes, rows: pd.DataFrame, swept: SweptAxis, fit: Mapping[Hashable, Any] | None) -> None:
+def _lines(
+    ax: Axes, rows: pd.DataFrame, swept: SweptAxis, fit: Mapping[Hashable, Any] | None, confidence: float
+) -> None:
     """The fitted power law with its band, and beside it that of the expected exponent, where there is one."""
     expected, _ = _EXPECTED.get(swept.axis.coordinate, (None, ""))
     slope = expected if fit is None else float(fit["exponent"])
@@ -124,9 +129,11 @@ def _lines(ax: Axes, rows: pd.DataFrame, swept: SweptAxis, fit: Mapping[Hashable
     if fit is None:
         return
     ax.plot(line, at_pivot * (line / pivot) ** slope, color=style.INK, linewidth=1.1, zorder=1)
-    ends = np.array([fit["ci_low"], fit["ci_high"]], float)
-    if not np.isnan(ends).any():
-        ax.fill_between(line, *band(line / pivot, at_pivot, ends), color=style.INK, alpha=0.1, linewidth=0)
+    ends = float(fit["ci_low"]), float(fit["ci_high"])
+    about = margin(rows, (numbers / pivot) ** slope, confidence)
+    if not np.isnan([*ends, about]).any():
+        edges = band(line / pivot, at_pivot, about, slope, ends)
+        ax.fill_between(line, *edges, color=style.INK, alpha=0.1, linewidth=0)
 
 
 def _ratios(ax: Axes, rows: pd.DataFrame, swept: SweptAxis, ratios: pd.DataFrame) -> None:

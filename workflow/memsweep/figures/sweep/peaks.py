@@ -20,9 +20,10 @@ from ...tables.parquet import read_table
 from .. import selection, style, wording
 from ..swept_axis import SweptAxis
 
-SOURCES = ("runs", "peaks", "metrics", "fidelity_trends")
+SOURCES = ("runs", "peaks", "metrics", "fidelity_trends", "rates", "rate_trends")
 
 _IN_A_ROW = 4  # axes
+_TALLEST = 1.5  # how far above the highest rate an interval is drawn, as a factor
 
 _DOT: dict[str, Any] = {"marker": "o", "markersize": 3.5}
 _CENSORED: dict[str, Any] = {"marker": "v", "markersize": 4.5, "markerfacecolor": "w", "linestyle": ""}
@@ -45,11 +46,11 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     floor = selection.floor(read_table(sources["metrics"], "metrics"), runs, "sliced_wasserstein", settings["distance"])
     definition = settings["onset"]
     table = table[table["definition"] == definition]
-    fidelity = table[(table["quantity"] == "peak_fidelity") & (table["space"] == settings["distance"])]
-    fidelity = fidelity[(fidelity["metric"] == "sliced_wasserstein") & fidelity["value"].notna()]
+    fidelity = table[(table["metric"] == "sliced_wasserstein") & (table["space"] == settings["distance"])]
+    fidelity = fidelity[fidelity["value"].notna()]
     trends = _trends_of(read_table(sources["fidelity_trends"], "fidelity_trends"), definition, settings["distance"])
     share = definition if definition in _SHARE_LABELS else "f_mem"
-    rates = table[(table["quantity"] == "memorisation_rate") & (table["metric"] == share)]
+    rates, rate_trends = (_of(read_table(sources[name], name), share) for name in ("rates", "rate_trends"))
     swept = SweptAxis.all_among(runs, axes)
 
     with style.styled():
@@ -60,12 +61,13 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         for top, bottom, along in zip(tops, bottoms, swept, strict=True):
             colours = along.colours(settings["palette"])
             peaks = fidelity.merge(along.placed(), on="run_id")
-            _points(top, peaks, along.column, colours)
+            _fidelities(top, peaks, along.column, colours)
             if floor and len(peaks):
                 style.floor(top, floor)
             marked |= _marks(top, peaks, along, settings)
             _trend(top, trends, along)
-            _points(bottom, rates.merge(along.placed(), on="run_id"), along.column, colours)
+            _rates(bottom, rates.merge(along.placed(), on="run_id"), along.column, colours)
+            _rate_trend(bottom, rate_trends, along)
             along.show(bottom)
         if len(fidelity):
             style.logarithmic(tops[0], "y")
@@ -75,7 +77,9 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             here = slice(start, start + _IN_A_ROW)
             distance = f"sliced Wasserstein to test\n({settings['distance']} space)"
             _name(tops[here], letters, "peak fidelity", distance)
-            _name(bottoms[here], letters, "memorisation rate", f"rise of {_SHARE_LABELS[share]}\nper decade of steps")
+            between = "from {rate_from:g} to {rate_to:g}".format(**settings["rate"])
+            rise = f"rise of {_SHARE_LABELS[share]} {between}\nper decade of steps"
+            _name(bottoms[here], letters, "memorisation rate", rise)
             figure.align_xlabels(bottoms[here])
         label = wording.definition_label(definition, settings["thresholds"])
         _legend(figure, label, [fidelity, rates], marked, floor is not None, narrow=len(swept) < 2)
@@ -110,17 +114,32 @@ def _name(row: Sequence[Axes], letters: Iterator[str], title: str, label: str) -
 _SHARE_LABELS = {"f_mem": r"$f_\mathrm{mem}$", "f_mem_calibrated": "calibrated copies", "sscd_score": "SSCD score"}
 
 
-def _points(ax: Axes, rows: pd.DataFrame, column: str, colours: Mapping[Any, style.Colour]) -> None:
-    """Values with their intervals; censored ones hollow; unknown ones as crosses at the foot."""
+def _of(table: pd.DataFrame, metric: str) -> pd.DataFrame:
+    return table[table["metric"] == metric]
+
+
+def _fidelities(ax: Axes, rows: pd.DataFrame, column: str, colours: Mapping[Any, style.Colour]) -> None:
+    """Distances with their intervals; censored ones hollow."""
     for row in rows.to_dict("records"):
         place, value, colour = row["place"], row["value"], colours[row[column]]
-        if np.isnan(value):
-            ax.plot(place, 0.03, transform=ax.get_xaxis_transform(), color=colour, zorder=3, **_UNKNOWN)
-            continue
         # On a logarithmic axis an interval that reaches 0 leaves the panel.
-        low = max(row["ci_low"], 0.2 * value) if row["quantity"] == "peak_fidelity" else row["ci_low"]
+        low = max(row["ci_low"], 0.2 * value)
         ax.plot([place, place], [low, row["ci_high"]], color=colour, linewidth=1, zorder=2)
         ax.plot(place, value, color=colour, zorder=3, **(_CENSORED if row["censored"] else _DOT))
+
+
+def _rates(ax: Axes, rows: pd.DataFrame, column: str, colours: Mapping[Any, style.Colour]) -> None:
+    """Rates with their intervals; what others are at most, hollow; unknown ones as crosses at the foot."""
+    top = _TALLEST * rows["value"].fillna(rows["at_most"]).max()
+    for row in rows.to_dict("records"):
+        place, colour = row["place"], colours[row[column]]
+        if np.isnan(row["value"]) and np.isnan(row["at_most"]):
+            ax.plot(place, 0.03, transform=ax.get_xaxis_transform(), color=colour, zorder=3, **_UNKNOWN)
+            continue
+        ax.plot([place, place], [row["ci_low"], min(row["ci_high"], top)], color=colour, linewidth=1, zorder=2)
+        bounded = np.isnan(row["value"])
+        value = row["at_most"] if bounded else row["value"]
+        ax.plot(place, value, color=colour, zorder=3, **(_CENSORED if bounded else _DOT))
 
 
 def _trends_of(table: pd.DataFrame, definition: str, space: str) -> pd.DataFrame:
@@ -134,6 +153,15 @@ def _trend(ax: Axes, trends: pd.DataFrame, along: SweptAxis) -> None:
         if along.logarithmic and np.isfinite(fit["exponent"]):
             k, low, high = (wording.exponent_label(float(fit[key])) for key in ("exponent", "ci_low", "ci_high"))
             words = rf"SW$^2$ less floor $\propto {along.axis.symbol or 'x'}^k$" + f"\n$k$ = {k} [{low}, {high}]"
+            ax.text(0.97, 0.98, words, transform=ax.transAxes, ha="right", va="top", size=6.5, color="0.25")
+
+
+def _rate_trend(ax: Axes, trends: pd.DataFrame, along: SweptAxis) -> None:
+    for fit in trends[trends["term"] == along.axis.coordinate].head(1).to_dict("records"):
+        if along.logarithmic and np.isfinite(fit["trend"]):
+            # A difference, as of an exponent, and likewise named
+            change, low, high = (wording.exponent_label(float(fit[key])) for key in ("trend", "ci_low", "ci_high"))
+            words = rf"per decade of ${along.axis.symbol or 'x'}$:" + f"\n{change} [{low}, {high}]"
             ax.text(0.97, 0.98, words, transform=ax.transAxes, ha="right", va="top", size=6.5, color="0.25")
 
 
@@ -158,9 +186,9 @@ def _marks(ax: Axes, peaks: pd.DataFrame, along: SweptAxis, settings: Mapping[st
 
 
 def _from_zero(ax: Axes) -> None:
-    """An axis that shows 0, from which rates are judged, and less only where an interval does."""
+    """An axis that shows 0, from which rates are judged, less only where an interval does, and room for words."""
     low, high = ax.get_ylim()
-    ax.set_ylim(min(low, 0), high)
+    ax.set_ylim(min(low, 0), high + 0.2 * (high - min(low, 0)))
     ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
 
 
@@ -170,9 +198,9 @@ def _legend(
     """The shapes that occur, below the panels."""
     fidelity, rates = tables
     handles = [Line2D([], [], color=style.INK, linewidth=1, label="run and its interval", **_DOT)]
-    if fidelity["censored"].any():
-        handles.append(Line2D([], [], color=style.INK, label="run ended before its onset", **_CENSORED))
-    if rates["value"].isna().any():
+    if fidelity["censored"].any() or rates["at_most"].notna().any():
+        handles.append(Line2D([], [], color=style.INK, label="at most: run ended before", **_CENSORED))
+    if rates[["value", "at_most"]].isna().all(axis=1).any():
         handles.append(Line2D([], [], color=style.INK, label="no rate yet", **_UNKNOWN))
     if floored:
         handles.append(Line2D([], [], label="real images", **style.FLOOR))

@@ -16,13 +16,11 @@ from ...study.axes import read_axes
 from ...study.onsets import DEFINITIONS, ONSETS, among
 from ...tables.parquet import read_table
 from .. import selection, style, wording
-from ..forest import MARKERS, interval
+from ..forest import MARKERS, columns, exponent_limits, interval
 
 SOURCES = ("scaling",)
 
 _EXPECTED = {"train_size": (1.0, r"$\propto\, N$"), "batch_size": (-1.0, r"$\propto\, 1/B$")}
-_FARTHEST = 8.0  # exponents beyond it, as of an axis with hardly any range, are in numbers only
-_WIDEST = 3.0  # exponents beyond which an interval is cut, so that one vague fit hides no other
 
 
 def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
@@ -36,38 +34,27 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     definitions = among(scaling["definition"], ONSETS) or DEFINITIONS
     labels = {axis.coordinate: wording.axis_label(axis) for axis in read_axes(settings)}
     terms = scaling.loc[scaling["runs"] > 0, "term"].unique().tolist()
-    limits = _limits(scaling)
+    limits = exponent_limits(scaling["exponent"], scaling[["ci_low", "ci_high"]])
     with style.styled():
         height = 0.9 + (0.1 + 0.21 * len(definitions)) * max(len(terms), 1)
         figure = Figure(figsize=(style.WIDTH, height), layout="constrained")
         # Numbers stand in a column of their own, so that the layout makes room for them.
         grid = figure.subplots(max(len(terms), 1), 2, sharex="col", sharey="row", squeeze=False, width_ratios=(3, 1.7))
-        panels, columns = grid[:, 0], grid[:, 1]
-        for ax, column, term in zip(panels, columns, terms, strict=False):
+        panels, numbers = grid[:, 0], grid[:, 1]
+        for ax, column, term in zip(panels, numbers, terms, strict=False):
             ax.set_title(labels[term], weight="bold", pad=2, loc="left")
             _group(ax, column, term, definitions, scaling[scaling["term"] == term], limits, settings)
         for ax in panels[:-1]:
             ax.spines["bottom"].set_visible(False)
             ax.tick_params(axis="x", length=0)
-        for column in columns:
+        for column in numbers:
             column.axis("off")
         if not terms:
             style.note(panels[0], "no axis is swept")
         panels[0].set_xlim(*limits)
         panels[-1].set_xlabel(r"exponent $k$ of: onset $\propto$ axis$^{\,k}$, the other axes held fixed")
-        _columns(columns[0], -1.1, ("$k$", f"{100 * settings['confidence']:g} % interval", "runs (censored)"))
+        columns(numbers[0], -1.1, ("$k$", f"{100 * settings['confidence']:g} % interval", "runs (censored)"))
     return figure
-
-
-def _limits(scaling: pd.DataFrame) -> tuple[float, float]:
-    """Range of exponents to show: those within reason, and their intervals within less."""
-    numbers = scaling[["exponent", "ci_low", "ci_high"]].to_numpy(dtype=float).ravel()
-    numbers = np.clip(numbers[np.isfinite(numbers)], -_WIDEST, _WIDEST)
-    exponents = scaling["exponent"].to_numpy(dtype=float)
-    exponents = np.clip(exponents[np.isfinite(exponents)], -_FARTHEST, _FARTHEST)
-    low, high = (pick([*numbers, *exponents, limit]) for pick, limit in ((np.min, -1.0), (np.max, 1.0)))
-    margin = 0.06 * (high - low)
-    return float(low - margin), float(high + margin)
 
 
 def _group(
@@ -95,7 +82,7 @@ def _group(
         exponent = float(fit["exponent"])
         if np.isfinite(exponent):
             ax.plot(exponent, place, marker=MARKERS[place % len(MARKERS)], color=palette[place], markersize=4.5)
-        _columns(column, place, _numbers(fit))
+        columns(column, place, _numbers(fit))
     labels = [wording.definition_label(definition, settings["thresholds"]) for definition in definitions]
     ax.set_yticks(range(len(labels)), labels)
     ax.set_ylim(len(labels) - 0.4, -0.6)
@@ -110,9 +97,3 @@ def _numbers(fit: Mapping[Hashable, Any]) -> tuple[str, str, str]:
         return "", "not estimable", runs
     exponent, low, high = (wording.exponent_label(float(fit[key])) for key in ("exponent", "ci_low", "ci_high"))
     return exponent, f"[{low}, {high}]", runs
-
-
-def _columns(ax: Axes, place: float, texts: tuple[str, str, str]) -> None:
-    """Columns of text, set flush right."""
-    for x, text in zip((0.15, 0.58, 1.0), texts, strict=True):
-        ax.text(x, place, text, transform=ax.get_yaxis_transform(), ha="right", va="center", size=7)

@@ -44,6 +44,7 @@ def write_summary(
     asked: Mapping[str, Any] | None = None,
     partial: str | None = None,
     captions: Path = CAPTIONS,
+    shown: Path | None = None,
 ) -> None:
     """Write the summary of a study from its results, as far as they are there.
 
@@ -54,6 +55,7 @@ def write_summary(
         tables: names of the tables to show; by default, whichever lie in the folder of tables.
         asked: the configuration as its author wrote it, to print; by default the resolved one.
         partial: a sentence for the head of the page, where results are not complete.
+        shown: folder of the tables and figures; by default the study's own.
         captions: folder with the captions, ``figures`` and ``tables`` below it; by default those of the workflow.
 
     Raises:
@@ -61,7 +63,7 @@ def write_summary(
     """
     study: Any = KINDS[config["kind"]](config)
     # Tables and figures of a substudy lie apart from what its runs wrote
-    shown = folder.parent / study.place
+    shown = shown or folder.parent / study.place
     found = read_tables(shown / "tables", tables)
     names = RunNames.of(found["runs"], read_axes(study.told)) if "runs" in found else None
     heads = {name: _caption(captions / "tables" / f"{name}.rst", study.config) for name in found}

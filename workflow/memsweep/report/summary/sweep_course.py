@@ -96,15 +96,14 @@ def _bounded(row: Mapping[Any, Any]) -> str:
 
 
 def rate(facts: Facts) -> str:
-    """How fast copies appear after the onset."""
-    peaks = facts.table("peaks")
-    of = (peaks["definition"] == facts.onset) & (peaks["quantity"] == "memorisation_rate")
-    rates = peaks.loc[of & (peaks["metric"] == "f_mem") & peaks["value"].notna(), "value"]
+    """How fast copies appear, between two shares that are the same for all runs."""
+    table = facts.table("rates")
+    rates = table.loc[(table["metric"] == "f_mem") & table["value"].notna(), "value"]
     if rates.empty:
         return ""
     middle, low, high = (f"{value:.2f}" for value in (rates.median(), rates.min(), rates.max()))
     spread = f" (median; {low} to {high} in {amounts.counted(len(rates), 'run')})" if len(rates) > 1 else " (one run)"
-    return f"After the onset the share of copies f_mem rises by {middle} for each factor of ten in steps{spread}."
+    return f"While copies appear their share f_mem rises by {middle} for each factor of ten in steps{spread}."
 
 
 def typical_first(facts: Facts) -> list[str]:

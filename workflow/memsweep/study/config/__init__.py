@@ -16,8 +16,8 @@ problems would come one after the other; and the schemas are a standard that edi
 from __future__ import annotations
 
 from .asked import Config
-from .reading import read_yaml
+from .reading import read_yaml, with_typed
 from .resolving import resolve, section
 from .schemas import KINDS, schema
 
-__all__ = ["KINDS", "Config", "read_yaml", "resolve", "schema", "section"]
+__all__ = ["KINDS", "Config", "read_yaml", "resolve", "schema", "section", "with_typed"]

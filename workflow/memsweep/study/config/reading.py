@@ -130,3 +130,34 @@ def as_meant(value: Any) -> Any:
         return yaml.load(value, _Careful)  # a SafeLoader
     except (UserError, yaml.YAMLError, ValueError):
         return str(value)
+
+
+def with_typed(config: Any, entries: Sequence[str]) -> Any:
+    """A config with what the command line says, as Snakemake's ``--config`` does it.
+
+    Args:
+        config: as read from a file.
+        entries: each ``key=value``, the value in YAML; a mapping changes those of its keys that it has.
+
+    Raises:
+        UserError: an entry is none.
+    """
+    for entry in entries:
+        key, equals, text = entry.partition("=")
+        if not equals or not re.fullmatch(r"[A-Za-z_][\w-]*", key):
+            raise UserError(
+                f"--config: found {entry!r}; accepted is a key and its value, such as 'onset={{f_mem: 0.2}}'"
+            )
+        try:
+            value = yaml.load(text, yaml.BaseLoader)  # all of it text, as `as_typed` expects it
+        except yaml.YAMLError as error:
+            raise UserError(f"--config: found {entry!r}; not YAML: {' '.join(str(error).split())}") from None
+        config = _changed(config, {key: value})
+    return config
+
+
+def _changed(config: Any, changes: Any) -> Any:
+    """A config with changes, key by key where both are mappings."""
+    if not isinstance(config, Mapping) or not isinstance(changes, Mapping):
+        return changes
+    return {**config, **{key: _changed(config.get(key), value) for key, value in changes.items()}}

@@ -10,11 +10,11 @@ def column(name: str, kind: pa.DataType, meaning: str, unit: str = "") -> pa.Fie
     return pa.field(name, kind, metadata={"meaning": meaning, **({"unit": unit} if unit else {})})
 
 
-def interval(of: str) -> tuple[pa.Field, pa.Field]:
-    """The two columns of a confidence interval."""
+def interval(of: str, prefix: str = "") -> tuple[pa.Field, pa.Field]:
+    """The two columns of a confidence interval; those of one of several begin with a prefix."""
     return (
-        column("ci_low", pa.float64(), f"lower end of the confidence interval of {of}"),
-        column("ci_high", pa.float64(), f"upper end of the confidence interval of {of}"),
+        column(f"{prefix}ci_low", pa.float64(), f"lower end of the confidence interval of {of}"),
+        column(f"{prefix}ci_high", pa.float64(), f"upper end of the confidence interval of {of}"),
     )
 
 

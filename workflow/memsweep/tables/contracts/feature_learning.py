@@ -95,13 +95,18 @@ FEATURE_LEARNING: dict[str, pa.Schema] = {
             column(
                 "quantity",
                 pa.string(),
-                "slope: exponent of the ratio in n SNR^2; slope_n, slope_snr2: in n and SNR^2 apart; steepest_slope: "
-                "largest exponent within a factor 4 of n SNR^2; crossing: n SNR^2 at which the ratio crosses 1; "
-                "prefactor: geometric mean of ratio / (n SNR^2)",
+                "slope: exponent of the ratio in n SNR^2; slope_n, slope_snr2: in n and SNR^2 apart; "
+                "slope_at_crossing: in n SNR^2 within a factor 4 around the crossing; crossing: n SNR^2 at which the "
+                "ratio crosses 1; prefactor: geometric mean of ratio / (n SNR^2)",
             ),
             column("value", pa.float64(), "value over all cells; null where they do not say"),
             *interval("value"),
             column("predicted", pa.float64(), "prediction for diffusion; null where there is none"),
+            column(
+                "agrees",
+                pa.string(),
+                "of a predicted exponent: yes, the interval lies within 0.2 of it; no, it lies beyond; else undecided",
+            ),
             column("cells", pa.int64(), "cells of n and SNR behind the fit"),
         ]
     ),

@@ -83,7 +83,7 @@ MIXED_CUMULANT: dict[str, pa.Schema] = {
                 "of the medians, power: n = A d^k, power_log: n = A d^k (log d + c); lognormal: n = A d^k",
             ),
             column("exponent", pa.float64(), "k of that law; null where not estimable"),
-            *interval("exponent"),
+            *interval("exponent; infinite where the replicas do not bound it"),
             column("predicted", pa.float64(), "max(1, k* - 1) of the information exponent k*; infinite if never"),
             column("dimensions", pa.int64(), "values of d behind the fit"),
             *COUNTS,

@@ -24,6 +24,8 @@ SPLIT = column(
 LABEL = column("label", pa.int64(), "class of the image")
 OTHER_RUN = column("other_run_id", pa.string(), "the run that it is compared with, later in the grid")
 DIFFERS = column("differs", pa.string(), "in what the two differ: subset, their training images, or seed")
+TERM = column("term", pa.string(), "axis, by its column of the table runs; parameters for the model size")
+THRESHOLD = column("threshold", pa.float64(), "of the onset, in the unit of what the definition compares with it")
 RUNS_BEHIND = (
     column("runs", pa.int64(), "runs behind the fit"),
     column("censored_runs", pa.int64(), "of these, runs that ended before the onset"),
@@ -273,7 +275,8 @@ SWEEP: dict[str, pa.Schema] = {
             column(
                 "step",
                 pa.float64(),
-                "the onset; where censored the run's last step, for a departure that of its lowest test loss",
+                "the onset; where censored the run's last evaluation but one, as the last only confirms (0 without), "
+                "for a departure at most that of its lowest test loss",
                 "steps",
             ),
             column("censored", pa.bool_(), "the run ended, or memorised, before the onset"),
@@ -281,23 +284,72 @@ SWEEP: dict[str, pa.Schema] = {
             *interval("step; null where it is not known, as of mean losses without standard errors"),
         ]
     ),
+    "onsets_over_repetitions": pa.schema(
+        [
+            column("definition", pa.string(), "definition of the onset"),
+            column("run_id", pa.string(), "first run of the point of the grid: its values of all axes are the point's"),
+            column("run_ci_low", pa.float64(), "lower end of that run's own interval, over its samples", "steps"),
+            column("run_ci_high", pa.float64(), "upper end of that run's own interval, over its samples", "steps"),
+            column("onset", pa.float64(), "geometric mean over training sets of those over their seeds", "steps"),
+            *interval("onset, over training sets"),
+            column("runs", pa.int64(), "repetitions of the point, seeds and subsets"),
+            column("sets", pa.int64(), "training sets among them"),
+            *RUNS_BEHIND[1:],
+            column("reason", pa.string(), "why there is no interval"),
+        ]
+    ),
     "peaks": pa.schema(
         [
             RUN,
             column("definition", pa.string(), "definition of the onset"),
-            column(
-                "quantity",
-                pa.string(),
-                "peak_fidelity: smallest distance to held-out images at an evaluation up to the onset; of one that is "
-                "corrected for its floor, that of either half of the samples where the other half has it least; "
-                "memorisation_rate: slope of the share of copies after the onset",
-            ),
-            column("metric", pa.string(), "the distance or share, as in the table metrics"),
+            column("metric", pa.string(), "the distance, as in the table metrics"),
             column("space", pa.string(), "feature space of the metric"),
-            column("step", pa.int64(), "where the smallest distance lies; null for a rate", "steps"),
-            column("value", pa.float64(), "the distance, or share of copies per factor of ten in steps, if known"),
+            column("step", pa.int64(), "where the smallest distance lies", "steps"),
+            column(
+                "value",
+                pa.float64(),
+                "peak fidelity, if known: smallest distance to held-out images at an evaluation up to the onset; of "
+                "one corrected for its floor, that of either half of the samples where the other half has it least",
+            ),
             *interval("value"),
-            column("censored", pa.bool_(), "the run ended before the onset: no rate, and the best of the whole run"),
+            column("censored", pa.bool_(), "the run ended before the onset: the best of the whole run"),
+        ]
+    ),
+    "rates": pa.schema(
+        [
+            RUN,
+            column("metric", pa.string(), "the share, as in the table metrics"),
+            column("from_step", pa.float64(), "step at which it rises above onset.rate_from, if known", "steps"),
+            column("to_step", pa.float64(), "step at which it rises above onset.rate_to, if known", "steps"),
+            column(
+                "value",
+                pa.float64(),
+                "memorisation rate, if known: mean slope of the share between both, per factor of ten in steps",
+            ),
+            column(
+                "at_most",
+                pa.float64(),
+                "of a run that ended before to_step: the rate with which it would have come there at its end",
+            ),
+            *interval("the rate, 0 and infinite where the run does not bound it"),
+            column("reason", pa.string(), "why there is no rate"),
+        ]
+    ),
+    "rate_trends": pa.schema(
+        [
+            column("metric", pa.string(), "the share, as in the table rates"),
+            column("term", pa.string(), "axis, by its column of the table runs; parameters for the model size"),
+            column(
+                "trend",
+                pa.float64(),
+                "by how much the memorisation rate rises for a factor of ten in the axis, the other axes held fixed",
+            ),
+            *interval("trend"),
+            column("runs", pa.int64(), "runs behind the fit"),
+            column(
+                "bounded_runs", pa.int64(), "of these, runs of which no more is known than that the rate is smaller"
+            ),
+            column("left_out", pa.int64(), "runs of which nothing is known of the rate"),
         ]
     ),
     "usage": pa.schema(
@@ -313,8 +365,48 @@ SWEEP: dict[str, pa.Schema] = {
     "scaling": pa.schema(
         [
             column("definition", pa.string(), "definition of the onset"),
-            column("term", pa.string(), "axis, by its column of the table runs; parameters for the model size"),
+            column("threshold", pa.float64(), "that of the definition; null where it has none"),
+            TERM,
             column("exponent", pa.float64(), "k in: onset is proportional to axis ** k, the other axes held fixed"),
+            *interval("exponent"),
+            *RUNS_BEHIND,
+        ]
+    ),
+    "thresholds": pa.schema(
+        [
+            column("definition", pa.string(), "definition of the onset, one that has a threshold"),
+            TERM,
+            THRESHOLD,
+            column("exponent", pa.float64(), "k in: onset is proportional to axis ** k, the other axes held fixed"),
+            *interval("exponent"),
+            *RUNS_BEHIND,
+            column(
+                "noise",
+                pa.float64(),
+                "the highest level, of these runs, that chance alone reaches in a share 1 - confidence of draws: of a "
+                "gap of losses that of held-out images in the training set's place, of a share of copies that against "
+                "the control set, upper end of its interval, of all else resampled images or latents; null where "
+                "unknown",
+                "as of threshold",
+            ),
+            column("runs_in_noise", pa.int64(), "of these, runs whose noise lies above the threshold"),
+            column(
+                "p_value",
+                pa.float64(),
+                "of a power law, by the lack of fit of the line through onsets in logarithms; null where it cannot be "
+                "tested",
+            ),
+            column("power_law", pa.string(), "rejected, or not rejected, or why it is not testable"),
+        ]
+    ),
+    "local_slopes": pa.schema(
+        [
+            column("definition", pa.string(), "definition of the onset, one that has a threshold"),
+            TERM,
+            THRESHOLD,
+            column("low", pa.float64(), "value of the axis; of the model size, its base channels"),
+            column("high", pa.float64(), "the next larger value"),
+            column("exponent", pa.float64(), "k in: onset is proportional to axis ** k between the two values"),
             *interval("exponent"),
             *RUNS_BEHIND,
         ]
@@ -324,7 +416,7 @@ SWEEP: dict[str, pa.Schema] = {
             column("definition", pa.string(), "definition of the onset up to which fidelity has its peak"),
             column("metric", pa.string(), "the distance, as in the table peaks"),
             column("space", pa.string(), "feature space of the distance"),
-            column("term", pa.string(), "axis, by its column of the table runs; parameters for the model size"),
+            TERM,
             column(
                 "exponent",
                 pa.float64(),

@@ -2,9 +2,16 @@
 
 Han et al. 2025 (arXiv 2412.01021) predict a ratio of Θ(n · SNR²) for diffusion, and for
 classification a jump from noise to signal. What is fitted to log ratios, over all cells of the
-grid: a power law in n · SNR², power laws in n and in SNR² apart, the steepest slope within any
-factor of `WINDOW` in n · SNR², and where the ratio crosses 1. Intervals are percentiles of a
-bootstrap over the cells, so that they hold how badly a law fits as well as how much seeds scatter.
+grid: a power law in n · SNR², power laws in n and in SNR² apart, where the ratio crosses 1, and the
+slope there, within a factor of `WINDOW` in n · SNR² around it. Intervals are percentiles of a bootstrap
+over the cells, so that they hold how badly a law fits as well as how much seeds scatter. That of the
+slope at the crossing, of few cells, is Student's t with the errors of MacKinnon & White 1985 (HC3). The
+largest slope of several windows would say how steep a jump is more sharply, but is high by their noise,
+and no bootstrap of a maximum covers it.
+
+A value agrees with a predicted exponent where its whole interval lies within `MARGIN` of it, and disagrees
+where all of it lies beyond; else the cells leave it undecided. An interval that merely excludes the
+prediction, being narrow, does not disagree.
 
 `balanced_ratio` is what neurons that agree on the data imply for the denoiser, with no randomness.
 Where the noise that a neuron lets through exceeds the signal, β² ‖w‖² ≫ α² ⟨w, x⟩², the loss stops
@@ -24,6 +31,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from scipy.stats import t as student
 from sklearn.isotonic import IsotonicRegression
 
 from .growth import MEASURES, mean_interval
@@ -32,9 +40,14 @@ from .two_patch_denoiser import noise_levels
 
 Array = NDArray[np.float64]
 
-QUANTITIES = ("slope", "slope_n", "slope_snr2", "steepest_slope", "crossing", "prefactor")
+LAWS = ("slope", "slope_n", "slope_snr2", "crossing", "prefactor")
+QUANTITIES = ("slope", "slope_n", "slope_snr2", "slope_at_crossing", "crossing", "prefactor")
 WINDOW = 4.0
-"""Factor in n · SNR² within which the steepest slope is taken."""
+"""Factor in n · SNR² around the crossing within which the slope there is taken."""
+MARGIN = 0.2
+"""How far from a predicted exponent others count as equal to it."""
+
+_ROUNDING = 1e-9
 
 _CASE = ["objective", "time"]
 _CELL = ["train_size", "signal_norm", "n_snr2"]
@@ -131,20 +144,27 @@ def phase_fits(cells: pd.DataFrame, confidence: float, resamples: int) -> pd.Dat
         source = np.random.default_rng(int.from_bytes(hashlib.sha256(repr(case).encode()).digest()[:8], "big"))
         draws = source.integers(0, len(logs), (resamples, len(logs)))
         replicates = np.array([laws(logs[draw]) for draw in draws])
-        ends = [percentile_interval(column, confidence) for column in replicates.T]
-        for number, (quantity, value) in enumerate(zip(QUANTITIES, laws(logs), strict=True)):
-            rows.append(
-                {
-                    **point,
-                    "quantity": quantity,
-                    "value": value,
-                    "ci_low": ends[number][0],
-                    "ci_high": ends[number][1],
-                    "predicted": _predicted(point, quantity),
-                    "cells": len(logs),
-                }
-            )
+        ends = (percentile_interval(column, confidence) for column in replicates.T)
+        found = {name: (value, *end, len(logs)) for name, value, end in zip(LAWS, laws(logs), ends, strict=True)}
+        found["slope_at_crossing"] = slope_at_crossing(logs, confidence)
+        rows += [_row(point, quantity, *found[quantity]) for quantity in QUANTITIES]
     return pd.DataFrame(rows)
+
+
+def _row(point: Mapping[str, Any], quantity: str, value: float, low: float, high: float, cells: int) -> dict[str, Any]:
+    predicted = _predicted(point, quantity)
+    agrees = agreement(low, high, predicted) if quantity.startswith("slope") else None
+    found = {"value": value, "ci_low": low, "ci_high": high, "predicted": predicted, "agrees": agrees}
+    return {**point, "quantity": quantity, **found, "cells": cells}
+
+
+def agreement(low: float, high: float, predicted: float) -> str | None:
+    """Whether an interval lies within `MARGIN` of a predicted exponent: yes, no or undecided; None without one."""
+    if not np.isfinite([low, high, predicted]).all():
+        return None
+    if predicted - MARGIN <= low and high <= predicted + MARGIN:
+        return "yes"
+    return "no" if high < predicted - MARGIN or low > predicted + MARGIN else "undecided"
 
 
 def _predicted(point: Mapping[str, Any], quantity: str) -> float:
@@ -157,7 +177,7 @@ def _predicted(point: Mapping[str, Any], quantity: str) -> float:
 
 
 def laws(logs: Array) -> tuple[float, ...]:
-    """The `QUANTITIES` of cells: columns log n, log SNR² and log ratio, shape (cells, 3).
+    """The `LAWS` of cells: columns log n, log SNR² and log ratio, shape (cells, 3).
 
     A slope is NaN where the cells do not vary along it, ``crossing`` where the ratio does not
     cross 1; ``prefactor`` is the geometric mean of ratio / (n · SNR²).
@@ -165,11 +185,9 @@ def laws(logs: Array) -> tuple[float, ...]:
     n, snr2, ratio = logs.T
     x = n + snr2
     apart = _least_squares(np.column_stack([n, snr2]), ratio)
-    order = np.argsort(x)
     return (
         _least_squares(x[:, None], ratio)[0],
         *apart,
-        _steepest(x[order], ratio[order]),
         _crossing(x, ratio),
         float(np.exp(np.mean(ratio - x))),
     )
@@ -182,16 +200,33 @@ def _least_squares(columns: Array, values: Array) -> list[float]:
     return [float(slope) for slope in np.linalg.lstsq(centred, values - values.mean())[0]]
 
 
-def _steepest(x: Array, y: Array) -> float:
-    """The steepest least squares line within a window; x increases."""
-    slopes = []
-    for first in range(len(x)):
-        inside = slice(first, int(np.searchsorted(x, x[first] + math.log(WINDOW), side="right")))
-        part = x[inside]
-        # At least four cells, over more than half of the window
-        if len(part) >= 4 and part[-1] - part[0] > math.log(WINDOW) / 2:
-            slopes.append(_least_squares(part[:, None], y[inside])[0])
-    return max(slopes, default=math.nan)
+def slope_at_crossing(logs: Array, confidence: float) -> tuple[float, float, float, int]:
+    """The slope in n · SNR² within a factor of `WINDOW` around where the ratio crosses 1.
+
+    The interval takes the window as given.
+
+    Args:
+        logs: as of `laws`.
+        confidence: level of the interval, between 0 and 1.
+
+    Returns:
+        The slope, the ends of its interval, and the cells in the window; NaN where the ratio does not cross 1, or where
+        fewer than four cells, or none over more than half of the window, are near.
+    """
+    x, ratio = logs[:, 0] + logs[:, 1], logs[:, 2]
+    near = np.abs(x - math.log(_crossing(x, ratio))) <= math.log(WINDOW) / 2 + _ROUNDING
+    x, ratio = x[near], ratio[near]
+    cells = len(x)
+    if cells < 4 or np.ptp(x) <= math.log(WINDOW) / 2:
+        return math.nan, math.nan, math.nan, cells
+    centred = x - x.mean()
+    squares = float(centred @ centred)
+    slope = float(centred @ ratio) / squares
+    left = ratio - ratio.mean() - slope * centred
+    leverage = 1 / cells + centred**2 / squares
+    error = math.sqrt(float(np.sum((centred * left / (1 - leverage)) ** 2))) / squares
+    margin = float(student.ppf((1 + confidence) / 2, cells - 2)) * error
+    return slope, slope - margin, slope + margin, cells
 
 
 def _crossing(x: Array, y: Array) -> float:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ...analysis.departure import excess
-from ...analysis.onset import crossing, resampled, with_interval
+from ...analysis.onset import confirmable, crossing, resampled, with_interval
 from ...analysis.scaling import exponent
 from ...tables.parquet import read_table, write_table
 from .model import MixedCumulantModel
@@ -65,7 +65,7 @@ def _replica(
         sides[split] = resampled(key, items.to_numpy(np.float64), np.ones(len(items)), settings["bootstrap"])
     test, surrogate = sides["test"], sides["surrogate"]
     found = crossing(steps, surrogate / test - 1, settings["threshold"] / dimension)
-    departed = with_interval(steps, found[0], found[1:], settings["confidence"])
+    departed = with_interval(confirmable(steps), found[0], found[1:], settings["confidence"])
     curve = excess(steps, test, surrogate, confidence=settings["confidence"])
     tail = (1 - settings["confidence"]) / 2
     for name, side in sides.items():

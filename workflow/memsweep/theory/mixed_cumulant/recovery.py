@@ -15,17 +15,18 @@ is fitted in three ways:
 from __future__ import annotations
 
 import hashlib
+import math
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from lifelines import KaplanMeierFitter
-from lifelines.utils import median_survival_times
 from numpy.typing import NDArray
-from scipy.stats import binom
+from scipy.stats import CensoredData, binom, ecdf
 
+from ...analysis.onset import percentile_ends
 from ...analysis.scaling import NOT_ESTIMABLE, Exponent, exponent
 from ...tables.parquet import read_table, write_table
 from .hermite import expansion, sample_exponent
@@ -37,6 +38,8 @@ Array = NDArray[np.float64]
 # Values of log(log d + c) at the smallest d between which c is sought, and how many: at the upper
 # end log d + c is a constant, and the law a pure power law.
 OFFSETS = np.exp(np.linspace(-3, 5, 2000))
+
+_ROUNDING = 1e-9  # of a product of shares
 
 
 def medians(overlaps: Array, confidence: float) -> dict[str, Array]:
@@ -68,6 +71,9 @@ def medians(overlaps: Array, confidence: float) -> dict[str, Array]:
 def recovery_time(samples: Array, censored: NDArray[np.bool_], confidence: float) -> dict[str, float]:
     """The median time by Kaplan & Meier, with its interval; infinite where fewer than half recovered.
 
+    The interval is that of Brookmeyer & Crowley 1982: all times at which the log-log interval of the share that has
+    not recovered holds one half.
+
     Args:
         samples: steps to recovery, or to the end where censored, shape (replicas,).
         censored: shape (replicas,).
@@ -76,12 +82,22 @@ def recovery_time(samples: Array, censored: NDArray[np.bool_], confidence: float
     Returns:
         ``median``, ``ci_low`` and ``ci_high``.
     """
-    curve = KaplanMeierFitter(alpha=1 - confidence).fit(samples, ~censored)
-    ends = median_survival_times(curve.confidence_interval_).to_numpy(np.float64).ravel()
-    middle = float(curve.median_survival_time_)
+    last = float(samples.max())
+    if censored.all():
+        return {"median": math.inf, "ci_low": last, "ci_high": math.inf}
+    left = ecdf(CensoredData(uncensored=samples[~censored], right=samples[censored])).sf
+    with np.errstate(divide="ignore", invalid="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # an interval is not defined where all or none are left
+        ends = left.confidence_interval(confidence, method="log-log")
+    low, middle, high = (_half(curve.quantiles, curve.probabilities) for curve in (ends.low, left, ends.high))
     # Where the curve never comes so low, the last step is all that bounds the median
-    low = float(ends.min()) if np.isfinite(ends.min()) else float(samples.max())
-    return {"median": middle, "ci_low": low, "ci_high": float(ends.max())}
+    return {"median": middle, "ci_low": min(low, last), "ci_high": high}
+
+
+def _half(times: Array, shares: Array) -> float:
+    """The first time at which a falling share is at most one half; infinite where it never is."""
+    below = np.flatnonzero(shares <= 0.5 + _ROUNDING)
+    return float(times[below[0]]) if len(below) else math.inf
 
 
 def lognormal_law(recoveries: pd.DataFrame, confidence: float) -> Exponent:
@@ -98,7 +114,10 @@ def lognormal_law(recoveries: pd.DataFrame, confidence: float) -> Exponent:
 def median_law(recoveries: pd.DataFrame, logarithm: bool, key: str, resamples: int, confidence: float) -> Exponent:
     """k in n = A d^k, or n = A d^k (log d + c), fitted by least squares to the logarithms of the median times.
 
-    The interval is that of the bootstrap, replicas resampled within each dimension.
+    The interval is that of the bootstrap, replicas resampled within each dimension. A replicate in which fewer than
+    half recovered at some dimension knows of that median that it is later than the last step. So it knows of k one
+    bound only, which is what the interval counts: at dimensions above the mean the lower one, below it the upper one.
+    To leave such replicates out would make the interval too narrow, and too low.
 
     Args:
         recoveries: as for `lognormal_law`.
@@ -109,24 +128,27 @@ def median_law(recoveries: pd.DataFrame, logarithm: bool, key: str, resamples: i
 
     Returns:
         Not estimable where there are not more dimensions than parameters, or where fewer than half
-        of some dimension's replicas recovered.
+        of some dimension's replicas recovered; an end of the interval that replicates do not bound is infinite.
     """
     seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:16])
     source = np.random.default_rng(seed)
-    dimensions, columns = [], []
+    dimensions, columns, last = [], [], []
     for dimension, rows in recoveries.groupby("dimension"):
         times = np.where(rows["censored"], np.inf, rows["samples"].to_numpy(np.float64))
         drawn = source.integers(len(times), size=(resamples, len(times)))
         # The lower of the two middle times, so that one that is censored stands for no number
         columns.append(np.quantile(np.vstack([times, times[drawn]]), 0.5, axis=1, method="lower"))
         dimensions.append(float(str(dimension)))
+        last.append(float(rows["samples"].max()))
     middle = np.stack(columns, axis=1)
     if len(dimensions) < (4 if logarithm else 3) or not np.isfinite(middle[0]).all():
         return NOT_ESTIMABLE
-    x, y = np.log(np.array(dimensions)), np.log(middle[np.isfinite(middle).all(axis=1)])
+    later, x = np.isinf(middle), np.log(np.array(dimensions))
+    y = np.log(np.where(later, last, middle))
     slopes = _fit_logarithmic(x, y) if logarithm else y @ np.linalg.pinv(_line(x))[1]
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(slopes[1:], [tail, 1 - tail]) if len(slopes) > 1 else (np.nan, np.nan)
+    lowest = np.where(later[:, x < x.mean()].any(axis=1), -np.inf, slopes)[1:]
+    highest = np.where(later[:, x > x.mean()].any(axis=1), np.inf, slopes)[1:]
+    low, high = percentile_ends(lowest, confidence)[0], percentile_ends(highest, confidence)[1]
     return Exponent(float(slopes[0]), float(min(low, slopes[0])), float(max(high, slopes[0])))
 
 

@@ -69,6 +69,7 @@ RULES = {
             measures.the_distance_drawn_is_measured,
             measures.panels_are_measured,
             measures.the_onset_that_parts_is_found,
+            measures.the_rate_is_of_a_rise,
             schedule.runs_outlast_their_onset,
         ),
     ),

@@ -76,7 +76,7 @@ def panels_are_measured(asked: Asked) -> Iterator[str]:
 
 
 def the_onset_that_parts_is_found(asked: Asked) -> Iterator[str]:
-    """The definition that parts peak fidelity from the memorisation rate is one that the study has."""
+    """The definition of the onset up to which fidelity has its peak is one that the study has."""
     onset, axes = asked.config["figures"]["onset"], set(axes_of(asked.config["grid"]))
     needed = {
         "sscd_score": "" if "sscd" in asked.config["metrics"]["spaces"] else "metrics.spaces with sscd",
@@ -85,6 +85,13 @@ def the_onset_that_parts_is_found(asked: Asked) -> Iterator[str]:
     }.get(onset)
     if needed:
         yield f"{asked.found('figures.onset')}; accepted is an onset that is found, and this needs {needed}"
+
+
+def the_rate_is_of_a_rise(asked: Asked) -> Iterator[str]:
+    """The memorisation rate is taken from a share to a larger one."""
+    onset = asked.config["onset"]
+    if onset["rate_from"] >= onset["rate_to"]:
+        yield f"{asked.found('onset.rate_from')}; accepted are shares below onset.rate_to, {onset['rate_to']:g}"
 
 
 def _measured(metrics: Mapping[str, Any]) -> set[str]:

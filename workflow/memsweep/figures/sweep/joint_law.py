@@ -1,0 +1,122 @@
+"""The exponents of one law in all axes together, beside those of fits along single axes."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ...study.axes import read_axes
+from ...study.onsets import DEFINITIONS, ONSETS, among
+from ...tables.parquet import read_table
+from .. import style, wording
+from ..forest import MARKERS, columns, exponent_limits, interval
+
+SOURCES = ("law", "scaling")
+
+# How the estimate of an axis alone is drawn
+ALONE: dict[str, Any] = {"color": (0.55, 0.55, 0.55), "markersize": 3.5, "markerfacecolor": "w"}
+_APART = 0.22  # of a definition's two estimates from the middle of its row
+
+Fits = Mapping[tuple[str, str], Mapping[Hashable, Any]]
+
+
+def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
+    """Draw each numeric axis's exponents by the law and by the axis alone, under each definition, with intervals.
+
+    Args:
+        sources: the tables of `SOURCES`.
+        settings: ``axes`` of the grid; ``thresholds`` of the onset; ``confidence`` of the intervals.
+    """
+    law, scaling = read_table(sources["law"], "law"), read_table(sources["scaling"], "scaling")
+    numeric = law[law["value"].isna()]
+    slopes, alone = numeric[numeric["order"] == 1], scaling.rename(columns={"exponent": "estimate"})
+    curvatures = numeric[(numeric["order"] == 2) & numeric["kept"]]
+    definitions = among(slopes["definition"], ONSETS) or list(DEFINITIONS)
+    labels = {axis.coordinate: wording.axis_label(axis) for axis in read_axes(settings)}
+    terms = slopes["term"].unique().tolist()
+    limits = exponent_limits([*slopes["estimate"], *alone["estimate"]], slopes[["ci_low", "ci_high"]])
+    with style.styled():
+        height = 1.1 + (0.1 + 0.24 * len(definitions)) * max(len(terms), 1)
+        figure = Figure(figsize=(style.WIDTH, height), layout="constrained")
+        grid = figure.subplots(max(len(terms), 1), 2, sharex="col", sharey="row", squeeze=False, width_ratios=(3, 1.7))
+        panels, numbers = grid[:, 0], grid[:, 1]
+        fits = [_by_row(table) for table in (slopes, alone, curvatures)]
+        for ax, column, term in zip(panels, numbers, terms, strict=False):
+            ax.set_title(labels[term], weight="bold", pad=2, loc="left")
+            _group(ax, term, definitions, fits[0], fits[1], limits)
+            _say(column, term, definitions, fits[0], fits[2])
+            names = [wording.definition_label(definition, settings["thresholds"]) for definition in definitions]
+            ax.set_yticks(range(len(names)), names)
+        for ax in panels[:-1]:
+            ax.spines["bottom"].set_visible(False)
+            ax.tick_params(axis="x", length=0)
+        for column in numbers:
+            column.axis("off")
+        if terms:
+            columns(numbers[0], -1.1, ("$k$", f"{100 * settings['confidence']:g} % interval", "curvature"))
+        else:
+            style.note(panels[0], "no axis of positive numbers is swept")
+        panels[0].set_xlim(*limits)
+        panels[-1].set_xlabel(r"exponent $k$ of: onset $\propto$ axis$^{\,k}$, at the middle of the axis")
+        _legend(figure)
+    return figure
+
+
+def _by_row(table: pd.DataFrame) -> Fits:
+    """Rows of a table by term and definition."""
+    return {(row["term"], row["definition"]): row for row in table.to_dict("records")}
+
+
+def _group(
+    ax: Axes, term: str, definitions: Sequence[str], law: Fits, alone: Fits, limits: tuple[float, float]
+) -> None:
+    """One axis: for each definition the law's exponent, and below it that of the axis alone."""
+    palette = sns.color_palette("colorblind", max(len(MARKERS), len(definitions)))
+    ax.axvline(0, color="0.8", linewidth=0.6, zorder=0)
+    for place, definition in enumerate(definitions):
+        own: dict[str, Any] = {"marker": MARKERS[place % len(MARKERS)]}
+        joint = {**own, "color": palette[place], "markersize": 4.5}
+        _estimate(ax, place - _APART, law.get((term, definition)), limits, joint)
+        _estimate(ax, place + _APART, alone.get((term, definition)), limits, own | ALONE)
+    ax.set_ylim(len(definitions) - 0.4, -0.6)
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)
+
+
+def _estimate(
+    ax: Axes, place: float, fit: Mapping[Hashable, Any] | None, limits: tuple[float, float], look: Mapping[str, Any]
+) -> None:
+    """A mark with its interval, if there is an estimate."""
+    if fit is None or not np.isfinite(fit["estimate"]):
+        return
+    interval(ax, place, fit, limits, look["color"])
+    if limits[0] <= fit["estimate"] <= limits[1]:
+        ax.plot(fit["estimate"], place, **look)
+
+
+def _say(column: Axes, term: str, definitions: Sequence[str], law: Fits, curvatures: Fits) -> None:
+    """The law's exponents in numbers, with the curvatures that are kept."""
+    for place, definition in enumerate(definitions):
+        fit, curvature = law.get((term, definition)), curvatures.get((term, definition))
+        if fit is None:
+            continue
+        if not np.isfinite(fit["estimate"]):
+            columns(column, place, ("", "not estimable", ""))
+            continue
+        exponent, low, high = (wording.exponent_label(float(fit[key])) for key in ("estimate", "ci_low", "ci_high"))
+        bent = wording.exponent_label(float(curvature["estimate"])) if curvature else ""
+        columns(column, place, (exponent, f"[{low}, {high}]", bent))
+
+
+def _legend(figure: Figure) -> None:
+    law = Line2D([], [], color=style.INK, marker="o", markersize=4.5, label="all axes together (law)")
+    alone = Line2D([], [], marker="o", label="the axis alone, runs as independent", **ALONE)
+    figure.legend(handles=[law, alone], loc="outside lower center", ncols=2)

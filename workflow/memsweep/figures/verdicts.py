@@ -1,0 +1,132 @@
+"""Claims of papers, one a line, each with its evidence on a scale of its own and the verdict."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from . import style
+
+Row = Mapping[Hashable, Any]
+
+# Told apart without colours: what is known has a filled mark
+MARKS: Mapping[str, tuple[str, bool]] = {
+    "supported": ("o", True),
+    "refuted": ("X", True),
+    "undecided": ("o", False),
+    "not testable": ("_", False),
+}
+_LINE = 0.135  # inches from line to line of text
+_GAP = 0.13  # between rows
+_LETTERS = 44  # of a line of a statement
+_SCALE = (0.0, 1.0)
+_TEXT, _VERDICT = -0.05, 1.06  # where statements end and verdicts begin, in scales
+_MARGIN, _RULE = "0.85", "0.9"
+
+
+def draw(claims: pd.DataFrame) -> Figure:
+    """Draw the table ``claims``: on a scale of each row's own, where the claim holds, the estimate and its interval."""
+    rows: Sequence[Row] = claims.to_dict("records")
+    statements = [textwrap.wrap(_statement(row), _LETTERS) for row in rows]
+    verdicts = [_verdict(row) for row in rows]
+    heights = [max(len(left), len(right)) * _LINE + _GAP for left, right in zip(statements, verdicts, strict=True)]
+    with style.styled():
+        figure = Figure(figsize=(style.WIDTH, sum(heights) + 0.55))
+        ax = figure.add_axes((0.415, 0.45 / figure.get_figheight(), 0.25, sum(heights) / figure.get_figheight()))
+        ax.set(xlim=_SCALE, ylim=(sum(heights), 0))
+        ax.axis("off")
+        top = 0.0
+        for row, left, right, height in zip(rows, statements, verdicts, heights, strict=True):
+            _draw_row(ax, row, top, height, left, right)
+            top += height
+        _legend(figure)
+        return figure
+
+
+def _draw_row(ax: Axes, row: Row, top: float, height: float, left: Sequence[str], right: Sequence[str]) -> None:
+    middle = top + height / 2
+    ax.text(_TEXT, middle, "\n".join(left), ha="right", va="center", fontsize=7)
+    heavy = "normal" if row["verdict"] == "not testable" else "bold"
+    for number, line in enumerate(right):
+        place = middle + (number - (len(right) - 1) / 2) * _LINE
+        ax.text(_VERDICT, place, line, ha="left", va="center", fontsize=7, fontweight="normal" if number else heavy)
+    ax.axhline(top, color=_RULE, linewidth=0.5, xmin=-2, xmax=3, clip_on=False)
+    if row["verdict"] == "not testable":
+        return
+    low, high = _limits(row)
+
+    def placed(value: float) -> float:
+        return min(max((value - low) / (high - low), 0.0), 1.0)
+
+    edges = placed(row["margin_low"]), placed(row["margin_high"])
+    holds = [(0.0, edges[0]), (edges[1], 1.0)] if row["outside"] else [edges]
+    for start, end in holds:
+        ax.fill_betweenx([top + 0.03, top + height - 0.03], start, max(end, start + 0.008), color=_MARGIN, linewidth=0)
+    ax.plot([placed(row["ci_low"]), placed(row["ci_high"])], [middle] * 2, color=style.INK, linewidth=1.3)
+    for end, edge, marker in ((row["ci_low"], low, "<"), (row["ci_high"], high, ">")):
+        if not low <= end <= high:
+            ax.plot(placed(edge), middle, marker=marker, color=style.INK, markersize=4, clip_on=False)
+    marker, filled = MARKS[row["verdict"]]
+    ax.plot(placed(row["estimate"]), middle, marker, color=style.INK, markersize=5.5, mfc=style.INK if filled else "w")
+    if math.isfinite(row["published"]):
+        ax.plot(placed(row["published"]), middle, "|", color=style.INK, markersize=11)
+
+
+def _statement(row: Row) -> str:
+    """A statement with its source, which is not broken over lines."""
+    return f"{row['statement']} ({row['source']})".replace(
+        row["source"], row["source"].replace(" ", "\N{NO-BREAK SPACE}")
+    )
+
+
+def _limits(row: Row) -> tuple[float, float]:
+    """Ends of a row's scale: the estimate, its interval where that is not endless, and where the claim holds."""
+    shown = [row[name] for name in ("estimate", "margin_low", "margin_high", "published")]
+    known = [float(value) for value in shown if math.isfinite(value)]
+    reach = max(abs(value - row["estimate"]) for value in known) or abs(row["estimate"]) or 1.0
+    ends = [row[name] for name in ("ci_low", "ci_high") if abs(row[name] - row["estimate"]) < 6 * reach]
+    low, high = min([*known, *ends]), max([*known, *ends])
+    room = 0.12 * (high - low or abs(low) or 1.0)
+    return low - room, high + room
+
+
+def _verdict(row: Row) -> list[str]:
+    """The lines of a verdict: the word, the numbers, and what else decides."""
+    if row["verdict"] == "not testable":
+        return ["not testable", *textwrap.wrap(row["lacking"], 40)]
+    numbers = f"{_short(row['estimate'])} [{_short(row['ci_low'])}, {_short(row['ci_high'])}]"
+    if math.isfinite(row["published"]):
+        numbers += f", published {_short(row['published'])}"
+    behind = f"n = {row['runs']}; {row['definitions_agreeing']} of {row['definitions']} ways agree"
+    lines = [row["verdict"], numbers, behind]
+    if row["verdict"] == "undecided":
+        needed = row["needed"]
+        lines.append(
+            "at its edge: no number would decide"
+            if pd.isna(needed)
+            else f"some {float(f'{needed:.2g}'):,.0f} more would decide"
+        )
+    return lines
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}".replace("-", "\N{MINUS SIGN}").replace("inf", "∞")
+
+
+def _legend(figure: Figure) -> None:
+    def mark(marker: str, filled: bool, label: str) -> Line2D:
+        face = style.INK if filled else "w"
+        return Line2D([], [], marker=marker, linestyle="none", color=style.INK, mfc=face, label=label)
+
+    marks = [mark(*MARKS[verdict], verdict) for verdict in MARKS if verdict != "not testable"]
+    published = mark("|", True, "published")
+    holds = Patch(color=_MARGIN, label="where the claim holds")
+    figure.legend(handles=[holds, *marks, published], loc="lower center", ncols=5, fontsize=7, frameon=False)
