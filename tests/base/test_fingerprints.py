@@ -21,6 +21,7 @@ STAGES = {
     "analyse": ("analysis.analyse",),
     "conclude": ("analysis.conclude",),
     "pages": ("report.pages",),
+    "summary": ("report.summary.page",),
     "dynamics": ("figures.sweep.dynamics",),
     "sample_sheet": ("figures.sweep.sample_sheet",),
     "planted": ("theory.feature_learning.planted_features",),
@@ -120,7 +121,7 @@ def test_an_option_that_is_off_makes_nothing_stale(package: Path) -> None:
 
 
 def test_a_constant_makes_stale_what_depends_on_it(package: Path) -> None:
-    copied = {"measure", "sample_sheet", "pack", "analyse", "conclude"}
+    copied = {"measure", "sample_sheet", "pack", "analyse", "conclude", "summary"}
     assert stale_after(package, NOVELTY, replacing("second_distance == 0", "second_distance == 1")) == copied
     assert stale_after(package, "analysis.onset", replacing("1e-9", "1e-8")) == {"analyse", "conclude"}
     assert stale_after(package, "figures.style", replacing("WIDTH = 7.0", "WIDTH = 7.1")) == {
@@ -135,7 +136,14 @@ def test_a_constant_makes_stale_what_depends_on_it(package: Path) -> None:
 
 def test_another_version_of_training_makes_stale_what_is_trained(package: Path) -> None:
     raised = replacing('TRAINING_VERSION = "', 'TRAINING_VERSION = "1')
-    assert stale_after(package, "training.version", raised) == {"version", "pack", "baselines", "empirical", "planted"}
+    assert stale_after(package, "training.version", raised) == {
+        "version",
+        "pack",
+        "baselines",
+        "empirical",
+        "planted",
+        "summary",
+    }
 
 
 def test_denoisers_in_closed_form_count_by_their_code_and_train_nothing(package: Path) -> None:

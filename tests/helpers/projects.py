@@ -136,11 +136,11 @@ class Project:
         return result
 
     def jobs(self, *arguments: str) -> dict[str, int]:
-        """How often each rule would run, by a dry run; the target ``all`` is left out."""
+        """How often each rule would run, by a dry run, but for targets and the summary, which follows every result."""
         output = self.snakemake("-n", *arguments).stdout
         stats = re.search(r"^job +count\n[- ]+\n(.*?)^total", output, re.MULTILINE | re.DOTALL)
         rows = (line.split() for line in stats[1].splitlines()) if stats else ()
-        return {rule: int(count) for rule, count in rows if rule not in ("all", "figures", "tables")}
+        return {rule: int(count) for rule, count in rows if rule not in ("all", "figures", "tables", "summary")}
 
     def table(self, path: str) -> pd.DataFrame:
         return pd.read_parquet(self.results / path)

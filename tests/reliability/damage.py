@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 # What no stage reads: figures, pages, logs, and times
-SHOWN = ("figures", "report", "logs", "benchmarks")
+SHOWN = ("figures", "report", "summary.html", "logs", "benchmarks")
 
 
 def kind_of(file: Path) -> str:

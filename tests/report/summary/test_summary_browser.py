@@ -6,6 +6,7 @@ import csv
 import os
 import shutil
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ def test_headings_are_in_order_and_every_image_has_a_text(visit: Visit) -> None:
     levels = visit.page.evaluate("[...document.querySelectorAll('h1,h2,h3,h4')].map(heading => +heading.tagName[1])")
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after - before <= 1 for before, after in pairwise(levels))
     texts = visit.page.evaluate("[...document.querySelectorAll('img')].map(image => image.alt)")
     assert len(texts) > 5
     assert all(len(text) > 20 for text in texts)
@@ -163,12 +164,12 @@ def test_the_explorer_shows_the_chosen_runs(visit: Visit) -> None:
     chosen = page.locator("#choices input:checked").count()
     assert chosen == 2  # one for each number of training images
     page.wait_for_function("document.querySelector('.panel svg').querySelectorAll('.mark-line path').length === 4")
-    page.locator("#choices input:not(:checked)").first.check()
+    page.locator("#choices input:not(:checked)").first.click()
     page.wait_for_function("document.querySelector('.panel svg').querySelectorAll('.mark-line path').length === 6")
     page.locator("#clear").click()
     assert page.locator("#panels").is_hidden()
     assert page.locator("#choices input:checked").count() == 0
-    page.locator("#choices input").first.check()
+    page.locator("#choices input").first.click()
     assert page.locator("#panels").is_visible()
     page.wait_for_function("document.querySelector('.panel svg').querySelectorAll('.mark-line path').length === 2")
 
@@ -176,7 +177,7 @@ def test_the_explorer_shows_the_chosen_runs(visit: Visit) -> None:
 def test_the_explorer_filters_runs_by_axis(visit: Visit, finished_once: Project) -> None:
     runs = finished_once.table("tables/runs.parquet")
     visit.page.locator("#clear").click()
-    visit.page.get_by_label("training images").select_option("16")
+    visit.page.locator("#filters").get_by_label("training images").select_option("16")
     assert visit.page.locator("#choices input").count() == (runs["train_size"] == 16).sum()
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
 import pytest
+import yaml
+from helpers.configs import ROOT
 from helpers.projects import TINY, Project
 from helpers.sweep_tables import onsets_of, runs_of, study_of
 from memsweep.base.errors import UserError
@@ -105,11 +108,10 @@ def test_torch_is_not_loaded(results: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from memsweep.study.kinds import open_study; import yaml;"
         "from memsweep.report.summary.page import write_summary;"
-        "write_summary(open_study(yaml.safe_load(sys.stdin)).config, Path(sys.argv[1]), Path(sys.argv[1], 'page.html'));"
+        "folder = Path(sys.argv[1]);"
+        "write_summary(open_study(yaml.safe_load(sys.stdin)).config, folder, folder / 'page.html');"
         "print('torch' in sys.modules)"
     )
-    import yaml
-
     run = subprocess.run(
         [sys.executable, "-c", code, str(results)],
         input=yaml.safe_dump(TINY),
@@ -130,11 +132,15 @@ def test_the_default_target_makes_the_page(finished_once: Project) -> None:
     assert set(re.findall(r'<details id="table-([^"]+)"', text)) == tables
 
 
+def test_a_style_makes_the_page_again_and_nothing_else(finished: Project) -> None:
+    style = finished.folder / "workflow" / "memsweep" / "report" / "summary" / "summary.css"
+    style.write_text(style.read_text() + "h1 { color: black; }\n")
+    output = finished.snakemake("-n").stdout
+    assert re.search(r"^summary +1$", output, re.MULTILINE)
+    assert finished.jobs() == {}
+
+
 def test_files_beside_the_modules_are_in_what_is_installed() -> None:
-    import tomllib
-
-    from helpers.configs import ROOT
-
     data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["memsweep"]
     package = ROOT / "workflow" / "memsweep"
     shipped = {path for pattern in data for path in package.glob(pattern)}

@@ -18,19 +18,20 @@ from helpers.configs import ROOT
 from helpers.sweep_tables import runs_of, study_of, table
 from hypothesis import given
 from hypothesis import strategies as st
+from memsweep.base.errors import UserError
 from memsweep.figures.wording import MINUS
 from memsweep.report.summary import amounts, making
 from memsweep.report.summary.claims import cards
 from memsweep.report.summary.explorer import explored
 from memsweep.report.summary.methods import methods
 from memsweep.report.summary.page import _json, powers
-from memsweep.report.summary.pictures import caption_html, first_sentence
+from memsweep.report.summary.pictures import caption_html, first_sentence, pictures
 from memsweep.report.summary.run_names import RunNames
 from memsweep.report.summary.samples import Extent, sheets, spread
 from memsweep.report.summary.tables import embedded_tables, number
 from memsweep.study.axes import read_axes
 from memsweep.tables.contracts import SCHEMAS
-from memsweep.tables.parquet import write_table
+from memsweep.tables.parquet import read_table, write_table
 from PIL import Image
 
 FINITE = st.floats(-1e6, 1e6, allow_nan=False)
@@ -251,8 +252,6 @@ def written_pack(folder: Path) -> dict[str, list[str]]:
 
 
 def test_a_sheet_has_each_sample_above_its_nearest_training_image(tmp_path: Path) -> None:
-    from memsweep.tables.parquet import read_table
-
     found = sheets(written_pack(tmp_path), tmp_path, threshold=1 / 3)
     assert found is not None
     assert (found["samples"], found["total"], found["runs"], found["of_runs"]) == (3, 3, 2, 2)
@@ -265,9 +264,9 @@ def test_a_sheet_has_each_sample_above_its_nearest_training_image(tmp_path: Path
     samples = read_table(tmp_path / "train" / "all" / "samples.parquet", "samples").query("run_id == 'b'")
     images = read_table(tmp_path / "data" / "images.parquet", "images")["image"]
     for sample in range(3):
-        for column, step in enumerate((1, 2)):
+        for column in range(2):
             cell = pixels[4 * sample : 4 * sample + 4, 3 * column : 3 * column + 3]
-            own = samples.query("step == @step and index == @sample")["image"].iloc[0]
+            own = samples.query("step == @column + 1 and index == @sample")["image"].iloc[0]
             assert cell[:2].tobytes() == own
             assert cell[2:].tobytes() == images[4 - sample]
 
@@ -280,6 +279,27 @@ def test_fewer_samples_are_shown_where_images_are_large(tmp_path: Path) -> None:
     fewest = sheets(packs, tmp_path, 1 / 3, budget=1)
     assert fewest is not None
     assert (fewest["runs"], fewest["of_runs"], list(fewest["sheets"])) == (1, 2, ["b"])
+
+
+def test_samples_of_another_pack_are_refused(tmp_path: Path) -> None:
+    written_pack(tmp_path)
+    with pytest.raises(UserError, match=r"samples\.parquet: holds rows of other runs \(b\)"):
+        sheets({"all": ["a"]}, tmp_path, 1 / 3)
+
+
+def test_neighbours_of_other_samples_are_refused(tmp_path: Path) -> None:
+    packs = written_pack(tmp_path)
+    path = tmp_path / "train" / "all" / "samples.parquet"
+    fewer = read_table(path, "samples").query("step == 1")
+    write_table(path, "samples", fewer, {"shape": "2,3,1"})
+    with pytest.raises(UserError, match=r"neighbours\.parquet: of other samples than .*samples\.parquet has"):
+        sheets(packs, tmp_path, 1 / 3)
+
+
+def test_a_damaged_figure_is_named(tmp_path: Path) -> None:
+    (tmp_path / "scaling_exponents.png").write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"scaling_exponents\.png: no whole image"):
+        pictures(study_of(), tmp_path, tmp_path)
 
 
 def test_without_samples_there_are_no_sheets(tmp_path: Path) -> None:
@@ -352,8 +372,8 @@ def test_what_training_cost_is_what_was_measured(tmp_path: Path) -> None:
     (tmp_path / "two.tsv").write_text(header + "30.0\t0:00:30\tNA\t1\n")
     (tmp_path / "odd.tsv").write_text("nothing\n")
     assert making.cost(tmp_path, ["one", "odd", "missing"]) == (
-        "1 training job took 1.5 minutes in all, at most 1.0 GB of memory each; of a job that was interrupted, only the "
-        "last attempt is counted."
+        "1 training job took 1.5 minutes in all, at most 1.0 GB of memory each; of a job that was interrupted, only "
+        "the last attempt is counted."
     )
     assert making.cost(tmp_path, ["two", "one"]).startswith("2 training jobs took 2.0 minutes in all, at most 1.0 GB")
     assert making.cost(tmp_path, ["missing"]) == ""

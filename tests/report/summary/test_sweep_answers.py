@@ -8,7 +8,9 @@ from typing import Any
 import pandas as pd
 import pytest
 from helpers.sweep_tables import fit, onsets_of, runs_of, study_of, table
+from memsweep.figures.wording import MINUS
 from memsweep.report.summary import sweep_course, sweep_onsets
+from memsweep.report.summary.amounts import UNKNOWN
 from memsweep.report.summary.sweep_answers import sweep_passages, troubles
 from memsweep.report.summary.sweep_facts import Facts
 
@@ -57,8 +59,8 @@ def test_where_no_run_reached_the_onset_the_advice_is_three_times_the_budget() -
     onsets = onsets_of(RUNS, [30, 30, 32, 32], censored=[True] * 4)
     said = sweep_onsets.started(facts(onsets=onsets))
     assert said == (
-        "None of 4 runs reached the onset (f_mem > 5 %) by step 32: raise training.budget at least threefold, from 32 to "
-        "96 steps; the runs go on from where they are."
+        "None of 4 runs reached the onset (f_mem > 5 %) by step 32: raise training.budget at least threefold, from 32 "
+        "to 96 steps; the runs go on from where they are."
     )
     assert sweep_onsets.along_axis(facts(onsets=onsets), axis(SIZES)) == ""
 
@@ -83,8 +85,8 @@ def test_along_an_axis_both_ends_and_the_law_are_told() -> None:
     said = sweep_onsets.along_axis(facts(onsets=onsets, scaling=scaling), axis(SIZES))
     # The geometric means of 80 and 125, and of 1000 and 4000
     assert said == (
-        "It starts at step 100 for N = 8 (80 to 125 in 2 runs) and at step 2,000 for N = 16 (1,000 to 4,000 in 2 runs): "
-        "τ ∝ N^1.77 [1.69, 1.86], of 8 runs, for f_mem > 5 %."
+        "It starts at step 100 for N = 8 (80 to 125 in 2 runs) and at step 2,000 for N = 16 (1,000 to 4,000 in 2 "
+        "runs): τ ∝ N^1.77 [1.69, 1.86], of 8 runs, for f_mem > 5 %."
     )
 
 
@@ -141,7 +143,8 @@ def test_one_run_is_told_to_sweep() -> None:
     runs = runs_of(study)
     said = in_short(study, runs=runs, onsets=onsets_of(runs, [80]))
     assert said == (
-        "Copying (f_mem > 5 %) starts in the one run at step 80. One run has no exponent: sweep an axis (grid.products)."
+        "Copying (f_mem > 5 %) starts in the one run at step 80. One run has no exponent: sweep an axis "
+        "(grid.products)."
     )
     never = in_short(study, runs=runs, onsets=onsets_of(runs, [32], censored=[True]))
     assert never.startswith("The one run did not reach the onset (f_mem > 5 %) by step 32")
@@ -189,8 +192,8 @@ def test_fidelity_is_better_or_worse_or_undecided() -> None:
     )
     assert better == [
         "The best samples before the onset are better at larger N: their squared distance to held-out images goes as "
-        "N^−1.20 [−1.50, −0.90], of 9 runs, 2 of them bounds (sliced Wasserstein less its floor, classifier space, up to "
-        "f_mem > 5 %)."
+        f"N^{MINUS}1.20 [{MINUS}1.50, {MINUS}0.90], of 9 runs, 2 of them bounds (sliced Wasserstein less its floor, "
+        "classifier space, up to f_mem > 5 %)."
     ]
     worse = sweep_course.fidelity(facts(fidelity_trends=table("fidelity_trends", [trend("train_size", 1.2, 0.9, 1.5)])))
     assert "are worse at larger N" in worse[0]
@@ -198,7 +201,7 @@ def test_fidelity_is_better_or_worse_or_undecided() -> None:
         facts(fidelity_trends=table("fidelity_trends", [trend("train_size", 0.1, -0.5, 0.7)]))
     )
     assert open_one.startswith("Whether the squared distance of the best samples before the onset (")
-    assert "depends on N is undecided: N^0.10 [−0.50, 0.70] of 9 runs" in open_one
+    assert f"depends on N is undecided: N^0.10 [{MINUS}0.50, 0.70] of 9 runs" in open_one
 
 
 def test_the_rate_of_copying_is_that_of_the_runs() -> None:
@@ -216,7 +219,8 @@ def test_departures_are_told_with_what_they_leave() -> None:
     (said,) = sweep_course.departures(facts(onsets=onsets, scaling=scaling))
     assert said == (
         "Networks start to use more of their images than the Gaussian of all images (leaves Gaussian by 5 %) between "
-        "steps 10 and 14 in 3 of 4 runs; whether it depends on N is undecided, τ ∝ N^0.07 [−0.02, 0.16], of 8 runs."
+        f"steps 10 and 14 in 3 of 4 runs; whether it depends on N is undecided, τ ∝ N^0.07 [{MINUS}0.02, 0.16], "
+        "of 8 runs."
     )
 
 
@@ -247,7 +251,7 @@ def test_exponents_under_every_definition_stand_beside_their_thresholds() -> Non
     assert [list(row) for row in grid_of.rows] == [
         ["test loss minimum", "1.40 [1.20, 1.60]"],
         ["f_mem > 5 %", "1.80 [1.70, 1.90]"],
-        ["leaves Gaussian by 5 %", "–"],
+        ["leaves Gaussian by 5 %", UNKNOWN],
     ]
     apart = sweep_onsets.definitions_apart(facts(scaling=scaling))
     assert "Under the 2 definitions" in apart
@@ -261,4 +265,4 @@ def test_the_answer_comes_first_and_other_axes_after() -> None:
     passages = sweep_passages(study, {"runs": runs, "onsets": onsets_of(runs, [9, 8, 40]), "scaling": scaling})
     assert passages[0].heading == "In short"
     assert "N^1.50" in passages[0].sentences[1]
-    assert "η^−1.00" in passages[1].sentences[0]
+    assert f"η^{MINUS}1.00" in passages[1].sentences[0]

@@ -75,7 +75,7 @@ def test_too_few_replicas_are_said_to_be() -> None:
         (
             2.2,
             1,
-            "uses more than pairs of coordinates after samples n ∝ d^2.20 [2.00, 2.40] (8 replicas, 1 of them censored).",
+            "more than pairs of coordinates after samples n ∝ d^2.20 [2.00, 2.40] (8 replicas, 1 of them censored).",
         ),
         (NAN, 2, "cannot be said (8 replicas, 2 of them censored)."),
         (NAN, 8, "none of 8 replicas used more than pairs of coordinates."),
@@ -102,8 +102,9 @@ def test_alignments_go_with_n_snr() -> None:
     fits = table("phase_fits", [phase("slope", 0.97, 0.9, 1.04, 1.0), phase("crossing", 2.13, 1.9, 2.4)])
     (said,) = feature_passages(None, {"phase_fits": fits})[0].sentences
     assert said == (
-        "For diffusion at t = 0.2, mean alignment with the signal over that with the noise goes as (n SNR^2)^0.97 [0.90, "
-        "1.04]; the predicted power 1 lies within it; it crosses 1 at n SNR^2 = 2.1 [1.9, 2.4] (12 cells of n and SNR)."
+        "For diffusion at t = 0.2, mean alignment with the signal over that with the noise goes as (n SNR^2)^0.97 "
+        "[0.90, 1.04]; the predicted power 1 lies within it; it crosses 1 at n SNR^2 = 2.1 [1.9, 2.4] "
+        "(12 cells of n and SNR)."
     )
     unknown = table("phase_fits", [phase("slope", NAN, NAN, NAN)])
     assert "cannot be fitted" in feature_passages(None, {"phase_fits": unknown})[0].sentences[0]

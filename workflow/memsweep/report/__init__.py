@@ -1,5 +1,5 @@
-"""What is said to people: the pages of the tables, what a study will cost, what its jobs used, and whether its
-results are whole.
+"""What is said to people: the summary of a study and the pages of its tables, what it will cost, what its jobs used,
+and whether its results are whole.
 
 It may import everything before it; nothing but the command line imports it.
 """

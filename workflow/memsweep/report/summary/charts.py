@@ -20,13 +20,14 @@ def bundle() -> str:
     return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"))
 
 
-def panel(title: str, series: Sequence[str], logarithmic: bool) -> dict[str, Any]:
+def panel(title: str, series: Sequence[str], logarithmic: bool, steps: tuple[float, float]) -> dict[str, Any]:
     """One panel: curves of the chosen runs against the step, the runs' onsets as rules.
 
     Args:
         title: of its vertical axis.
         series: what its lines are of, told apart by dashes: the first is drawn through.
         logarithmic: scale of its values.
+        steps: the first and the last on its horizontal axis, which stays as runs are chosen.
 
     Returns:
         A specification with the named data ``curves`` (step, value, low, high, run, colour, series) and ``onsets``
@@ -35,7 +36,7 @@ def panel(title: str, series: Sequence[str], logarithmic: bool) -> dict[str, Any
     step = alt.X(
         "step:Q",
         title="step",
-        scale=alt.Scale(type="log", nice=False, padding=8),
+        scale=alt.Scale(type="log", nice=False, domain=list(steps), padding=8),
         axis=alt.Axis(format="~s", labelOverlap=True),
     )
     scale = alt.Scale(type="log", nice=False, padding=8) if logarithmic else alt.Scale(zero=False)
@@ -58,6 +59,7 @@ def panel(title: str, series: Sequence[str], logarithmic: bool) -> dict[str, Any
     chart = (
         alt.layer(band, lines, points, onsets)
         .properties(width="container", height=210)
+        .configure(aria=False)  # the page says what the whole chart is, instead of each of its marks
         .configure_view(stroke="#bbb")
         .configure_axis(gridColor="#e8e8e8", labelColor="#333", titleColor="#222", labelFontSize=12, titleFontSize=12)
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ...figures.selection import along
@@ -43,14 +44,14 @@ def explored(
     runs = tables["runs"]
     kept = runs["run_id"].tolist()[:MOST_RUNS]
     places = {run: names.places[run] for run in kept}
-    panels, curves = [], []
+    panels, curves, steps = [], [], _span(tables["trajectories"]["step"])
     for name in told["panels"]:
         rows = _rows(name, tables, told["distance"], places)
         if rows is not None and len(rows):
             series = [name for name in _SERIES.values() if name in set(rows["series"])]
             title, logarithmic = _title(name, told["distance"])
             legend = ", ".join(f"{line}: {of}" for line, of in zip(DASHES.values(), series, strict=False))
-            panels.append({"title": title, "legend": legend, "chart": panel(title, series, logarithmic)})
+            panels.append({"title": title, "legend": legend, "chart": panel(title, series, logarithmic, steps)})
             curves.append(_columns(rows, places, logarithmic))
     if not panels:
         return None
@@ -64,6 +65,12 @@ def explored(
         "palette": PALETTE,
         "most": MOST_CHOSEN,
     }
+
+
+def _span(steps: pd.Series[int]) -> tuple[float, float]:
+    """The first and the last step on a logarithmic axis."""
+    low, high = max(1.0, float(steps.min())), max(1.0, float(steps.max()))
+    return (low, high) if low < high else (low / 2, high * 2)
 
 
 def _title(name: str, space: str) -> tuple[str, bool]:
@@ -87,7 +94,7 @@ def _rows(name: str, tables: Mapping[str, pd.DataFrame], space: str, runs: Mappi
         rows = metrics[of & spaces].rename(columns={"reference": "series"})
         if rows["space"].nunique() > 1:
             rows = rows[rows["space"] == space]
-    rows = rows[rows["series"].isin(_SERIES) & rows["run_id"].isin(runs) & rows["value"].notna()]
+    rows = rows[rows["series"].isin(_SERIES) & rows["run_id"].isin(runs) & np.isfinite(rows["value"])]
     return rows.assign(series=rows["series"].map(_SERIES)).sort_values(["run_id", "series", "step"])
 
 

@@ -6,11 +6,12 @@ import csv
 import os
 import platform
 from collections.abc import Iterable
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from ... import __version__
+from ...base.fingerprints import PACKAGE
 from ...training.version import TRAINING_VERSION
 from . import amounts
 
@@ -22,7 +23,9 @@ def versions() -> str:
     """Of memsweep, Python and the libraries that numbers rest on, as they are where the page is made."""
     found = [f"{name} {_version(name)}" for name in LIBRARIES]
     python = f"Python {platform.python_version()}"
-    return f"memsweep {__version__} (training code {TRAINING_VERSION}), {amounts.listed([python, *found])}."
+    # Not imported by name: the face of the package would make the page's code depend on all that it offers
+    own = import_module(PACKAGE.name).__version__
+    return f"memsweep {own} (training code {TRAINING_VERSION}), {amounts.listed([python, *found])}."
 
 
 def _version(library: str) -> str:

@@ -79,7 +79,7 @@ def write_summary(
         .render(
             study=study,
             partial=partial,
-            confidence=f"{100 * study.config['confidence']:g} %",
+            confidence=f"{100 * study.config.get('confidence', 0.95):g} %",
             answer=answer(study, found),
             claims=claims.cards(found["claims"]) if "claims" in found else [],
             pictures=pictures(study, shown / "figures", captions / "figures"),
@@ -106,7 +106,8 @@ def read_tables(folder: Path, names: Sequence[str] | None) -> dict[str, pd.DataF
     known = [path.stem for path in sorted(folder.glob("*.parquet"))] if names is None else list(names)
     known += ["claims"] if "claims" not in known and (folder / "claims.parquet").is_file() else []
     ordered = sorted(known, key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), known.index(name)))
-    check_together(folder / f"{name}.parquet" for name in ordered)
+    images = folder.parent / "data" / "images.parquet"
+    check_together([*(folder / f"{name}.parquet" for name in ordered), *([images] if images.is_file() else [])])
     return {name: read_table(folder / f"{name}.parquet", name) for name in ordered}
 
 
@@ -128,10 +129,10 @@ def _explorer(study: Any, tables: Mapping[str, pd.DataFrame], names: RunNames, f
     found = explored(tables, names, read_axes(study.told), study.told)
     if found:
         packs = {job: [run.run_id for run in study.packs[job]] for job in study.explored}
-        known = {job: [run for run in runs if run in names.places] for job, runs in packs.items()}
-        images = sheets(known, folder, study.config["metrics"]["f_mem_threshold"])
+        images = sheets(packs, folder, study.config["metrics"]["f_mem_threshold"])
         if images:
-            images["sheets"] = {names.places[run]: sheet for run, sheet in images["sheets"].items()}
+            places = names.places
+            images["sheets"] = {places[run]: sheet for run, sheet in images["sheets"].items() if run in places}
         found["images"] = images
     return found
 

@@ -17,6 +17,7 @@ from docutils.core import publish_parts
 from jinja2 import Environment
 from PIL import Image
 
+from ...base.errors import UserError
 from ...study.figures import Figure
 
 # Colours of an image on the page: a third of the bytes, and no difference to the eye
@@ -84,8 +85,12 @@ def _text(file: Path) -> str:
 
 
 def _embedded(file: Path) -> tuple[str, tuple[int, int]]:
-    with Image.open(file) as image:
-        few = image.convert("RGB").quantize(COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    try:
+        with Image.open(file) as image:
+            full = image.convert("RGB")
+    except OSError as error:
+        raise UserError(f"{file}: no whole image ({error}); delete it to have it drawn again") from None
+    few = full.quantize(COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     return png_url(few), few.size
 
 

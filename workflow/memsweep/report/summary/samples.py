@@ -15,8 +15,9 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from PIL import Image
 
+from ...base.errors import UserError
 from ...metrics.novelty import copied
-from ...tables.parquet import check_table, image_shape, metadata_of, read_arrow
+from ...tables.parquet import check_runs, check_table, image_shape, metadata_of, read_arrow
 from .pictures import png_url
 
 Pixels = npt.NDArray[np.uint8]
@@ -75,29 +76,41 @@ def sheets(
         By run id ``sheets``: ``image``, rows of samples, each above that of its nearest training images, with a column
         for each of ``steps``; and ``copies``, a text of 0 and 1 a sample. Beside it the ``width`` and ``height`` of an
         image, how much is shown, ``samples`` and of how many, ``total``; None where there are none.
+
+    Raises:
+        UserError: a file is damaged, or of other runs than those of its pack.
     """
-    there = {job: runs for job, runs in packs.items() if _parts(folder, job)}
+    there = {job: runs for job, runs in packs.items() if all(part.is_file() for part in _parts(folder, job))}
     images_file = folder / "data" / "images.parquet"
     if not there or not images_file.is_file():
         return None
+    for job, runs in there.items():
+        _check(folder, job, runs)
     images = read_arrow(images_file, "images")
     shape = image_shape(metadata_of(images))
     of_training = images.filter(pc.equal(images["split"], "train"))["image"]
     total, steps = _size(folder, next(iter(there)))
-    runs = [run for members in there.values() for run in members]
-    extent = Extent.within(budget, len(runs), total, steps, int(np.prod(shape)))
-    chosen = set(spread(runs, extent.runs))
+    every = [run for members in there.values() for run in members]
+    extent = Extent.within(budget, len(every), total, steps, int(np.prod(shape)))
+    chosen = set(spread(every, extent.runs))
     found: dict[str, Any] = {}
     for job, members in there.items():
         wanted = [run for run in members if run in chosen]
         found |= dict(_of_pack(folder, job, wanted, extent, of_training, shape, threshold)) if wanted else {}
-    extents = {"samples": extent.samples, "total": total, "runs": len(found), "of_runs": len(runs)}
+    extents = {"samples": extent.samples, "total": total, "runs": len(found), "of_runs": len(every)}
     return {"sheets": found, "height": shape[0], "width": shape[1], **extents} if found else None
 
 
-def _parts(folder: Path, job: str) -> tuple[Path, Path] | None:
-    samples, neighbours = folder / "train" / job / "samples.parquet", folder / "measure" / job / "neighbours.parquet"
-    return (samples, neighbours) if samples.is_file() and neighbours.is_file() else None
+def _parts(folder: Path, job: str) -> tuple[Path, Path]:
+    """Where a pack's samples and their neighbours are."""
+    return folder / "train" / job / "samples.parquet", folder / "measure" / job / "neighbours.parquet"
+
+
+def _check(folder: Path, job: str, runs: list[str]) -> None:
+    """Samples and neighbours of a pack are whole, and of its runs."""
+    for path, name in zip(_parts(folder, job), ("samples", "neighbours"), strict=True):
+        check_table(path, name)
+        check_runs(path, ds.dataset(path).to_table(["run_id"]), runs, folder / "train" / job / "runs.parquet")
 
 
 def _size(folder: Path, job: str) -> tuple[int, int]:
@@ -118,9 +131,6 @@ def _of_pack(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """The sheet of each run of a pack."""
     paths = _parts(folder, job)
-    assert paths
-    check_table(paths[0], "samples")
-    check_table(paths[1], "neighbours")
     few = pc.field("index") < extent.samples
     samples = ds.dataset(paths[0]).to_table(
         ["run_id", "step", "index", "image"], filter=few & pc.field("run_id").isin(runs)
@@ -132,6 +142,8 @@ def _of_pack(
     pairs["image"] = pairs.merge(
         samples.to_pandas(), on=["run_id", "step", "index"], how="left", validate="one_to_one"
     )["image"].to_numpy()
+    if pairs["image"].isna().any():
+        raise UserError(f"{paths[1]}: of other samples than {paths[0]} has; delete it to make it again")
     for run, own in pairs.groupby("run_id", sort=False):
         yield str(run), _sheet(own, extent, images, shape)
 

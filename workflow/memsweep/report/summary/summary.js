@@ -229,8 +229,13 @@ class Explorer {
       if (this.chosen.has(run)) rows.push({ run: runs.labels[run], colour: this.colour(run), step: curves.step[row], series: curves.levels[curves.series[row]], value: curves.value[row], low: curves.low[row] ?? curves.value[row], high: curves.high[row] ?? curves.value[row] });
     });
     const onsets = [...this.chosen].filter((run) => run in this.spec.onsets).map((run) => ({ run: runs.labels[run], colour: this.colour(run), step: this.spec.onsets[run] }));
+    chart.area.parentElement.hidden = !rows.length;
+    if (!rows.length) return;
     chart.view ??= vegaEmbed(chart.area, { ...chart.panel.chart, datasets: { curves: rows, onsets } }, { actions: false, renderer: "svg" });
-    chart.view.then(({ view }) => view.data("curves", rows).data("onsets", onsets).runAsync());
+    chart.view.then(({ view }) => {
+      chart.area.querySelector("svg").setAttribute("aria-hidden", "true"); // the area itself is the image, and says of what
+      return view.data("curves", rows).data("onsets", onsets).runAsync();
+    });
   }
 
   // A short address for an image that every cell refers to
