@@ -215,7 +215,7 @@ def test_a_checkpoint_is_written_between_evaluations(
 ) -> None:
     settings = pack_settings()
     saved: list[int] = []
-    monkeypatch.setattr(Checkpoint, "save_state", lambda self, state: saved.append(int(state["count"])))
+    monkeypatch.setattr(Checkpoint, "save_state", lambda self, state, *_: saved.append(int(state["count"])))
     settings["runs"] = settings["runs"][:1]
     train(settings, digits, tmp_path, checkpoint_seconds=0)
     assert saved == [*range(32), 32]

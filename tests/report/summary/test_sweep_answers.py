@@ -209,7 +209,7 @@ def test_the_rate_of_copying_is_that_of_the_runs() -> None:
         {"run_id": run, "metric": metric, "value": value}
         for run, metric, value in (("a", "f_mem", 1.0), ("b", "f_mem", 2.0), ("c", "f_mem", 4.0), ("c", "other", 9.0))
     ]
-    said = sweep_course.rate(facts(peaks=table("rates", rows)))
+    said = sweep_course.rate(facts(rates=table("rates", rows)))
     assert "rises by 2.00 for each factor of ten in steps (median; 1.00 to 4.00 in 3 runs)" in said
 
 

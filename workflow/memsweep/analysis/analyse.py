@@ -104,6 +104,8 @@ def analyse(
         for name, hits in _shares(settings, rows, calibrated.get(run_id)).items():
             found[run_id, name] = _share_onset(settings, name, run_id, hits)
             rates[run_id, name] = _share_rate(settings, run_id, hits)
+        if run_id not in calibrated:  # no images are left over that could set its rule
+            found[run_id, "f_mem_calibrated"] = NEVER_EVALUATED
         if run_id in near:
             copied[run_id] = Copied.found(rows, near[run_id], sets[run_id])
     for paired in compared(agreed, settings["comparisons"], "paired_samples", runs, tables):
