@@ -123,7 +123,7 @@ def test_an_option_that_is_off_makes_nothing_stale(package: Path) -> None:
 def test_a_constant_makes_stale_what_depends_on_it(package: Path) -> None:
     copied = {"measure", "sample_sheet", "pack", "analyse", "conclude", "recovery", "summary"}
     assert stale_after(package, NOVELTY, replacing("second_distance == 0", "second_distance == 1")) == copied
-    assert stale_after(package, "analysis.onset", replacing("1e-9", "1e-8")) == {"analyse", "conclude"}
+    assert stale_after(package, "analysis.onset", replacing("1e-9", "1e-8")) == {"analyse", "conclude", "recovery"}
     assert stale_after(package, "figures.style", replacing("WIDTH = 7.0", "WIDTH = 7.1")) == {
         "dynamics",
         "sample_sheet",

@@ -205,12 +205,12 @@ def test_fidelity_is_better_or_worse_or_undecided() -> None:
 
 
 def test_the_rate_of_copying_is_that_of_the_runs() -> None:
-    rows = [
-        {"run_id": run, "metric": metric, "value": value}
-        for run, metric, value in (("a", "f_mem", 1.0), ("b", "f_mem", 2.0), ("c", "f_mem", 4.0), ("c", "other", 9.0))
-    ]
-    said = sweep_course.rate(facts(rates=table("rates", rows)))
+    values = (("a", "f_mem", 1.0), ("b", "f_mem", 2.0), ("c", "f_mem", 4.0), ("d", "f_mem", NAN), ("c", "other", 9.0))
+    rates = table("rates", [{"run_id": run, "metric": metric, "value": value} for run, metric, value in values])
+    said = sweep_course.rate(facts(rates=rates))
     assert "rises by 2.00 for each factor of ten in steps (median; 1.00 to 4.00 in 3 runs)" in said
+    assert sweep_course.rate(facts(rates=rates.head(1))).endswith("in steps (one run).")
+    assert sweep_course.rate(facts(rates=table("rates", []))) == ""
 
 
 def test_departures_are_told_with_what_they_leave() -> None:
