@@ -100,9 +100,10 @@ def splits_apart(tables: Tables, way: str, confidence: float) -> Evidence:
     """
     metric, space = way.split(" in ")
     metrics, onsets = tables["metrics"], tables["onsets"]
-    copies = onsets[(onsets["definition"] == "f_mem") & ~onsets["censored"]].set_index("run_id")["step"]
-    rows = metrics[(metrics["metric"] == metric) & (metrics["space"] == space) & metrics["run_id"].isin(copies.index)]
-    rows = rows[rows["step"] >= rows["run_id"].map(copies)]
+    copies = onsets.loc[(onsets["definition"] == "f_mem") & ~onsets["censored"], ["run_id", "step"]]
+    rows = metrics[(metrics["metric"] == metric) & (metrics["space"] == space)]
+    rows = rows.merge(copies.rename(columns={"step": "onset"}), on="run_id")
+    rows = rows[rows["step"] >= rows["onset"]]
     if rows.empty:
         measured = ((metrics["metric"] == metric) & (metrics["space"] == space)).any()
         return Evidence(lacking="no run copies" if measured else f"{metric} is not measured in {space}")
