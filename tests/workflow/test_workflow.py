@@ -409,7 +409,8 @@ def test_a_stop_while_the_workflow_is_read_is_one_line(tmp_path: Path) -> None:
     snakefile.write_text(snakefile.read_text() + STOPPED_WHILE_READ)
     result = project.snakemake(check=False)
     assert result.returncode == 1
-    said = [line for line in result.stdout.splitlines() if "profile" not in line and line.strip()]
+    aside = ("Using workflow specific profile", "warning: ")  # of the tiny study's few samples
+    said = [line for line in result.stdout.splitlines() if line.strip() and not line.startswith(aside)]
     assert said == ["stopped on request; the same command again goes on from here"]
 
 
