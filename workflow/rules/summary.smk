@@ -2,11 +2,10 @@
 
 
 # What it is written with besides code, which Snakemake does not see either: template, style, script, and captions.
-def page_assets():
-    beside = Path(workflow.basedir) / "workflow" / "memsweep" / "report" / "summary"
-    written = [file for file in beside.iterdir() if file.suffix in (".j2", ".css", ".js")]
-    captions = (Path(workflow.basedir) / "workflow" / "report").glob("*/*.rst")
-    return lineage(*(file.read_text() for file in sorted([*written, *captions])))
+BESIDE = Path(workflow.basedir).joinpath("workflow")
+ASSETS = [file for kind in ("j2", "css", "js") for file in BESIDE.glob(f"memsweep/report/summary/*.{kind}")]
+CAPTIONS = BESIDE.joinpath("report").glob("*/*.rst")
+PAGE_ASSETS = lineage(*(file.read_text() for file in sorted([*ASSETS, *CAPTIONS])))
 
 
 localrules:
@@ -25,7 +24,7 @@ rule summary:
     params:
         settings=lambda wildcards: canonical({"config": STUDY.config, "asked": config, "tables": TABLES}),
         upstream=rules.tables.params.upstream,
-        code=f"page code {fingerprint('report.summary.page')} {page_assets()}",
+        code=f"page code {fingerprint('report.summary.page')} {PAGE_ASSETS}",
         study=subpath(output[0], ancestor=len(Path(SHOWN).parts) - 1),
     shell:
         "python -m memsweep summarise --study {params.study:q} --output {output:q} <<< {params.settings:q} 2> {log:q}"
