@@ -21,6 +21,8 @@ def kinds_of_files(results: Path) -> dict[str, list[Path]]:
     """The files that some stage reads, relative to the study's results, by kind."""
     found: dict[str, list[Path]] = {}
     for path in sorted(results.rglob("*")):
+        if path.name == "progress.json":  # for whoever watches; no stage reads it
+            continue
         own = path.relative_to(results)
         if path.is_file() and own.parts[0] not in SHOWN:
             found.setdefault(kind_of(own), []).append(own)
