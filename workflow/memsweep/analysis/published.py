@@ -221,6 +221,12 @@ EXPONENTS: tuple[Exponent, ...] = (
 )
 
 
+def exponent(sweep: str, quantity: str, threshold: float | None = None) -> float:
+    """The exponent of a quantity of `EXPONENTS` along an axis; ``threshold`` is that of an onset."""
+    asked = (sweep, quantity, threshold)
+    return next(known.value for known in EXPONENTS if (known.sweep, known.quantity, known.threshold) == asked)
+
+
 def onsets(
     runs: pd.DataFrame, sweep: str, definition: str, threshold: float | None, formulation: str | None
 ) -> list[Number]:

@@ -12,10 +12,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
+from ..metrics.novelty import share_of
 from ..tables.parquet import read_table
 
 SUPPORTED, REFUTED, UNDECIDED, NOT_TESTABLE = "supported", "refuted", "undecided", "not testable"
@@ -42,12 +42,32 @@ class Evidence:
     lacking: str | None = None
 
     @classmethod
-    def of(cls, row: pd.Series[Any], value: str, runs: int, lacking: str) -> Evidence:
-        """That of a row with the column ``value`` and its interval; ``lacking`` where it has none."""
+    def of(cls, rows: pd.DataFrame, value: str, absent: str, unknown: str, runs: str = "runs") -> Evidence:
+        """That of the first of some rows of a table.
+
+        Args:
+            rows: with an interval each.
+            value: column of the number.
+            absent: what is lacking where there is no row.
+            unknown: likewise, where the row has no number or no interval; ``{runs}`` stands for how many runs it has.
+            runs: column of these.
+        """
+        if rows.empty:
+            return cls(lacking=absent)
+        row = rows.iloc[0]
         estimate, low, high = (float(row[name]) for name in (value, "ci_low", "ci_high"))
+        count = int(row[runs])
         if not math.isfinite(estimate) or math.isnan(low) or math.isnan(high):
-            return cls(runs=runs, lacking=lacking)
-        return cls(estimate, low, high, runs)
+            return cls(runs=count, lacking=unknown.replace("{runs}", str(count)))
+        return cls(estimate, low, high, count)
+
+    @classmethod
+    def of_share(cls, hits: int, count: int, confidence: float, absent: str) -> Evidence:
+        """A share of some runs, with its exact interval; ``absent`` is what is lacking where there are none."""
+        if not count:
+            return cls(lacking=absent)
+        found = share_of(hits, count, confidence)
+        return cls(found.value, found.ci_low, found.ci_high, count)
 
 
 class Tables:

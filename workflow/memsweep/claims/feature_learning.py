@@ -22,10 +22,7 @@ def fitted(tables: Tables, way: str, objective: str, quantity: str) -> Evidence:
     """
     fits = tables["phase_fits"]
     rows = fits[(fits["objective"] == objective) & (fits["quantity"] == quantity) & (_ways(fits) == way)]
-    if rows.empty:
-        return Evidence(lacking=f"no cells of {objective}")
-    row = rows.iloc[0]
-    return Evidence.of(row, "value", int(row["cells"]), f"too few cells, {row['cells']}")
+    return Evidence.of(rows, "value", f"no cells of {objective}", "too few cells, {runs}", runs="cells")
 
 
 def grown(tables: Tables, way: str, objective: str) -> Evidence:
@@ -33,20 +30,17 @@ def grown(tables: Tables, way: str, objective: str) -> Evidence:
     growth = tables["growth"]
     of = (growth["objective"] == objective) & (growth["quantity"] == "log_ratio")
     rows = growth[of & (_growth_ways(growth) == way)]
-    if rows.empty:
-        return Evidence(lacking=f"no early growth of {objective}")
-    row = rows.iloc[0]
-    return Evidence.of(row, "value", int(row["seeds"]), f"{row['seeds']} seeds with an early growth; two are needed")
+    unknown = "{runs} seeds with an early growth; two are needed"
+    return Evidence.of(rows, "value", f"no early growth of {objective}", unknown, runs="seeds")
 
 
 def at_end(tables: Tables, measure: str, end: str) -> Evidence:
     """The classifier's ratio of signal to noise in the cell of the least or greatest n SNR²."""
     phase = tables["phase"]
     rows = phase[(phase["objective"] == "classification") & (phase["measure"] == measure)]
-    if rows.empty:
-        return Evidence(lacking="no cells of classification")
-    row = rows.sort_values("n_snr2").iloc[0 if end == "least" else -1]
-    return Evidence.of(row, "ratio", int(row["seeds"]), f"{row['seeds']} seeds; two are needed")
+    ordered = rows.sort_values("n_snr2")
+    last = ordered.head(1) if end == "least" else ordered.tail(1)
+    return Evidence.of(last, "ratio", "no cells of classification", "{runs} seeds; two are needed", runs="seeds")
 
 
 def _ways(rows: pd.DataFrame) -> pd.Series[Any]:

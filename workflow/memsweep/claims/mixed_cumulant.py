@@ -10,8 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from scipy.stats import binomtest
-
 from .claim import MARGIN, Claim, Evidence, Tables
 
 SOURCE = "Bardone, Merger & Goldt 2026"
@@ -28,10 +26,8 @@ def exponent(tables: Tables, way: str, spike: str) -> Evidence:
     experiment, _, law = way.partition(", ")
     found = tables["recovery_exponents"]
     rows = found[(found["experiment"] == experiment) & (found["spike"] == spike) & (found["law"] == law)]
-    if rows.empty:
-        return Evidence(lacking=f"no experiment of this kind recovers {spike}")
-    row = rows.iloc[0]
-    return Evidence.of(row, "exponent", int(row["replicas"]), f"{spike} is recovered in too few dimensions")
+    absent, unknown = f"no experiment of this kind recovers {spike}", f"{spike} is recovered in too few dimensions"
+    return Evidence.of(rows, "exponent", absent, unknown, runs="replicas")
 
 
 def order(tables: Tables, experiment: str, spike: str) -> Evidence:
@@ -62,11 +58,8 @@ def later(tables: Tables, experiment: str, confidence: float) -> Evidence:
     if not {("samples", "u"), ("samples", "v")} <= set(both.columns):
         return Evidence(lacking="no experiment with both spikes")
     known = both[~both["censored", "u"].astype(bool)]
-    if known.empty:
-        return Evidence(lacking="no replica recovers u")
     hits = int((known["censored", "v"].astype(bool) | (known["samples", "v"] > known["samples", "u"])).sum())
-    interval = binomtest(hits, len(known)).proportion_ci(confidence)
-    return Evidence(hits / len(known), float(interval.low), float(interval.high), len(known))
+    return Evidence.of_share(hits, len(known), confidence, "no replica recovers u")
 
 
 def _ways(experiments: Iterable[str], *laws: str) -> Sequence[str]:

@@ -16,9 +16,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 from scipy.stats import t as student
 
+from ..analysis.published import exponent
 from ..study.onsets import DEPARTURES
 from .claim import MARGIN, Claim, Evidence, Tables
 
@@ -51,11 +51,9 @@ def onset_exponent(tables: Tables, definition: str, term: str) -> Evidence:
     """The exponent of the onset in an axis by the law of all axes together."""
     law = tables["law"]
     rows = law[(law["definition"] == definition) & (law["term"] == term) & (law["order"] == 1)]
-    if rows.empty:
-        has = (law["definition"] == definition).any()
-        return Evidence(lacking=f"{AXES[term]} is not swept" if has else f"no onset by {definition}")
-    row = rows.iloc[0]
-    return Evidence.of(row, "estimate", int(row["runs"]), str(row["reason"] or "no interval"))
+    has = (law["definition"] == definition).any()
+    absent = f"{AXES[term]} is not swept" if has else f"no onset by {definition}"
+    return Evidence.of(rows, "estimate", absent, next(iter(rows["reason"].dropna()), "no interval"))
 
 
 def fidelity_exponent(tables: Tables, way: str, term: str) -> Evidence:
@@ -70,12 +68,8 @@ def fidelity_exponent(tables: Tables, way: str, term: str) -> Evidence:
     rows = trends[of_metric & (trends["definition"] == "test_loss_minimum")]
     if rows.empty:
         return Evidence(lacking=f"{metric} is not measured in {space}")
-    rows = rows[rows["term"] == term]
-    if rows.empty:
-        return Evidence(lacking=f"{AXES[term]} is not swept")
-    row = rows.iloc[0]
-    runs = int(row["runs"])
-    return Evidence.of(row, "exponent", runs, f"too few runs, {runs}, for an exponent in {AXES[term]}")
+    unknown = f"too few runs, {{runs}}, for an exponent in {AXES[term]}"
+    return Evidence.of(rows[rows["term"] == term], "exponent", f"{AXES[term]} is not swept", unknown)
 
 
 def rate_trend(tables: Tables, metric: str, term: str) -> Evidence:
@@ -84,12 +78,8 @@ def rate_trend(tables: Tables, metric: str, term: str) -> Evidence:
     rows = trends[trends["metric"] == metric]
     if rows.empty:
         return Evidence(lacking=f"{metric} is not measured")
-    rows = rows[rows["term"] == term]
-    if rows.empty:
-        return Evidence(lacking=f"{AXES[term]} is not swept")
-    row = rows.iloc[0]
-    runs = int(row["runs"])
-    return Evidence.of(row, "trend", runs, f"too few runs, {runs}, reach both shares of copies")
+    unknown = "too few runs, {runs}, reach both shares of copies"
+    return Evidence.of(rows[rows["term"] == term], "trend", f"{AXES[term]} is not swept", unknown)
 
 
 def splits_apart(tables: Tables, way: str, confidence: float) -> Evidence:
@@ -129,12 +119,8 @@ def left_over(tables: Tables, curve: str, axis: str) -> Evidence:
     rows = found[(found["curve"] == curve) & (found["exponents"] == "paper")]
     if rows.empty:
         return Evidence(lacking=f"no curve of {curve}")
-    rows = rows[rows["axis"] == axis]
-    if rows.empty:
-        return Evidence(lacking=f"{AXES[axis]} is not swept")
-    row = rows.iloc[0].rename({"ratio_ci_low": "ci_low", "ratio_ci_high": "ci_high"})
-    row["ci_low"], row["ci_high"] = (rows.iloc[0][f"ratio_{end}"] for end in ("ci_low", "ci_high"))
-    return Evidence.of(row, "ratio", int(row["runs"]), "too few levels that all curves reach")
+    rows = rows[rows["axis"] == axis].rename(columns={"ratio_ci_low": "ci_low", "ratio_ci_high": "ci_high"})
+    return Evidence.of(rows, "ratio", f"{AXES[axis]} is not swept", "too few levels that all curves reach")
 
 
 def descents(tables: Tables, way: str, split: str, confidence: float) -> Evidence:
@@ -145,7 +131,7 @@ def descents(tables: Tables, way: str, split: str, confidence: float) -> Evidenc
     if rows.empty:
         return Evidence(lacking=f"{metric} is not measured in {space}")
     known = rows[rows["verdict"].isin(["yes", "no"])]
-    return _share(int((known["verdict"] == "yes").sum()), len(known), confidence, "of no run is it known")
+    return Evidence.of_share(int((known["verdict"] == "yes").sum()), len(known), confidence, "of no run is it known")
 
 
 def departs(tables: Tables, definition: str, confidence: float) -> Evidence:
@@ -153,24 +139,15 @@ def departs(tables: Tables, definition: str, confidence: float) -> Evidence:
     onsets = tables["onsets"]
     rows = onsets[onsets["definition"] == definition]
     hits = int((~rows["censored"] & ~rows["left_censored"]).sum())
-    return _share(hits, len(rows), confidence, f"no {definition}: evaluation.surrogates has none")
-
-
-def _share(hits: int, count: int, confidence: float, lacking: str) -> Evidence:
-    if not count:
-        return Evidence(lacking=lacking)
-    interval = binomtest(hits, count).proportion_ci(confidence)
-    return Evidence(hits / count, float(interval.low), float(interval.high), count)
+    return Evidence.of_share(hits, len(rows), confidence, f"no {definition}: evaluation.surrogates has none")
 
 
 def lead_of_bias(tables: Tables, definition: str) -> Evidence:
     """The onset of a definition over that of bias."""
     found = tables["leads"]
     rows = found[(found["definition"] == definition) & found["train_size"].isna()]
-    if rows.empty:
-        return Evidence(lacking="no onset of bias, which takes runs on other training sets: the axis subset")
-    row = rows.iloc[0]
-    return Evidence.of(row, "ratio", int(row["runs"]), f"{row['runs']} pairs with both onsets; two are needed")
+    absent = "no onset of bias, which takes runs on other training sets: the axis subset"
+    return Evidence.of(rows, "ratio", absent, "{runs} pairs with both onsets; two are needed")
 
 
 def untold(tables: Tables, way: str, lacking: str) -> Evidence:
@@ -228,7 +205,7 @@ def claims(settings: Mapping[str, Any], tables: Tables) -> list[Claim]:
             "More training images delay the onset.",
             "train_size",
             low=0,
-            published=1.28,
+            published=exponent("train_size", "loss_gap_absolute", 0.05),
         ),
         _onset(
             "proportional to N",
@@ -237,7 +214,7 @@ def claims(settings: Mapping[str, Any], tables: Tables) -> list[Claim]:
             "train_size",
             low=1 - MARGIN,
             high=1 + MARGIN,
-            published=1.28,
+            published=exponent("train_size", "loss_gap_absolute", 0.05),
         ),
         _onset(
             "copies proportional to N",
@@ -247,7 +224,7 @@ def claims(settings: Mapping[str, Any], tables: Tables) -> list[Claim]:
             BY_COPIES,
             low=1 - MARGIN,
             high=1 + MARGIN,
-            published=1.3,
+            published=exponent("train_size", "sscd_score", 0.05),
         ),
         _onset("earlier in larger models", MARION, "Larger models memorise earlier.", "parameters", high=0),
         _onset(
@@ -257,7 +234,7 @@ def claims(settings: Mapping[str, Any], tables: Tables) -> list[Claim]:
             "batch_size",
             low=-1 - MARGIN,
             high=-1 + MARGIN,
-            published=-1.0,
+            published=exponent("batch_size", "loss_gap_absolute", 0.05),
         ),
         *(
             Claim(
@@ -300,7 +277,7 @@ def claims(settings: Mapping[str, Any], tables: Tables) -> list[Claim]:
             "More training images improve the peak of fidelity.",
             "train_size",
             high=0,
-            published=2 * -0.89,
+            published=2 * exponent("train_size", "first_minimum"),
         ),
         _fidelity("better in larger models", "Larger models have a better peak of fidelity.", "parameters", high=0),
         _fidelity(
@@ -308,7 +285,7 @@ def claims(settings: Mapping[str, Any], tables: Tables) -> list[Claim]:
             "Smaller batches improve the peak of fidelity.",
             "batch_size",
             low=0,
-            published=2 * 0.36,
+            published=2 * exponent("batch_size", "first_minimum"),
         ),
         _fidelity(
             "better with larger learning rates",
