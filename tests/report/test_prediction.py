@@ -13,8 +13,9 @@ from helpers.configs import ROOT
 from matplotlib.image import imread
 from memsweep.base.errors import UserError
 from memsweep.report.prediction import predict
+from memsweep.study.kinds import open_study
 from memsweep.tables.contracts.sweep import axis_columns
-from memsweep.tables.parquet import write_table
+from memsweep.tables.parquet import read_table, write_table
 
 STUDY: dict[str, Any] = {
     "study": "tiny",
@@ -97,3 +98,24 @@ def test_a_study_of_theory_has_no_onsets() -> None:
     path = ROOT / "config" / "feature_learning.yaml"
     with pytest.raises(UserError, match="accepted is sweep"):
         predict(path, [], 0.05, None)
+
+
+def test_an_axis_of_a_section_has_the_value_of_the_base_point(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    grid = {**STUDY["grid"], "products": [*STUDY["grid"]["products"], {"network.dropout": [0, 0.1]}]}
+    file.write_text(yaml.safe_dump({**STUDY, "grid": grid}))
+    runs = file.parent / "results" / "tiny" / "tables" / "runs.parquet"
+    axes = [axis.described() for axis in open_study({**STUDY, "grid": grid}).grid_axes if "." in axis.name]
+    write_table(runs, "runs", read_table(runs, "runs").assign(network_dropout=0.0), extra=axis_columns(axes))
+    predict(file, [("train_size", "64")], 0.05, None)
+    said = capsys.readouterr().out
+    assert "network_dropout = 0" in said
+    assert "unknown" not in said
+
+
+def test_an_axis_without_a_value_is_asked_for(file: Path) -> None:
+    base = {name: value for name, value in STUDY["grid"]["base"].items() if name != "batch_size"}
+    products = [{"train_size": [16, 32], "batch_size": [4, 8]}]
+    file.write_text(yaml.safe_dump({**STUDY, "grid": {"base": base, "products": products}}))
+    with pytest.raises(UserError, match=r"--set batch_size: missing; accepted is a value"):
+        predict(file, [("train_size", "64")], 0.05, None)
+    predict(file, [("train_size", "64"), ("batch_size", "4")], 0.05, None)

@@ -67,10 +67,10 @@ def _warnings(law: Law, onset: Prediction, point: Mapping[str, object], confiden
         if len(known) > 1 and pd.api.types.is_numeric_dtype(law.runs[axis]):
             value = float(point[axis])  # type: ignore[arg-type]
             factor = max(value / known[-1], known[0] / value)
-            away = f"{axis} = {_number(point[axis])} lies a factor of {factor:.3g} outside"
+            away = f"{axis} = {number(point[axis])} lies a factor of {factor:.3g} outside"
             yield f"{away} of what is swept, {_range(known)}"
         else:
-            yield f"{axis} = {_number(point[axis])} is none of the values with an onset, {_range(known)}"
+            yield f"{axis} = {number(point[axis])} is none of the values with an onset, {_range(known)}"
     p_value, _ = lack_of_fit(law)
     if p_value < 1 - confidence:
         yield f"the law fails its test of fit (p = {p_value:.2g}): power laws, bent or not, miss the onsets"
@@ -80,11 +80,12 @@ def _warnings(law: Law, onset: Prediction, point: Mapping[str, object], confiden
 
 def _range(known: Sequence[object]) -> str:
     if len(known) == 1:
-        return f"{_number(known[0])} alone"
-    return f"{_number(known[0])} to {_number(known[-1])}"
+        return f"{number(known[0])} alone"
+    return f"{number(known[0])} to {number(known[-1])}"
 
 
-def _number(value: object) -> str:
+def number(value: object) -> str:
+    """A value of an axis in a sentence: 0.003, 50,000."""
     if isinstance(value, float):
         return f"{value:g}"
     return f"{value:,}" if isinstance(value, numbers.Integral) and not isinstance(value, bool) else str(value)

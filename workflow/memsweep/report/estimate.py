@@ -14,10 +14,9 @@ from ..base.durations import duration
 from ..base.errors import UserError
 from ..base.machine import available_cores
 from ..study.catalogue import describe
-from ..study.config import read_yaml
 from ..study.cost import Cost, Costs, bytes_label, study_cost, together
 from ..study.grid import kinds_of_runs
-from ..study.kinds import open_study
+from ..study.kinds import open_sweep
 
 # 10^12 operations per second: of some thousand a second, and of every computer there is
 SLOWEST, FASTEST = 1e-9, 1e9
@@ -39,10 +38,8 @@ def print_estimate(file: Path, tflops: float | None = None, measured: bool = Fal
         raise UserError(f"--tflops: found {tflops:g}; accepted is a number from {SLOWEST:g} to {FASTEST:g}")
     if measured and tflops is not None:
         raise UserError("--tflops, --measure: found both; accepted is one of them, as the one is what the other finds")
-    study = open_study(read_yaml(file), [file])
+    study = open_sweep(file, "the one whose cost is known")
     config = study.config
-    if config["kind"] != "sweep":
-        raise UserError(f"{file}: found kind {config['kind']!r}; accepted is sweep, the one whose cost is known")
     if tflops is None:
         tflops = float(config["requests"]["tflops"])
     facts = describe(config["dataset"])

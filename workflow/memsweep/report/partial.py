@@ -16,8 +16,7 @@ from ..analysis.analyse import analyse
 from ..analysis.collect import collect
 from ..base.errors import UserError
 from ..figures.draw import draw_figure
-from ..study.config import read_yaml
-from ..study.kinds import open_study
+from ..study.kinds import open_sweep
 from ..study.sweep import Sweep
 from .summary.page import write_summary
 
@@ -52,9 +51,7 @@ class Partial:
 
 def print_partial(file: Path, results: Path = Path("results")) -> None:
     """Make the partial tables, figures and summary of a study, and say what they are; errors as of `write_partial`."""
-    study = open_study(read_yaml(file), [file])
-    if study.kind != "sweep":
-        raise UserError(f"{file}: found kind {study.kind!r}; accepted is sweep, whose packs are finished one by one")
+    study = open_sweep(file, "whose packs are finished one by one")
     made = write_partial(study, results)
     print(made.stamp)
     for figure, reason in made.left_out.items():

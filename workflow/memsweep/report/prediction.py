@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,17 +11,17 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from ..analysis.predict import Outlook, outlooks
+from ..analysis.predict import Outlook, number, outlooks
 from ..base.errors import UserError
-from ..study.axes import is_short, read_axes
 from ..study.catalogue import describe
 from ..study.config import read_yaml, resolve
-from ..study.cost import study_cost, together
-from ..study.grid import kinds_of_runs
-from ..study.onsets import ONSETS
+from ..study.cost import Costs
+from ..study.grid import base_value
+from ..study.kinds import open_sweep
 from ..study.sweep import Sweep
 from ..tables.parquet import read_table
 from ..tables.together import check_together
+from .summary import words
 
 
 def predict(
@@ -42,62 +41,58 @@ def predict(
     """
     if not 0 < risk < 0.5:
         raise UserError(f"--risk: found {risk:g}; accepted is a probability between 0 and 0.5, such as 0.05")
-    config = read_yaml(file)
-    resolved = resolve(config, [file])
-    if resolved["kind"] != "sweep":
-        raise UserError(f"{file}: found kind {resolved['kind']!r}; accepted is sweep, the one that has onsets")
-    study = Sweep(resolved)
+    study = open_sweep(file, "the one that has onsets")
     tables = [results / study.place / "tables" / f"{name}.parquet" for name in ("runs", "onsets")]
     if missing := [path for path in tables if not path.is_file()]:
         raise UserError(f"{missing[0]}: no such file; run the study first: snakemake --configfile {file}")
     check_together(tables)
     runs, onsets = (read_table(path, path.stem) for path in tables)
-    point = _point(config, file, dict(given), study)
-    axes = read_axes(json.loads(study.conclude()))
-    found = list(outlooks(onsets, runs, axes, point, resolved["confidence"], risk))
-    _print(found, point, study, resolved["onset"], risk)
+    point = _point(file, dict(given), study)
+    found = list(outlooks(onsets, runs, study.grid_axes, point, study.config["confidence"], risk))
+    _print(found, point, study, risk)
     if output is not None:
         from ..figures.prediction import draw
         from ..figures.style import save
 
-        save(draw(found, point, resolved["onset"]), [output])
+        save(draw(found, point, study.config["onset"]), [output])
         print(f"{output}: written")
 
 
-def _point(config: Mapping[str, Any], file: Path, given: Mapping[str, str], study: Sweep) -> dict[str, object]:
+def _point(file: Path, given: Mapping[str, str], study: Sweep) -> dict[str, object]:
     """A run's axes by their columns of the table ``runs``, checked as a grid is that has no other run."""
     values = {axis: _value(axis, text) for axis, text in given.items()}
     # More images than the dataset has are asked for often, and no other rule depends on how many
     size = values.pop("train_size", None)
     if size is not None and not (isinstance(size, int) and size > 0):
         raise UserError(f"--set train_size: found {size!r}; accepted is a whole number above 0")
-    product = {axis: [value] for axis, value in values.items()}
-    grid = {**config["grid"], "products": [{**_bases(study), **product}]}
+    values = {**_at_base(study), **values}
+    if size is not None:
+        values["train_size"] = study.runs[0].train_size  # any that the dataset has
+    for axis in study.grid_axes:
+        if axis.name not in values:
+            raise UserError(f"--set {axis.name}: missing; accepted is a value, as the base point has none")
+    config = read_yaml(file)
+    grid = {**config["grid"], "products": [{axis: [value] for axis, value in values.items()}]}
     alone = {name: value for name, value in config.items() if name not in ("only", "exclude", "substudy")}
     resolved = resolve({**alone, "grid": grid}, [file])
-    one = Sweep(resolved)
-    (run,) = one.runs
+    (run,) = Sweep(resolved).runs
     facts = describe(resolved["dataset"])
-    shape = (facts.channels, facts.height, facts.width)
-    cost = together(study_cost(resolved, kinds_of_runs(resolved), shape, facts.classes).values())
-    axes = read_axes(json.loads(study.conclude()))
-    known = {
-        axis.column: getattr(run, axis.name) if is_short(axis.name) else run.settings.get(axis.name) for axis in axes
-    }
+    cost = Costs(resolved, (facts.channels, facts.height, facts.width), facts.classes)(run)
+    known = {axis.column: run.at(axis.name) for axis in study.grid_axes}
     if size is not None:
         known["train_size"] = size
     return {**known, "parameters": cost.parameters}
 
 
-def _bases(study: Sweep) -> dict[str, list[Any]]:
-    """For an axis that the base point leaves out, the value that all runs of the study have, if they have one."""
-    base = study.config["grid"]["base"]
-    rows = [
-        {name: getattr(run, name) for name in ("train_size", "base_channels", "batch_size", "learning_rate", "seed")}
-        for run in study.runs
-    ]
-    common = {name: {row[name] for row in rows} for name in rows[0] if name not in base}
-    return {name: list(found) for name, found in common.items() if len(found) == 1}
+def _at_base(study: Sweep) -> dict[str, Any]:
+    """The value of each axis at the base point; where that has none, the one that all runs have, if they do."""
+    found = {}
+    for axis in study.grid_axes:
+        value = base_value(study.config, axis.name)
+        known = {run.at(axis.name) for run in study.runs} if value is None else set()
+        if value is not None or len(known) == 1:
+            found[axis.name] = known.pop() if known else value
+    return found
 
 
 def _value(axis: str, text: str) -> Any:
@@ -107,17 +102,15 @@ def _value(axis: str, text: str) -> Any:
         raise UserError(f"--set {axis}: found {text!r}; accepted is a value as YAML writes it") from None
 
 
-def _print(
-    found: Sequence[Outlook], point: Mapping[str, object], study: Sweep, thresholds: Mapping[str, float], risk: float
-) -> None:
-    confidence = study.config["confidence"]
-    told = ", ".join(f"{name} = {_number(value)}" for name, value in point.items() if name not in ("seed", "subset"))
+def _print(found: Sequence[Outlook], point: Mapping[str, object], study: Sweep, risk: float) -> None:
+    confidence, thresholds = study.config["confidence"], study.config["onset"]
+    told = ", ".join(f"{name} = {number(value)}" for name, value in point.items() if name not in ("seed", "subset"))
     table = Table(title=f"{study.name}: a run with {told}", title_justify="left")
     levels = f"{100 * confidence:g} %"
     for heading in ("onset", "step", f"{levels} of new runs", f"train until, at a risk of {100 * risk:g} %", "runs"):
         table.add_column(heading, justify="left" if heading == "onset" else "right")
     for outlook in found:
-        onset, name = outlook.onset, plain(ONSETS[outlook.definition].label(thresholds))
+        onset, name = outlook.onset, words.definition(outlook.definition, thresholds)
         between = f"{_step(onset.pi_low)} to {_step(onset.pi_high)}"
         unknown = math.isnan(onset.median)
         table.add_row(
@@ -142,13 +135,8 @@ def _by_warning(found: Sequence[Outlook], thresholds: Mapping[str, float]) -> di
     of: dict[str, list[str]] = {}
     for outlook in found:
         for warning in outlook.warnings:
-            of.setdefault(warning, []).append(plain(ONSETS[outlook.definition].label(thresholds)))
+            of.setdefault(warning, []).append(words.definition(outlook.definition, thresholds))
     return of
-
-
-def plain(label: str) -> str:
-    """A figure's label without its TeX."""
-    return label.replace(r"$f_\mathrm{mem}$", "f_mem")
 
 
 def _step(value: float) -> str:
@@ -158,9 +146,3 @@ def _step(value: float) -> str:
     if value < 1:
         return "below 1"
     return f"{float(f'{value:.3g}'):,.0f}"
-
-
-def _number(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:g}"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

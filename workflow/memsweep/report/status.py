@@ -129,8 +129,8 @@ def _of_runs(study: Any, folder: Path) -> Status:
     shown = [each for state in STATES for each in [one for one in states if one.state == state][:MOST_ROWS]]
     rows = []
     for each in shown:
-        values = {**vars(each.run), **each.run.settings}
-        rows.append([each.run.run_id, *(_value(values[axis.name]) for axis in study.varying), *_cells(each)])
+        values = (_value(each.run.at(axis.name)) for axis in study.varying)
+        rows.append([each.run.run_id, *values, *_cells(each)])
     lines = [_summary(states, counts)]
     if len(shown) < len(states):
         lines.append(f"of each state, the first {MOST_ROWS} runs are shown")

@@ -10,8 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..base.errors import UserError
-from ..study.config import read_yaml
-from ..study.kinds import open_study
+from ..study.kinds import open_sweep
 from ..tables.contracts import SCHEMAS
 from ..tables.parquet import write_table
 
@@ -28,9 +27,7 @@ def print_usage(file: Path, results: Path = Path("results")) -> None:
     Raises:
         UserError: the file is wrong, it is not a sweep, or no training job has ended.
     """
-    study = open_study(read_yaml(file), [file])
-    if study.kind != "sweep":
-        raise UserError(f"{file}: found kind {study.kind!r}; accepted is sweep, whose training jobs ask for resources")
+    study = open_sweep(file, "whose training jobs ask for resources")
     folder = results / study.name / "benchmarks" / "train"
     rows = []
     for job, runs in study.packs.items():

@@ -198,7 +198,7 @@ def packs(all_runs: Sequence[Run], axes: Sequence[str]) -> dict[str, list[Run]]:
     """
     grouped: dict[str, list[Run]] = {}
     for run in all_runs:
-        values = (getattr(run, axis) if is_short(axis) else run.settings[axis] for axis in axes)
+        values = (run.at(axis) for axis in axes)
         path = "/".join(f"{column_of(axis)}={encoded(value)}" for axis, value in zip(axes, values, strict=True))
         grouped.setdefault(path or "all", []).append(run)
     return grouped

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .axes import is_short
 from .training_sets import TrainingSet
 
 
@@ -43,6 +44,10 @@ class Run:
     def training_set(self) -> TrainingSet:
         """The images that it is trained on."""
         return TrainingSet(self.train_size, self.subset)
+
+    def at(self, axis: str) -> Any:
+        """Its value on an axis of its grid, by name."""
+        return getattr(self, axis) if is_short(axis) else self.settings[axis]
 
     def within(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Settings of a study, or of a job, as they are for this run."""

@@ -274,9 +274,7 @@ class Sweep(Study):
 
     def _values(self, axis: Axis) -> set[Any]:
         """The values that runs have on an axis."""
-        if is_short(axis.name):
-            return {getattr(run, axis.name) for run in self.runs}
-        return {run.settings[axis.name] for run in self.runs}
+        return {run.at(axis.name) for run in self.runs}
 
     @property
     def surrogates(self) -> list[str]:

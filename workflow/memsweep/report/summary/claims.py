@@ -9,9 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from ...claims.claim import VERDICTS
 from . import amounts
-
-VERDICTS = ("supported", "refuted", "undecided", "not testable")
 
 
 @dataclass(frozen=True)
