@@ -38,6 +38,21 @@ TINY: dict[str, Any] = {
     "onset": {"bootstrap": 5},
 }
 
+# Two packs of two runs, for tests that call the stages themselves
+PACKS_OF_TWO: dict[str, Any] = {
+    "study": "tiny",
+    "dataset": {"name": "digits", "test_images": 1600},
+    "grid": {
+        "base": {"base_channels": 4, "batch_size": 4, "learning_rate": 1e-3},
+        "products": [{"train_size": [8, 12], "seed": [0, 1]}],
+    },
+    "network": {"channel_multipliers": [1, 2], "blocks": 1, "attention_levels": [], "embedding": 8},
+    "formulation": {"sampling_steps": 2},
+    "training": {"budget": {"steps": 20}, "ema_decay": 0.9},
+    "evaluation": {"first": 3, "per_decade": 3, "images": 16, "samples": 8, "surrogates": []},
+    "metrics": {"floor_draws": 2, "projections": 4, "spaces": ["classifier"]},
+}
+
 
 MIXED_CUMULANT: dict[str, Any] = {
     "study": "tiny",

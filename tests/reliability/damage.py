@@ -8,8 +8,10 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-# What no stage reads: figures, pages, logs, and times
-SHOWN = ("figures", "report", "summary.html", "logs", "benchmarks")
+from memsweep.base.records import PROGRESS
+
+# What no stage reads: figures, pages, logs, times, and how far runs are
+SHOWN = {"figures", "report", "summary.html", "logs", "benchmarks", PROGRESS}
 
 
 def kind_of(file: Path) -> str:
@@ -21,10 +23,8 @@ def kinds_of_files(results: Path) -> dict[str, list[Path]]:
     """The files that some stage reads, relative to the study's results, by kind."""
     found: dict[str, list[Path]] = {}
     for path in sorted(results.rglob("*")):
-        if path.name == "progress.json":  # for whoever watches; no stage reads it
-            continue
         own = path.relative_to(results)
-        if path.is_file() and own.parts[0] not in SHOWN:
+        if path.is_file() and not {own.parts[0], own.name} & SHOWN:
             found.setdefault(kind_of(own), []).append(own)
     return found
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from helpers.projects import FEATURE_LEARNING, MIXED_CUMULANT
+from helpers.projects import FEATURE_LEARNING, MIXED_CUMULANT, PACKS_OF_TWO
 from memsweep.base.errors import UserError
 from memsweep.base.files import read_json, write_json
 from memsweep.data.datasets import prepare
@@ -25,24 +25,10 @@ from memsweep.report.status import print_status, status
 from memsweep.study.kinds import open_study
 from scipy.optimize import minimize
 
-STUDY: dict[str, Any] = {
-    "study": "tiny",
-    "dataset": {"name": "digits", "test_images": 1600},
-    "grid": {
-        "base": {"base_channels": 4, "batch_size": 4, "learning_rate": 1e-3},
-        "products": [{"train_size": [8, 12], "seed": [0, 1]}],
-    },
-    "network": {"channel_multipliers": [1, 2], "blocks": 1, "attention_levels": [], "embedding": 8},
-    "formulation": {"sampling_steps": 2},
-    "training": {"budget": {"steps": 20}, "ema_decay": 0.9},
-    "evaluation": {"first": 3, "per_decade": 3, "images": 16, "samples": 8, "surrogates": []},
-    "metrics": {"floor_draws": 2, "projections": 4, "spaces": ["classifier"]},
-}
-
 
 @pytest.fixture
 def study() -> Any:
-    return open_study(copy.deepcopy(STUDY))
+    return open_study(copy.deepcopy(PACKS_OF_TWO))
 
 
 @pytest.fixture
@@ -157,7 +143,7 @@ def test_what_another_training_code_left_counts_for_nothing(
 
 
 def test_a_longer_budget_makes_finished_runs_wait_at_their_step(place: Path) -> None:
-    longer = copy.deepcopy(STUDY)
+    longer = copy.deepcopy(PACKS_OF_TWO)
     longer["training"]["budget"]["steps"] = 100
     found = run_states(open_study(longer), place)
     # Their tables are there, but not of all evaluations
@@ -175,7 +161,7 @@ def test_a_damaged_file_stops_no_look(study: Any, place: Path, name: str) -> Non
 
 def test_text_is_aligned_and_says_the_sum(study: Any, place: Path, tmp_path: Path, capsys: Any) -> None:
     file = tmp_path / "tiny.yaml"
-    file.write_text(yaml.safe_dump(STUDY))
+    file.write_text(yaml.safe_dump(PACKS_OF_TWO))
     print_status(file, results=tmp_path / "results")
     printed = capsys.readouterr().out.splitlines()
     starts = [match.start() for match in re.finditer(r"\S+( \S+)*", printed[0])]
@@ -188,7 +174,7 @@ def test_text_is_aligned_and_says_the_sum(study: Any, place: Path, tmp_path: Pat
 
 
 def test_watching_ends_with_the_study(place: Path, tmp_path: Path, capsys: Any) -> None:
-    smaller = copy.deepcopy(STUDY)
+    smaller = copy.deepcopy(PACKS_OF_TWO)
     smaller["grid"]["products"][0]["train_size"] = [8]
     file = tmp_path / "tiny.yaml"
     file.write_text(yaml.safe_dump(smaller))
@@ -199,7 +185,7 @@ def test_watching_ends_with_the_study(place: Path, tmp_path: Path, capsys: Any) 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, 0.1, 1e9, float("nan")])
 def test_watching_takes_a_time(seconds: float, tmp_path: Path) -> None:
     file = tmp_path / "tiny.yaml"
-    file.write_text(yaml.safe_dump(STUDY))
+    file.write_text(yaml.safe_dump(PACKS_OF_TWO))
     with pytest.raises(UserError, match="--watch: found"):
         print_status(file, watch=seconds, results=tmp_path)
 

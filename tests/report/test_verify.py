@@ -7,10 +7,10 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
+from helpers.projects import PACKS_OF_TWO
 from memsweep.base.errors import UserError
 from memsweep.closed_form.empirical_sampler import write_empirical_samples
 from memsweep.data.datasets import prepare
@@ -22,28 +22,14 @@ from memsweep.metrics.measure import measure_pack
 from memsweep.report.verify import verify
 from memsweep.study.kinds import open_study
 
-STUDY: dict[str, Any] = {
-    "study": "tiny",
-    "dataset": {"name": "digits", "test_images": 1600},
-    "grid": {
-        "base": {"base_channels": 4, "batch_size": 4, "learning_rate": 1e-3},
-        "products": [{"train_size": [8, 12], "seed": [0, 1]}],
-    },
-    "network": {"channel_multipliers": [1, 2], "blocks": 1, "attention_levels": [], "embedding": 8},
-    "formulation": {"sampling_steps": 2},
-    "training": {"budget": {"steps": 20}, "ema_decay": 0.9},
-    "evaluation": {"first": 3, "per_decade": 3, "images": 16, "samples": 8, "surrogates": []},
-    "metrics": {"floor_draws": 2, "projections": 4, "spaces": ["classifier"]},
-}
-
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A study's file, and its results as the workflow lays them out."""
     folder = tmp_path_factory.mktemp("verify")
     file = folder / "tiny.yaml"
-    file.write_text(yaml.safe_dump(STUDY))
-    study = open_study(copy.deepcopy(STUDY))
+    file.write_text(yaml.safe_dump(PACKS_OF_TWO))
+    study = open_study(copy.deepcopy(PACKS_OF_TWO))
     place = folder / "results" / "tiny"
     images, classifier = place / "data" / "images.parquet", place / "data" / "classifier.safetensors"
     prepare(json.loads(study.prepare()), images)
