@@ -43,7 +43,7 @@ def test_a_kind_has_rules_and_a_caption(kind: str) -> None:
 
 @every_figure
 def test_a_figure_has_a_module_that_draws_its_tables_and_a_caption(kind: str, figure: Figure) -> None:
-    module = import_module(f"memsweep.figures.{kind}.{figure.name}")
+    module = import_module(f"memsweep.figures.{figure.module(kind)}")
     assert set(module.SOURCES) == {table.rpartition("/")[2] for table in figure.tables}
     assert (CAPTIONS / "figures" / f"{figure.name}.rst").is_file()
 

@@ -22,7 +22,7 @@ for figure in STUDY.figures:
             sources=lambda wildcards, input, figure=figure: figure_arguments(figure, input),
             settings=lambda wildcards, figure=figure: STUDY.figure(figure, **wildcards),
             upstream=f"tables {lineage(*sorted({source.upstream for source in figure_sources(figure).values()}))}",
-            code=f"figure code {fingerprint(f'figures.{STUDY.kind}.{figure.name}')}",
+            code=f"figure code {fingerprint(f'figures.{figure.module(STUDY.kind)}')}",
         shell:
             "python -m memsweep figure --source {params.sources:q} --output {output:q} <<< {params.settings:q} 2> {log:q}"
 

@@ -35,7 +35,7 @@ def draw_figure(settings: Mapping[str, Any], sources: Mapping[str, Path], output
 
 def _module_of(figure: str) -> ModuleType:
     """The module that draws a figure, among those of its kind of study."""
-    kinds = {known.name: kind for kind, study in KINDS.items() for known in study.figures}
-    if figure not in kinds:
-        raise UserError(f"figure: found {figure!r}; accepted is one of {', '.join(kinds)}")
-    return import_module(f"{__package__}.{kinds[figure]}.{figure}")
+    modules = {known.name: known.module(kind) for kind, study in KINDS.items() for known in study.figures}
+    if figure not in modules:
+        raise UserError(f"figure: found {figure!r}; accepted is one of {', '.join(modules)}")
+    return import_module(f"{__package__}.{modules[figure]}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -13,9 +14,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from ..tables.parquet import read_table
 from . import style
 
 Row = Mapping[Hashable, Any]
+
+SOURCES = ("claims",)
 
 # Told apart without colours: what is known has a filled mark
 MARKS: Mapping[str, tuple[str, bool]] = {
@@ -32,8 +36,19 @@ _TEXT, _VERDICT = -0.05, 1.06  # where statements end and verdicts begin, in sca
 _MARGIN, _RULE = "0.85", "0.9"
 
 
-def draw(claims: pd.DataFrame) -> Figure:
-    """Draw the table ``claims``: on a scale of each row's own, where the claim holds, the estimate and its interval."""
+def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
+    """Draw on a scale of each row's own where the claim holds, the estimate and its interval.
+
+    Args:
+        sources: the table ``claims``.
+        settings: none that matter.
+    """
+    del settings
+    return drawn(read_table(sources["claims"], "claims"))
+
+
+def drawn(claims: pd.DataFrame) -> Figure:
+    """The figure of a table ``claims``."""
     rows: Sequence[Row] = claims.to_dict("records")
     statements = [textwrap.wrap(_statement(row), _LETTERS) for row in rows]
     verdicts = [_verdict(row) for row in rows]

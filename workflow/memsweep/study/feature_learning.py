@@ -39,7 +39,7 @@ FIGURES = (
         tables=("noisy_probes", "planted_probes", "feature_balance"),
         settings=("dataset",),
     ),
-    Figure(name="feature_claims", shows="claims of papers", tables=("claims",), settings=()),
+    Figure(name="feature_claims", shows="claims of papers", tables=("claims",), settings=(), shared="verdicts"),
 )
 
 

@@ -24,6 +24,7 @@ class Figure:
         axis: the swept axis that it shows, for the report; empty where it shows none.
         file: its file, where that differs from the name: one with a wildcard is a figure for each axis.
         when: which studies of the kind have it.
+        shared: the module below ``figures`` that draws it for several kinds of study; by default its own kind's does.
     """
 
     name: str
@@ -33,6 +34,11 @@ class Figure:
     axis: str = ""
     file: str = ""
     when: Callable[[Any], bool] = always
+    shared: str = ""
+
+    def module(self, kind: str) -> str:
+        """The module that draws it, below ``figures``."""
+        return self.shared or f"{kind}.{self.name}"
 
     @property
     def path(self) -> str:

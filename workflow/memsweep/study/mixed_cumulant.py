@@ -35,7 +35,7 @@ FIGURES = (
         settings=(*_SHARED, "networks"),
         when=lambda study: bool(study.network_jobs),
     ),
-    Figure(name="mixed_cumulant_claims", shows="claims of papers", tables=("claims",), settings=()),
+    Figure(name="mixed_cumulant_claims", shows="claims of papers", tables=("claims",), settings=(), shared="verdicts"),
 )
 
 

@@ -156,7 +156,7 @@ FIGURES = (
         tables=("runs", "images", "copied_images", "copied_first"),
         settings=("axes", "palette", "run_id"),
     ),
-    Figure(name="claims", shows="claims of papers", tables=("claims",), settings=()),
+    Figure(name="claims", shows="claims of papers", tables=("claims",), settings=(), shared="verdicts"),
     Figure(
         name="sample_sheet",
         shows="sample sheet",
