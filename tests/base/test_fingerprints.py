@@ -110,7 +110,7 @@ def test_a_face_is_seen_through(package: Path) -> None:
         text = re.sub(r"from (\.+)metrics\.novelty import", r"from \1metrics import", path.read_text())
         path.write_text(text)
     with (package / "metrics" / "__init__.py").open("a") as face:
-        face.write("\nfrom .fidelity import DISTANCES\nfrom .novelty import copied, copies, share\n")
+        face.write("\nfrom .fidelity import DISTANCES\nfrom .novelty import Share, copied, copies, share, share_of, share_of_copies\n")
     assert "from ..metrics import copied" in (package / "analysis" / "onset.py").read_text()
     assert fingerprints() == before
 

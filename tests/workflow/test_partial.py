@@ -28,7 +28,7 @@ def test_what_is_finished_is_what_a_study_of_it_would_say(finished: Project, mon
     results = finished.results.parent
     whole = partial.write_partial(study, results)
     assert (whole.runs, whole.of, whole.left_out) == (5, 5, {})
-    for name in ("runs", "metrics", "onsets", "scaling"):
+    for name in ("runs", "metrics", "onsets", "scaling", "law", "collapse", "claims"):
         pd.testing.assert_frame_equal(
             finished.table(f"partial/tables/{name}.parquet"), finished.table(f"tables/{name}.parquet")
         )

@@ -120,6 +120,7 @@ def test_numbers_within_mappings_are_numbers_for_snakemake_and_for_a_plan(finish
     assert lines[0] == "5 runs: 5 continues"
     assert all("continues from step 32 of 56" in line for line in lines[1:6])
     counts = dict(reversed(part.split(" ")) for part in lines[-1].removeprefix("Jobs: ").split(", "))
+    assert counts.pop("summary") == "1"  # which `jobs` leaves out
     assert counts["train"] == str(jobs["train"])
     assert {name for name in counts if name != "figures"} <= set(jobs)
     assert sum(map(int, counts.values())) == sum(jobs.values())
@@ -128,7 +129,7 @@ def test_numbers_within_mappings_are_numbers_for_snakemake_and_for_a_plan(finish
 
 
 def test_of_a_finished_study_nothing_would_be_done(finished: Project) -> None:
-    assert ask(finished, "plan", "config/tiny.yaml").splitlines() == [
-        "5 runs: 5 kept",
-        "Nothing to be done: all results are there, and of this config and code.",
-    ]
+    runs, *warnings, jobs = ask(finished, "plan", "config/tiny.yaml").splitlines()
+    assert runs == "5 runs: 5 kept"
+    assert jobs == "Nothing to be done: all results are there, and of this config and code."
+    assert [line[:30] for line in warnings] == ["warning: onset.f_mem: 0.05 of "]

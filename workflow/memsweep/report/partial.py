@@ -14,7 +14,9 @@ from pathlib import Path
 
 from ..analysis.analyse import analyse
 from ..analysis.collect import collect
+from ..analysis.conclude import conclude
 from ..base.errors import UserError
+from ..claims.judge import judge
 from ..figures.draw import draw_figure
 from ..study.kinds import open_sweep
 from ..study.sweep import Sweep
@@ -89,9 +91,11 @@ def write_partial(study: Sweep, results: Path) -> Partial:
     neighbours = {job: measured / job / "neighbours.parquet" for job in jobs}
     images = place / "data" / "images.parquet"
     analyse({**json.loads(study.analyse()), **chosen}, images, tables, losses, neighbours, agreed, tables)
+    conclude(json.loads(study.conclude()), tables, tables)
     for name in WHOLE:
         if (table := results / study.place / "tables" / f"{name}.parquet").exists():
             shutil.copyfile(table, tables / table.name)
+    judge(json.loads(study.judge()), tables, tables / "claims.parquet")
     left_out = dict(_draw(study, place, output))
     made = Partial(output, sum(len(study.packs[job]) for job in jobs), len(study.runs), left_out)
     (output / "partial.txt").write_text(f"{made.stamp}\n")
