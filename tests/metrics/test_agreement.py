@@ -117,13 +117,13 @@ def test_two_copies_agree_in_everything_and_independent_samplers_in_nothing() ->
     labels = np.arange(400) % 4
     left, right = source.normal(size=(400, 30)), source.normal(size=(400, 30))
     meter = AgreementMeter({"sscd": np.zeros(30)}, SETTINGS)
-    same = {row["measure"]: row["value"] for row in meter.measure("sscd", left, left, labels)}
+    same = {each.measure: each.found.value for each in meter.measure("sscd", left, left, labels)}
     assert same == {"cosine": pytest.approx(1), "distance": 0, "reproducibility": 1}
-    apart = {row["measure"]: row for row in meter.measure("sscd", left, right, labels)}
-    assert abs(apart["cosine"]["value"]) < 0.05
-    assert apart["distance"]["value"] == pytest.approx(1, abs=0.02)
-    assert apart["reproducibility"]["value"] == (np.diag(cosine_similarity(left, right)) > 0.6).mean() == 0
-    assert all(row["ci_low"] <= row["value"] <= row["ci_high"] for row in apart.values())
+    apart = {each.measure: each.found for each in meter.measure("sscd", left, right, labels)}
+    assert abs(apart["cosine"].value) < 0.05
+    assert apart["distance"].value == pytest.approx(1, abs=0.02)
+    assert apart["reproducibility"].value == (np.diag(cosine_similarity(left, right)) > 0.6).mean() == 0
+    assert all(found.ci_low <= found.value <= found.ci_high for found in apart.values())
 
 
 # --- the stage ---

@@ -494,6 +494,12 @@ class Sweep(Study):
         """The job path of the pack that trains each run."""
         return {run.run_id: job for job, members in self.packs.items() for run in members}
 
+    def sizes_with_seeds(self, comparison: str) -> list[int]:
+        """The train sizes of a comparison's runs that differ in their seed, of those that `empirical_sizes` has."""
+        seeds = {pair.run_id for pair in pairs(self.comparisons[comparison]) if pair.differs == "seed"}
+        sizes = {run.train_size for run in self.comparisons[comparison] if run.run_id in seeds}
+        return [size for size in self.empirical_sizes(*self.packs_of(comparison)) if size in sizes]
+
     def agree(self, comparison: str) -> str:
         """Settings of ``agree`` for one comparison."""
         compared = [[pair.run_id, pair.other_run_id, pair.differs] for pair in pairs(self.comparisons[comparison])]
