@@ -78,8 +78,8 @@ def over_pairs(measure: str, found: Sequence[OfPair], strata: np.ndarray, confid
     latents are many and alike. What latents and runs do together counts twice, so that the interval is rather too wide.
     It is never narrower than that of latents alone, within which it would be of no width where all runs say the same,
     such as a lean of 1. In simulations of two-way random effects (runs, pairs, latents, and all that these do
-    together, in any proportion; K = 3 ... 6; level 0.95) it covers 0.94 to 1.00, and 0.95 to 0.98 where runs and pairs
-    alone vary. Where runs differ by a skew distribution (exponential) it is 0.87 to 0.91. Runs are taken as drawn
+    together, in any proportion; K = 3 ... 6; level 0.95) it covers 0.94 to 1.00, also with three runs; where these
+    alone vary, by a skew distribution (exponential), 0.87 to 0.89. Runs are taken as drawn
     independently, so that it says nothing of other data than training sets of this size and dataset.
 
     Args:
@@ -119,7 +119,7 @@ def over_pairs(measure: str, found: Sequence[OfPair], strata: np.ndarray, confid
 
 
 def error_of_runs(found: Sequence[OfPair]) -> float:
-    """The standard error, for other runs, of a mean over all pairs of K runs: the jackknife that leaves out one each time.
+    """The standard error, for other runs, of a mean over all pairs of K runs: the jackknife that leaves out one each.
 
     That of a U-statistic of degree 2 (Arvesen 1969). It is exact on average where runs add up, and too large where
     pairs differ for themselves.
