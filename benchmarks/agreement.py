@@ -89,7 +89,7 @@ def main() -> None:
     parser.add_argument("--train", type=int, default=1024)
     parser.add_argument("--evaluations", type=int, default=4)
     parser.add_argument("--samples", type=int, default=500)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--output", type=Path, default=RESULTS / "agreement.json")
     arguments = parser.parse_args()
     grid = {"train_size": [8], "base_channels": [8], "batch_size": [8], "learning_rate": [0.1], "seed": [0]}
