@@ -3,10 +3,10 @@
     python benchmarks/agreement.py               # a minute or two on one core
     python benchmarks/agreement.py --train 4096 --samples 2000
 
-Three training sets, and two seeds of each: six pairs of other images, three of other seeds. Images of 32x32x3 pixels, in
-the space of pixels: what networks of features take is left out. The parts are what perfect memories generate, which the
-metric ``empirical_distance`` also takes; the stage ``agree`` without the floor that two seeds show, and with it; and beside
-them the stage ``measure`` of the same runs, which there is without any comparison.
+Three training sets, and two seeds of each: six pairs of other images, three of other seeds. Images of 32x32x3 pixels,
+in the space of pixels: what networks of features take is left out. The parts are what perfect memories generate, which
+the metric ``empirical_distance`` also takes; the stage ``agree`` without the floor that two seeds show, and with it; and
+beside them the stage ``measure`` of the same runs, which there is without any comparison.
 """
 
 from __future__ import annotations
@@ -86,9 +86,9 @@ def seconds(work: Callable[[], object]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--train", type=int, default=1024)
-    parser.add_argument("--evaluations", type=int, default=4)
-    parser.add_argument("--samples", type=int, default=500)
+    parser.add_argument("--train", type=int, default=512)
+    parser.add_argument("--evaluations", type=int, default=2)
+    parser.add_argument("--samples", type=int, default=200)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--output", type=Path, default=RESULTS / "agreement.json")
     arguments = parser.parse_args()

@@ -33,7 +33,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--at-length", action="store_true", help="also what takes minutes, and the long version of tests/reliability")
+    parser.addoption("--at-length", action="store_true", help="also what takes minutes; tests/reliability for longer")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -57,6 +57,7 @@ def test_few_images_are_leant_to_by_all_samples_and_many_hardly(means: pd.DataFr
 
 
 def test_models_of_many_images_generate_the_same_and_those_of_few_their_own(means: pd.DataFrame) -> None:
-    assert means.loc[(MANY, "cosine"), "value"] > means.loc[(FEW, "cosine"), "value"] + 0.1
-    assert means.loc[(MANY, "distance"), "value"] < means.loc[(FEW, "distance"), "value"] - 0.1
+    few, many = (means["value"].xs(size) for size in (FEW, MANY))
+    assert many["cosine"] > few["cosine"] + 0.1
+    assert many["distance"] < few["distance"] - 0.1
     assert (means.loc[(FEW, "cosine"), "runs"], means.loc[(FEW, "cosine"), "pairs"]) == (3, 3)
