@@ -5,7 +5,7 @@
 
 Three training sets, and two seeds of each: six pairs of other images, three of other seeds. Images of 32x32x3 pixels,
 in the space of pixels: what networks of features take is left out. The parts are what perfect memories generate, which
-the metric ``empirical_distance`` also takes; the stage ``agree`` without the floor that two seeds show, and with it; and
+the metric ``empirical_distance`` also takes; the stage ``agree`` without the floor that two seeds show, and with it;
 beside them the stage ``measure`` of the same runs, which there is without any comparison.
 """
 
@@ -71,7 +71,7 @@ def prepare(folder: Path, train: int, evaluations: int, samples: int) -> list[li
     write_table(folder / "train" / "runs.parquet", "runs", pd.DataFrame(rows))
     both = itertools.combinations(rows, 2)
     return [
-        [a["run_id"], b["run_id"], "subset" if a["seed"] == b["seed"] else "seed"]
+        [str(a["run_id"]), str(b["run_id"]), "subset" if a["seed"] == b["seed"] else "seed"]
         for a, b in both
         if (a["seed"] == b["seed"]) != (a["subset"] == b["subset"])
     ]
