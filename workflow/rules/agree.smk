@@ -2,13 +2,14 @@
 
 
 rule agree:
+    """How far runs agree that differ only in their training images, or only in their seed."""
     input:
-        images=rules.prepare.output[0],
+        images=IMAGES,
         classifier=CLASSIFIER if "classifier" in SPACES else [],
         runs=lambda wildcards: expand(f"{TRAIN}/runs.parquet", job=STUDY.packs_of(wildcards.comparison)),
         samples=lambda wildcards: expand(f"{TRAIN}/samples.parquet", job=STUDY.packs_of(wildcards.comparison)),
         features=expand(FEATURES, space=SPACES),
-        weights=STUDY.weights(*SPACES),
+        weights=local(STUDY.weights(*SPACES)),
     output:
         agreement=f"{AGREE}/agreement.parquet",
         samples=f"{AGREE}/paired_samples.parquet",
