@@ -9,7 +9,7 @@ rule agree:
         runs=lambda wildcards: expand(f"{TRAIN}/runs.parquet", job=STUDY.packs_of(wildcards.comparison)),
         samples=lambda wildcards: expand(f"{TRAIN}/samples.parquet", job=STUDY.packs_of(wildcards.comparison)),
         features=expand(FEATURES, space=SPACES),
-        weights=local(STUDY.weights(*SPACES)),
+        weights=own(STUDY.weights(*SPACES)),
     output:
         agreement=f"{AGREE}/agreement.parquet",
         samples=f"{AGREE}/paired_samples.parquet",

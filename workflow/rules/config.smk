@@ -107,7 +107,11 @@ def sources(rule, upstream):
     return {Path(file).stem: Source(file, upstream) for file in tables_of(rule)}
 
 
+def own(paths):
+    """Files of the user's own, which lie where they are said to be, whatever the `prefix` of a module."""
+    return local(paths) if MODULE else paths
+
+
 def placed(path):
-    """Where a path of the rules lies: the `prefix` of a module stands before all files of rules, but not before what
-    their params say."""
+    """Where a path of the rules lies, as their params say it: the `prefix` of a module stands before their files only."""
     return workflow.modifier.path_modifier.replace_prefix(path)

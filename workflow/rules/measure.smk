@@ -20,7 +20,7 @@ rule features:
     input:
         images=IMAGES,
         classifier=lambda wildcards: CLASSIFIER if wildcards.space == "classifier" else [],
-        weights=lambda wildcards: local(STUDY.weights(wildcards.space)),
+        weights=lambda wildcards: own(STUDY.weights(wildcards.space)),
     output:
         FEATURES,
     log:
@@ -48,7 +48,7 @@ rule measure:
         empirical=lambda wildcards: ancient(
             expand(EMPIRICAL, train_size=STUDY.empirical_sizes(wildcards.job))
         ),
-        weights=local(STUDY.weights(*SPACES)),
+        weights=own(STUDY.weights(*SPACES)),
     output:
         metrics=f"{MEASURE}/metrics.parquet",
         neighbours=f"{MEASURE}/neighbours.parquet",

@@ -11,7 +11,7 @@ PREPARED = lineage(canonical(STUDY.dataset()), STUDY.content, fingerprint("data.
 rule prepare:
     """The dataset as one table of images, in its fixed order."""
     input:
-        lambda wildcards: [local(ancient(path)) for path in STUDY.sources()],
+        lambda wildcards: own([ancient(path) for path in STUDY.sources()]),
     output:
         IMAGES,
     log:

@@ -13,7 +13,7 @@ rule train:
         images=IMAGES,
         surrogates=SURROGATES if STUDY.surrogates else [],
         # By their content, which the settings hold, runs are trained anew, and not by their times
-        networks=[local(ancient(path)) for path in STUDY.networks()],
+        networks=own([ancient(path) for path in STUDY.networks()]),
     output:
         runs=f"{TRAIN}/runs.parquet",
         losses=f"{TRAIN}/losses.parquet",
