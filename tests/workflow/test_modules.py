@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ import yaml
 from helpers.configs import ROOT
 from helpers.loaded import programs
 from helpers.projects import FEATURE_LEARNING, MIXED_CUMULANT, TINY, Project, new_project
+from PIL import Image
 
 SMALL = {**TINY, "grid": {**TINY["grid"], "products": [{"learning_rate": [0.001, 0.002]}]}}
 KINDS = {"sweep": SMALL, "mixed_cumulant": MIXED_CUMULANT, "feature_learning": FEATURE_LEARNING}
@@ -93,31 +95,33 @@ def test_a_module_puts_all_below_its_prefix(hosted: Path) -> None:
     assert not (hosted / "results" / "tiny").exists()
 
 
-def test_a_module_leaves_the_rest_of_a_workflow_alone(hosted: Path) -> None:
-    """Its targets, and the prefix of its commands."""
+def test_a_module_leaves_targets_and_commands_of_a_workflow_alone(hosted: Path) -> None:
     assert (hosted / "other.txt").read_text() == "hello\n"
-    assert not list(hosted.glob("inner/part/results/tiny/figures/*"))
+    assert not (hosted / "inner/part/results/tiny/tables/onsets.parquet").exists()
 
 
 def test_a_finished_module_has_nothing_to_do(hosted: Path, project: Project) -> None:
     assert "Nothing to be done" in said(hosted, project, "-n")
 
 
-def test_a_module_ends_in_figures_and_pages_of_a_report(hosted: Path, project: Project) -> None:
-    said(hosted, project, "memsweep_all")
-    assert (hosted / "inner/part/results/tiny/figures/memorisation_time_learning_rate.png").stat().st_size > 5000
-    said(hosted, project, "memsweep_all", "--report", "report.html")
+def test_a_figure_of_a_module_stands_in_the_report_of_its_workflow(hosted: Path, project: Project) -> None:
+    figure = "inner/part/results/tiny/figures/sample_sheet.png"
+    said(hosted, project, figure)
+    assert (hosted / figure).stat().st_size > 5000
+    said(hosted, project, figure, "--report", "report.html")
     page = (hosted / "report.html").read_text()
-    assert "memorisation_time_learning_rate" in page
-    assert "when do diffusion models start to memorise" not in page  # the beginning of a report is the host's
+    assert "sample_sheet.png" in page
+    assert "when do diffusion models start to memorise" not in page  # a report begins as its workflow says
 
 
-def test_figures_and_small_tables_of_a_module_are_drawn_where_snakemake_runs(hosted: Path, project: Project) -> None:
-    stale = said(hosted, project, "-n", "memsweep_all", "--forceall")
-    assert "localrules directive" not in stale
-    for name in ("memsweep_judge", "memsweep_table_pages", "memsweep_sample_sheet"):
-        assert f"localrule {name}:" in stale
-    assert "\nrule memsweep_train:" in stale
+def test_what_takes_seconds_runs_where_snakemake_does_in_a_module_too(hosted: Path, project: Project) -> None:
+    asked = "import json; open('local.json', 'w').write(json.dumps(sorted(workflow._localrules)))"
+    with (hosted / "Snakefile").open() as snakefile:
+        (hosted / "asking").write_text(f"{snakefile.read()}\n{asked}\n")
+    assert "localrules directive" not in said(hosted, project, "-n", "-s", "asking")
+    local = set(json.loads((hosted / "local.json").read_text()))
+    assert {"memsweep_judge", "memsweep_table_pages", "memsweep_sample_sheet"} <= local
+    assert all(rule.startswith("memsweep_") for rule in local)
 
 
 def test_a_rule_of_a_module_can_be_overridden(hosted: Path, project: Project) -> None:
@@ -142,7 +146,7 @@ def test_every_rule_of_a_module_can_be_overridden(kind: str, project: Project, t
     assert sum(line == "    priority: 3" for line in jobs) == len(named)
 
 
-def test_a_module_guards_finished_runs_where_its_workflow_asks_it_to(hosted: Path, project: Project, tmp_path: Path) -> None:
+def test_a_module_guards_finished_runs_where_it_is_asked_to(hosted: Path, project: Project, tmp_path: Path) -> None:
     folder = tmp_path / "host"
     shutil.copytree(hosted, folder, symlinks=True)
     changed = {**SMALL, "network": {**SMALL["network"], "embedding": 12}, "retrain_at_most": 1}
@@ -153,8 +157,6 @@ def test_a_module_guards_finished_runs_where_its_workflow_asks_it_to(hosted: Pat
 
 
 def test_a_users_own_images_lie_outside_of_a_modules_prefix(project: Project, tmp_path: Path) -> None:
-    from PIL import Image
-
     dataset = {"name": "image_folder", "path": "pictures", "size": 8, "mode": "grey", "test_images": 4}
     folder = host(tmp_path / "host", project, {**SMALL, "dataset": dataset})
     (folder / "pictures").mkdir()

@@ -1,7 +1,6 @@
 # The configuration, checked before anything starts.
 
 import gc
-import os
 import signal
 import sys
 import threading
@@ -26,6 +25,7 @@ from memsweep.base.errors import UserError
 from memsweep.base.files import kept_copy
 from memsweep.base.fingerprints import fingerprint
 from memsweep.base.locks import lock_advice
+from memsweep.base.machine import find_programs_first_in
 from memsweep.study.config.rules.files import relative
 from memsweep.study.kind import canonical, lineage
 from memsweep.study.kinds import open_study
@@ -36,9 +36,7 @@ gc.set_threshold(100_000)
 
 
 # Rules find the python that runs Snakemake first, whether or not its environment is activated; in a container, its own.
-PYTHON = str(Path(sys.executable).parent)
-if os.environ["PATH"].partition(os.pathsep)[0] != PYTHON:
-    os.environ["PATH"] = os.pathsep.join([PYTHON, os.environ["PATH"]])
+find_programs_first_in(Path(sys.executable).parent)
 
 if {"{", "}"} & set(str(Path.cwd())):
     sys.exit(

@@ -21,3 +21,10 @@ def gpu_count() -> int:
     except (OSError, subprocess.TimeoutExpired):
         return 0
     return sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
+
+
+def find_programs_first_in(folder: Path) -> None:
+    """Have this process, and those that it starts, look for programs in a folder before all others."""
+    paths = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    if paths[0] != str(folder):
+        os.environ["PATH"] = os.pathsep.join([str(folder), *paths])
