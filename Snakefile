@@ -4,15 +4,18 @@
 #
 # Each stage is one file of rules; each rule calls `python -m memsweep <stage>`.
 
+import os
+
 from snakemake.utils import min_version
 
 min_version("9.8")
 
 
-# The embedded study, unless another is given with --configfile.
+# The study of the folder where Snakemake runs, or the embedded one, unless another is given with --configfile.
 if not workflow.configfiles:
+    given = "config/config.yaml"
 
-    configfile: "config/config.yaml"
+    configfile: given if os.path.exists(given) else workflow.current_basedir.join(given).get_path_or_uri(secret_free=True)
 
 
 include: "workflow/rules/config.smk"
@@ -30,9 +33,9 @@ include: "workflow/rules/summary.smk"
 
 
 rule all:
-    default_target: True
+    """Every table and figure, and their pages."""
     input:
         rules.tables.input,
         rules.figures.input,
-        rules.table_pages.output,
-        rules.summary.output,
+        PAGES,
+        SUMMARY,

@@ -2,8 +2,9 @@
 
 
 rule agree:
+    """How far runs agree that differ only in their training images, or only in their seed."""
     input:
-        images=rules.prepare.output[0],
+        images=IMAGES,
         classifier=CLASSIFIER if "classifier" in SPACES else [],
         runs=lambda wildcards: expand(f"{TRAIN}/runs.parquet", job=STUDY.packs_of(wildcards.comparison)),
         samples=lambda wildcards: expand(f"{TRAIN}/samples.parquet", job=STUDY.packs_of(wildcards.comparison)),
@@ -12,7 +13,7 @@ rule agree:
         empirical=lambda wildcards: ancient(
             expand(EMPIRICAL, train_size=STUDY.sizes_with_seeds(wildcards.comparison))
         ),
-        weights=STUDY.weights(*SPACES),
+        weights=own(STUDY.weights(*SPACES)),
     output:
         agreement=f"{AGREE}/agreement.parquet",
         means=f"{AGREE}/agreement_over_pairs.parquet",

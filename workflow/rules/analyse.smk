@@ -3,13 +3,14 @@
 
 
 rule analyse:
+    """When each run memorises, and how that goes with every axis; peaks, rates, and which images are copied first."""
     input:
-        rules.collect.output.runs,
-        rules.collect.output.metrics,
+        table("runs"),
+        table("metrics"),
         expand(f"{TRAIN}/losses.parquet", job=STUDY.jobs),
         expand(f"{MEASURE}/neighbours.parquet", job=STUDY.jobs),
         expand(f"{AGREE}/paired_samples.parquet", comparison=STUDY.comparisons),
-        images=rules.prepare.output[0],
+        images=IMAGES,
     output:
         onsets=f"{SHOWN}/tables/onsets.parquet",
         onsets_over_repetitions=f"{SHOWN}/tables/onsets_over_repetitions.parquet",

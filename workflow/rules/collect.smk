@@ -2,6 +2,7 @@
 
 
 rule collect:
+    """The study's tables of runs, losses and metrics, from those of its packs."""
     input:
         expand(f"{TRAIN}/runs.parquet", job=STUDY.jobs),
         expand(f"{TRAIN}/losses.parquet", job=STUDY.jobs),

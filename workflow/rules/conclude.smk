@@ -3,12 +3,13 @@
 
 
 rule conclude:
+    """One law of the onset in all axes, the collapse of curves in a rescaled time, and distances that descend twice."""
     input:
-        runs=rules.collect.output.runs,
-        trajectories=rules.collect.output.trajectories,
-        metrics=rules.collect.output.metrics,
-        onsets=rules.analyse.output.onsets,
-        thresholds=rules.analyse.output.thresholds,
+        runs=table("runs"),
+        trajectories=table("trajectories"),
+        metrics=table("metrics"),
+        onsets=table("onsets"),
+        thresholds=table("thresholds"),
     output:
         law=f"{SHOWN}/tables/law.parquet",
         law_fit=f"{SHOWN}/tables/law_fit.parquet",
@@ -29,22 +30,22 @@ rule conclude:
 
 # All that is estimated, and what it rests on
 ESTIMATES = [
-    rules.collect.output,
-    rules.analyse.output,
-    rules.conclude.output,
-    rules.baselines.output if STUDY.surrogates else [],
+    *tables_of(rules.collect),
+    *tables_of(rules.analyse),
+    *tables_of(rules.conclude),
+    *(tables_of(rules.baselines) if STUDY.surrogates else []),
 ]
 ESTIMATED = CONCLUDED
 
 # Where figures find their tables. The sample sheet shows one run, and needs no more than its pack.
 SHEET = STUDY.sheet_run()[0]
 SOURCES = {
-    "images": Source(rules.prepare.output[0], PREPARED),
-    "baselines": Source(rules.baselines.output[0], BASELINES),
-    "metric_check": Source(rules.check_metrics.output[0], CHECKED),
-    **{table: Source(file, COLLECTED) for table, file in rules.collect.output.items()},
-    **{table: Source(file, ANALYSED) for table, file in rules.analyse.output.items()},
-    **{table: Source(file, CONCLUDED) for table, file in rules.conclude.output.items()},
+    "images": Source(IMAGES, PREPARED),
+    **sources(rules.baselines, BASELINES),
+    **sources(rules.check_metrics, CHECKED),
+    **sources(rules.collect, COLLECTED),
+    **sources(rules.analyse, ANALYSED),
+    **sources(rules.conclude, CONCLUDED),
     "pack/runs": Source(expand(f"{TRAIN}/runs.parquet", job=SHEET), trained(SHEET)),
     "pack/samples": Source(expand(f"{TRAIN}/samples.parquet", job=SHEET), trained(SHEET)),
     "pack/neighbours": Source(expand(f"{MEASURE}/neighbours.parquet", job=SHEET), measured(SHEET)),

@@ -2,8 +2,9 @@
 
 
 rule empirical_samples:
+    """What a model that memorises perfectly generates, from the latents and labels of the runs."""
     input:
-        images=rules.prepare.output[0],
+        images=IMAGES,
     output:
         EMPIRICAL,
     log:

@@ -6,6 +6,12 @@ wildcard_constraints:
     job=r"\w+=[^/]+(/\w+=[^/]+)*",
 
 
+ALIGNMENTS = f"{RESULTS}/dynamics/{{job}}/alignments.parquet"
+STATIONARY = f"{RESULTS}/phase/{{job}}/stationary.parquet"
+PROBES = f"{RESULTS}/noisy_digits/{{job}}/noisy_probes.parquet"
+MAPS = f"{RESULTS}/noisy_digits/{{job}}/noisy_maps.parquet"
+OUTCOMES = f"{RESULTS}/planted/{{job}}/probe_outcomes.parquet"
+
 TWO_PATCH = fingerprint("theory.feature_learning.alignment")
 NOISY = lineage(PREPARED, fingerprint("theory.feature_learning.noisy_digits"))
 PLANTED = lineage(PREPARED, fingerprint("theory.feature_learning.planted_features"))
@@ -25,8 +31,9 @@ LEARNT = lineage(
 
 
 rule two_patch_dynamics:
+    """How signal and noise are learnt over time in the two-patch model."""
     output:
-        f"{RESULTS}/dynamics/{{job}}/alignments.parquet",
+        ALIGNMENTS,
     log:
         f"{RESULTS}/logs/dynamics/{{job}}.log",
     params:
@@ -37,8 +44,9 @@ rule two_patch_dynamics:
 
 
 rule two_patch_phase:
+    """What the two-patch model has learnt in the end, by training set size and signal."""
     output:
-        f"{RESULTS}/phase/{{job}}/stationary.parquet",
+        STATIONARY,
     log:
         f"{RESULTS}/logs/phase/{{job}}.log",
     params:
@@ -49,11 +57,12 @@ rule two_patch_phase:
 
 
 rule noisy_digits:
+    """What a denoiser and a classifier learn of digits in noise."""
     input:
-        images=rules.prepare.output[0],
+        images=IMAGES,
     output:
-        probes=f"{RESULTS}/noisy_digits/{{job}}/noisy_probes.parquet",
-        maps=f"{RESULTS}/noisy_digits/{{job}}/noisy_maps.parquet",
+        probes=PROBES,
+        maps=MAPS,
     log:
         f"{RESULTS}/logs/noisy_digits/{{job}}.log",
     params:
@@ -67,10 +76,11 @@ rule noisy_digits:
 
 
 rule planted_features:
+    """What networks of the sweep learn of features planted into the images."""
     input:
-        images=rules.prepare.output[0],
+        images=IMAGES,
     output:
-        f"{RESULTS}/planted/{{job}}/probe_outcomes.parquet",
+        OUTCOMES,
     log:
         f"{RESULTS}/logs/planted/{{job}}.log",
     params:
@@ -83,11 +93,12 @@ rule planted_features:
 
 
 rule feature_analysis:
+    """The tables of the study: growth, phases, and the balance of features."""
     input:
-        expand(rules.two_patch_dynamics.output, job=STUDY.jobs["dynamics"]),
-        expand(rules.two_patch_phase.output, job=STUDY.jobs["phase"]),
-        expand(rules.noisy_digits.output.probes, job=STUDY.jobs["noisy_digits"]),
-        expand(rules.planted_features.output, job=STUDY.jobs["planted"]),
+        expand(ALIGNMENTS, job=STUDY.jobs["dynamics"]),
+        expand(STATIONARY, job=STUDY.jobs["phase"]),
+        expand(PROBES, job=STUDY.jobs["noisy_digits"]),
+        expand(OUTCOMES, job=STUDY.jobs["planted"]),
     output:
         alignments=f"{RESULTS}/tables/alignments.parquet",
         growth=f"{RESULTS}/tables/growth.parquet",
@@ -111,15 +122,15 @@ rule feature_analysis:
 
 
 # All that is estimated, and what it rests on
-ESTIMATES = [rules.feature_analysis.output]
+ESTIMATES = tables_of(rules.feature_analysis)
 ESTIMATED = LEARNT
 
 # The maps of noisy digits are drawn as the jobs wrote them
 SOURCES = {
-    **{table: Source(file, LEARNT) for table, file in rules.feature_analysis.output.items()},
+    **sources(rules.feature_analysis, LEARNT),
     "noisy_maps": Source(
-        expand(rules.noisy_digits.output.maps, job=STUDY.jobs["noisy_digits"]),
+        expand(MAPS, job=STUDY.jobs["noisy_digits"]),
         LEARNT,
-        f"{RESULTS}/noisy_digits",
+        placed(f"{RESULTS}/noisy_digits"),
     ),
 }

@@ -9,6 +9,7 @@ include: "figure_files.smk"
 for figure in STUDY.figures:
 
     rule:
+        """A figure, to publish and for the report."""
         name:
             figure.name
         input:
@@ -27,10 +28,7 @@ for figure in STUDY.figures:
             "python -m memsweep figure --source {params.sources:q} --output {output:q} <<< {params.settings:q} 2> {log:q}"
 
 
-localrules:
-    figures,
-
-
 rule figures:
+    """Every figure of the study."""
     input:
         [f"{SHOWN}/figures/{path}.{kind}" for path in STUDY.drawn for kind in ("pdf", "png")],

@@ -3,17 +3,15 @@
 JUDGED = lineage(ESTIMATED, STUDY.judge(), fingerprint("claims.judge"))
 
 
-localrules:
-    judge,
-
-
 rule judge:
+    """The verdict on each claim of the papers that a study of this kind can speak to."""
     input:
         *ESTIMATES,
     output:
         f"{SHOWN}/tables/claims.parquet",
     log:
         f"{SHOWN}/logs/judge.log",
+    localrule: True
     params:
         settings=lambda wildcards: STUDY.judge(),
         upstream=f"tables {ESTIMATED}",
@@ -24,11 +22,12 @@ rule judge:
 
 
 rule tables:
+    """Every table of the study."""
     input:
         *ESTIMATES,
-        rules.judge.output,
+        table("claims"),
     params:
         upstream=f"tables {JUDGED}",
 
 
-SOURCES["claims"] = Source(rules.judge.output[0], JUDGED)
+SOURCES |= sources(rules.judge, JUDGED)

@@ -2,8 +2,9 @@
 
 
 rule classifier:
+    """The classifier whose features images are compared in."""
     input:
-        images=rules.prepare.output[0],
+        images=IMAGES,
     output:
         CLASSIFIER,
     log:
@@ -15,10 +16,11 @@ rule classifier:
 
 
 rule features:
+    """Features of the images in one space."""
     input:
-        images=rules.prepare.output[0],
+        images=IMAGES,
         classifier=lambda wildcards: CLASSIFIER if wildcards.space == "classifier" else [],
-        weights=lambda wildcards: STUDY.weights(wildcards.space),
+        weights=lambda wildcards: own(STUDY.weights(wildcards.space)),
     output:
         FEATURES,
     log:
@@ -35,17 +37,18 @@ rule features:
 
 
 rule measure:
+    """Copies, distances and nearest neighbours of a pack's samples."""
     input:
-        images=rules.prepare.output[0],
+        images=IMAGES,
         classifier=CLASSIFIER if "classifier" in SPACES else [],
-        runs=rules.train.output.runs,
-        samples=rules.train.output.samples,
+        runs=f"{TRAIN}/runs.parquet",
+        samples=f"{TRAIN}/samples.parquet",
         features=expand(FEATURES, space=SPACES),
         # By what a pack takes of them, which its lineage holds, and not by their times: they also serve other packs
         empirical=lambda wildcards: ancient(
             expand(EMPIRICAL, train_size=STUDY.empirical_sizes(wildcards.job))
         ),
-        weights=STUDY.weights(*SPACES),
+        weights=own(STUDY.weights(*SPACES)),
     output:
         metrics=f"{MEASURE}/metrics.parquet",
         neighbours=f"{MEASURE}/neighbours.parquet",
@@ -71,13 +74,15 @@ rule measure:
 
 
 rule data:
+    """What all packs need, made once for several machines that share a study."""
     input:
-        rules.prepare.output,
-        rules.surrogates.output if STUDY.surrogates else [],
+        IMAGES,
+        SURROGATES if STUDY.surrogates else [],
         expand(FEATURES, space=SPACES),
         expand(EMPIRICAL, train_size=STUDY.empirical_sizes(*STUDY.jobs)),
 
 
 rule packs:
+    """Every pack, trained and measured, for several machines that share a study."""
     input:
         expand(f"{MEASURE}/{{table}}.parquet", job=STUDY.jobs, table=["metrics", "neighbours"]),

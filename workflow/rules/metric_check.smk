@@ -4,8 +4,9 @@ CHECKED = lineage(PREPARED, STUDY.metric_check(), fingerprint("metrics.metric_ch
 
 
 rule check_metrics:
+    """What each metric reads of constructed generators with known faults."""
     input:
-        images=rules.prepare.output[0],
+        images=IMAGES,
     output:
         f"{SHOWN}/tables/metric_check.parquet",
     log:

@@ -7,6 +7,11 @@ wildcard_constraints:
     network="|".join(STUDY.network_jobs) or "none",
 
 
+PATHS = f"{RESULTS}/learn/{{unit}}/unit_paths.parquet"
+RECOVERIES = f"{RESULTS}/learn/{{unit}}/unit_recoveries.parquet"
+LOSSES = f"{RESULTS}/learn/{{network}}/network_losses.parquet"
+
+
 def learnt_unit(job):
     return lineage(STUDY.learn_unit(job), fingerprint("theory.mixed_cumulant.unit"))
 
@@ -25,9 +30,10 @@ DEPARTED = lineage(
 
 
 rule learn_unit:
+    """A single unit learns the mixed cumulant model, in one dimension."""
     output:
-        paths=f"{RESULTS}/learn/{{unit}}/unit_paths.parquet",
-        recoveries=f"{RESULTS}/learn/{{unit}}/unit_recoveries.parquet",
+        paths=PATHS,
+        recoveries=RECOVERIES,
     log:
         f"{RESULTS}/logs/learn/{{unit}}.log",
     threads: 1
@@ -44,6 +50,7 @@ rule learn_unit:
 
 
 rule unit_theory:
+    """Loss, information exponents and cumulants of the mixed cumulant model."""
     output:
         loss_terms=f"{RESULTS}/tables/loss_terms.parquet",
         information_exponents=f"{RESULTS}/tables/information_exponents.parquet",
@@ -59,8 +66,9 @@ rule unit_theory:
 
 
 rule unit_recovery:
+    """When single units find a direction, and how that grows with the dimension."""
     input:
-        expand(rules.learn_unit.output, unit=STUDY.unit_jobs),
+        expand([PATHS, RECOVERIES], unit=STUDY.unit_jobs),
     output:
         overlaps=f"{RESULTS}/tables/overlaps.parquet",
         recoveries=f"{RESULTS}/tables/recoveries.parquet",
@@ -80,8 +88,9 @@ rule unit_recovery:
 
 
 rule learn_network:
+    """A network learns to denoise the mixed cumulant model, in one dimension."""
     output:
-        f"{RESULTS}/learn/{{network}}/network_losses.parquet",
+        LOSSES,
     log:
         f"{RESULTS}/logs/learn/{{network}}.log",
     threads: 1
@@ -97,8 +106,9 @@ rule learn_network:
 
 
 rule network_departure:
+    """When networks leave what means and covariances explain."""
     input:
-        expand(rules.learn_network.output, network=STUDY.network_jobs),
+        expand(LOSSES, network=STUDY.network_jobs),
     output:
         network_curves=f"{RESULTS}/tables/network_curves.parquet",
         network_departures=f"{RESULTS}/tables/network_departures.parquet",
@@ -118,18 +128,14 @@ rule network_departure:
 
 # All that is estimated, and what it rests on
 ESTIMATES = [
-    rules.unit_theory.output,
-    rules.unit_recovery.output,
-    rules.network_departure.output if STUDY.network_jobs else [],
+    *tables_of(rules.unit_theory),
+    *tables_of(rules.unit_recovery),
+    *(tables_of(rules.network_departure) if STUDY.network_jobs else []),
 ]
 ESTIMATED = lineage(THEORY, RECOVERED, DEPARTED)
 
 SOURCES = {
-    table: Source(file, upstream)
-    for tables, upstream in (
-        (rules.unit_theory.output, THEORY),
-        (rules.unit_recovery.output, RECOVERED),
-        (rules.network_departure.output, DEPARTED),
-    )
-    for table, file in tables.items()
+    **sources(rules.unit_theory, THEORY),
+    **sources(rules.unit_recovery, RECOVERED),
+    **sources(rules.network_departure, DEPARTED),
 }

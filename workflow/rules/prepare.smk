@@ -1,5 +1,6 @@
 # The dataset as a table of images: split, order, labels and content hash.
 
+IMAGES = f"{RESULTS}/data/images.parquet"
 PREPARED = lineage(canonical(STUDY.dataset()), STUDY.content, fingerprint("data.datasets"))
 
 
@@ -8,10 +9,11 @@ PREPARED = lineage(canonical(STUDY.dataset()), STUDY.content, fingerprint("data.
 
 
 rule prepare:
+    """The dataset as one table of images, in its fixed order."""
     input:
-        lambda wildcards: [ancient(path) for path in STUDY.sources()],
+        lambda wildcards: own([ancient(path) for path in STUDY.sources()]),
     output:
-        f"{RESULTS}/data/images.parquet",
+        IMAGES,
     log:
         f"{RESULTS}/logs/prepare.log",
     threads: 8
@@ -19,7 +21,7 @@ rule prepare:
     resources:
         retrain_at_most=str(STUDY.config.get("retrain_at_most", 0)),
     params:
-        trained=f"{RESULTS}/train",
+        trained=placed(f"{RESULTS}/train"),
         settings=lambda wildcards: STUDY.prepare(),
         content=f"files of content {STUDY.content}",
         code=f"prepare code {fingerprint('data.datasets')}",

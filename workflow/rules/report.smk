@@ -1,31 +1,33 @@
 # `snakemake --report report.html`: every figure and table on one page, with captions.
 
 
-report: f"../report/kinds/{STUDY.kind}.rst"
+# A workflow that has this one as a module begins its report itself
+if not MODULE:
+
+    report: f"../report/kinds/{STUDY.kind}.rst"
 
 
-TABLES = [Path(str(table)).stem for table in rules.tables.input]
-
-
-localrules:
-    table_pages,
+TABLES = [Path(str(file)).stem for file in rules.tables.input]
+PAGES = [f"{SHOWN}/report/{name}.html" for name in TABLES]
 
 
 rule table_pages:
+    """Every table as a page of the report."""
     input:
         rules.tables.input,
     output:
         [
             report(
-                f"{SHOWN}/report/{table}.html",
+                page,
                 category="Tables",
-                caption=f"../report/tables/{table}.rst",
-                labels={"table": table},
+                caption=f"../report/tables/{name}.rst",
+                labels={"table": name},
             )
-            for table in TABLES
+            for name, page in zip(TABLES, PAGES)
         ],
     log:
         f"{SHOWN}/logs/table_pages.log",
+    localrule: True
     params:
         settings=lambda wildcards: canonical({"tables": TABLES}),
         upstream=rules.tables.params.upstream,

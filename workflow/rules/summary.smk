@@ -1,26 +1,28 @@
 # The page that gives the answer first: sentences, figures, tables, runs to look through, and methods.
 
 
+import memsweep
+
+SUMMARY = f"{SHOWN}/summary.html"
+
 # What it is written with besides code, which Snakemake does not see either: template, style, script, and captions.
-BESIDE = Path(workflow.basedir).joinpath("workflow")
+BESIDE = Path(memsweep.__file__).parents[1]
 ASSETS = [file for kind in ("j2", "css", "js") for file in BESIDE.glob(f"memsweep/report/summary/*.{kind}")]
 CAPTIONS = BESIDE.joinpath("report").glob("*/*.rst")
 PAGE_ASSETS = lineage(*(file.read_text() for file in sorted([*ASSETS, *CAPTIONS])))
 
 
-localrules:
-    summary,
-
-
 rule summary:
+    """The page that gives the answer first."""
     input:
         rules.tables.input,
         [f"{SHOWN}/figures/{path}.png" for path in STUDY.drawn],
         [f"{RESULTS}/{path}" for path in STUDY.explored_files],
     output:
-        f"{SHOWN}/summary.html",
+        SUMMARY,
     log:
         f"{SHOWN}/logs/summary.log",
+    localrule: True
     params:
         settings=lambda wildcards: canonical({"config": STUDY.config, "asked": config, "tables": TABLES}),
         upstream=rules.tables.params.upstream,

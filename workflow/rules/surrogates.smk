@@ -1,11 +1,14 @@
 # Gaussians in place of the images, and what the best denoisers lose on all of them without any training.
 
+SURROGATES = f"{RESULTS}/data/surrogates.parquet"
+
 
 rule surrogates:
+    """Gaussians in place of the images."""
     input:
-        images=rules.prepare.output[0],
+        images=IMAGES,
     output:
-        f"{RESULTS}/data/surrogates.parquet",
+        SURROGATES,
     log:
         f"{RESULTS}/logs/surrogates.log",
     params:
@@ -18,9 +21,10 @@ rule surrogates:
 
 
 rule baselines:
+    """What the best denoisers lose without any training."""
     input:
-        images=rules.prepare.output[0],
-        surrogates=rules.surrogates.output[0],
+        images=IMAGES,
+        surrogates=SURROGATES,
     output:
         f"{SHOWN}/tables/baselines.parquet",
     log:

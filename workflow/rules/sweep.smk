@@ -11,8 +11,7 @@ import functools
 from memsweep.base.machine import gpu_count
 from memsweep.training.version import TRAINING_VERSION
 
-# The folders of packs. Inputs are named by patterns, not by other rules' outputs: those cannot be expanded where
-# results lie in object storage.
+# The folders of packs, and what is made once for all of them
 TRAIN = f"{RESULTS}/train/{{job}}"
 MEASURE = f"{RESULTS}/measure/{{job}}"
 AGREE = f"{RESULTS}/agree/{{comparison}}"

@@ -8,11 +8,12 @@ if GPUS and "gpu" not in workflow.global_resources:
 
 
 rule train:
+    """One pack of runs, trained side by side from their checkpoints."""
     input:
-        images=rules.prepare.output[0],
-        surrogates=rules.surrogates.output if STUDY.surrogates else [],
+        images=IMAGES,
+        surrogates=SURROGATES if STUDY.surrogates else [],
         # By their content, which the settings hold, runs are trained anew, and not by their times
-        networks=[ancient(path) for path in STUDY.networks()],
+        networks=own([ancient(path) for path in STUDY.networks()]),
     output:
         runs=f"{TRAIN}/runs.parquet",
         losses=f"{TRAIN}/losses.parquet",
@@ -34,7 +35,7 @@ rule train:
         code=f"training code {TRAINING_VERSION}",
         upstream=f"data {PREPARED}",
         tables=f"table code {PACK_CODE}",
-        checkpoints=f"{RESULTS}/checkpoints",
+        checkpoints=placed(f"{RESULTS}/checkpoints"),
         surrogates="--surrogates" if STUDY.surrogates else "",
         networks="--networks" if STUDY.networks() else "",
         folder=subpath(output.runs, parent=True),
@@ -45,10 +46,15 @@ rule train:
         " <<< {params.settings:q} 2> {log:q}"
 
 
-# Runs once, before the first job of a workflow that has any.
+# Where finished runs lie, as rules run outside of the module that they may be of
+TRAINED = Path(placed(RESULTS))
+
+
+# Runs once, before the first job of a workflow that has any; for a module, where its workflow calls it. There, `train`
+# has a name that only that workflow knows.
 onstart:
     try:
-        waiting = [job.wildcards.job for job in workflow.dag.needrun_jobs() if job.rule.name == "train"]
-        STUDY.guard(waiting, Path(RESULTS), TRAINING_VERSION)
+        jobs = [job for job in workflow.dag.needrun_jobs() if "checkpoints" in job.rule.params.keys()]
+        STUDY.guard([job.wildcards.job for job in jobs], TRAINED, TRAINING_VERSION)
     except UserError as error:
         sys.exit(str(error))

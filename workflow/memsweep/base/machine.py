@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 
 def gpu_count() -> int:
@@ -26,3 +27,10 @@ def gpu_count() -> int:
 def available_cores() -> int:
     """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def find_programs_first_in(folder: Path) -> None:
+    """Have this process, and those that it starts, look for programs in a folder before all others."""
+    paths = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    if paths[0] != str(folder):
+        os.environ["PATH"] = os.pathsep.join([str(folder), *paths])
