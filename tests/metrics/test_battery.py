@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 import torch
 from memsweep.metrics.battery import PROJECTIONS, Samples, battery
-from memsweep.metrics.fidelity import directions
 from memsweep.metrics.neighbours import nearest
+from memsweep.metrics.sliced_wasserstein import directions
 from memsweep.tables.contracts import SCHEMAS
 from prdc import compute_prdc
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric

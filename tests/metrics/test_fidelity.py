@@ -7,17 +7,12 @@ import torch
 from helpers.properties import examples
 from hypothesis import given
 from hypothesis import strategies as st
-from memsweep.metrics import fidelity
-from memsweep.metrics.fidelity import (
-    DISTANCES,
-    Distance,
-    Frechet,
-    FrechetInfinity,
-    Kid,
-    SlicedWasserstein,
-    directions,
-    halves,
-)
+from memsweep.metrics import estimate
+from memsweep.metrics.estimate import Distance, halves
+from memsweep.metrics.fidelity import DISTANCES
+from memsweep.metrics.frechet import Frechet, FrechetInfinity
+from memsweep.metrics.kid import Kid
+from memsweep.metrics.sliced_wasserstein import SlicedWasserstein, directions
 from scipy.linalg import sqrtm
 from scipy.stats import wasserstein_distance_nd
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
@@ -179,7 +174,7 @@ def test_work_in_blocks_changes_nothing(distance: str, monkeypatch: pytest.Monke
     left, right = sets(50, 70, 8)
     asked = {"projections": 6, "confidence": 0.9}
     whole = DISTANCES[distance](right, asked)(left)
-    monkeypatch.setattr(fidelity, "BLOCK_ROWS", 16)
+    monkeypatch.setattr(estimate, "BLOCK_ROWS", 16)
     parts = DISTANCES[distance](right, asked)(left)
     assert (parts.value, parts.ci_low, parts.ci_high) == pytest.approx((whole.value, whole.ci_low, whole.ci_high))
 

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from memsweep.metrics.fidelity import Frechet, Kid, SlicedWasserstein, directions, halves, standard_error
+from memsweep.metrics.estimate import halves, standard_error
 from memsweep.metrics.floors import draws_like, floor_of
+from memsweep.metrics.frechet import Frechet
+from memsweep.metrics.kid import Kid
+from memsweep.metrics.sliced_wasserstein import SlicedWasserstein, directions
 
 LABELS = np.arange(10)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -33,7 +32,6 @@ from .peaks import peaks
 from .rates import Rate, rate_trends, share_rate
 from .repetitions import onsets_over_repetitions
 from .scaling import ratios, scaling
-from .shortfall import shortfalls
 from .threshold_curves import PAIR_CURVES, SHARES, ThresholdCurve, departure_curve, loss_curves, share_curves
 from .thresholds import thresholds
 
@@ -118,10 +116,7 @@ def analyse(
     of_study = onsets, runs, read_axes(settings), settings["confidence"]
     repeated = onsets_over_repetitions(*of_study)
     write_table(output / "onsets_over_repetitions.parquet", "onsets_over_repetitions", repeated, of)
-    of_axes = scaling(*of_study)
-    write_table(output / "scaling.parquet", "scaling", _with_thresholds(of_axes, settings), of)
-    for sentence in shortfalls(onsets, runs, of_axes):
-        print(f"warning: {sentence}", file=sys.stderr)
+    write_table(output / "scaling.parquet", "scaling", _with_thresholds(scaling(*of_study), settings), of)
     exponents, slopes = thresholds(followed, *of_study[1:3], settings, settings["confidence"])
     write_table(output / "thresholds.parquet", "thresholds", exponents, of)
     write_table(output / "local_slopes.parquet", "local_slopes", slopes, of)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from .collapse import collapse
 from .descents import descents
 from .law import fit_law
 from .law_tables import law_errors, law_fit_table, law_table
+from .shortfall import shortfalls
 
 SOURCES = ("runs", "trajectories", "metrics", "onsets", "thresholds")
 
@@ -39,7 +41,10 @@ def conclude(settings: Mapping[str, Any], tables: Path, output: Path) -> None:
     }
     errors = law_errors(onsets, runs, axes, settings["confidence"])
     write_table(output / "law.parquet", "law", law_table(laws), of)
-    write_table(output / "law_fit.parquet", "law_fit", law_fit_table(laws, errors), of)
+    fits = law_fit_table(laws, errors, onsets, runs)
+    write_table(output / "law_fit.parquet", "law_fit", fits, of)
+    for sentence in shortfalls(fits):
+        print(f"warning: {sentence}", file=sys.stderr)
     write_table(output / "law_errors.parquet", "law_errors", errors, of)
     write_table(output / "collapse.parquet", "collapse", collapse(read, axes, settings["confidence"]), of)
     write_table(output / "descents.parquet", "descents", descents(read["metrics"], settings["confidence"]), of)

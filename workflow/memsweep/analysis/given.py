@@ -26,7 +26,7 @@ from ..data.given import Given
 from ..data.given_losses import GivenLosses
 from ..metrics.battery import Samples
 from ..metrics.comparison import References
-from ..metrics.fidelity import Distance
+from ..metrics.estimate import Distance
 from ..metrics.novelty import Share, copied
 from ..metrics.rows import Row, row_of_distance, row_of_share
 from ..study.onsets import DEFINITIONS, LOSS_DEFINITIONS, ONSETS

@@ -15,6 +15,7 @@ from ..tables.frames import frame_of
 from .lack_of_fit import lack_of_fit
 from .law import Law, fit_law
 from .scaling import numeric_axes
+from .shortfall import shortfall
 
 
 def law_table(laws: Mapping[str, Law]) -> pd.DataFrame:
@@ -30,17 +31,21 @@ def law_table(laws: Mapping[str, Law]) -> pd.DataFrame:
     return frame_of(rows, SCHEMAS["law"].names)
 
 
-def law_fit_table(laws: Mapping[str, Law], errors: pd.DataFrame) -> pd.DataFrame:
+def law_fit_table(
+    laws: Mapping[str, Law], errors: pd.DataFrame, onsets: pd.DataFrame, runs: pd.DataFrame
+) -> pd.DataFrame:
     """Table ``law_fit``, a row for each law.
 
     Args:
         laws: by definition.
         errors: table ``law_errors``.
+        onsets, runs: the tables of these names.
     """
     rows = []
     for definition, law in laws.items():
         model, (p_value, reason) = law.model, lack_of_fit(law)
         predicted = errors[errors["definition"] == definition]
+        short = shortfall(law, onsets[onsets["definition"] == definition], runs)
         rows.append(
             {
                 "definition": definition,
@@ -54,6 +59,9 @@ def law_fit_table(laws: Mapping[str, Law], errors: pd.DataFrame) -> pd.DataFrame
                 "lack_of_fit_reason": reason,
                 "predicted": len(predicted),
                 "inside": _inside(predicted).mean() if len(predicted) else np.nan,
+                "short_runs": short.runs,
+                "budgets_typical": short.budgets_typical,
+                "budgets_most": short.budgets_most,
                 "reason": law.reason,
             }
         )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from .fidelity import Distance, standard_error, with_margin
+from .estimate import Distance, standard_error, with_margin
 from .novelty import share_of
 
 SHARES = ("lean", "reproducibility")

@@ -25,8 +25,10 @@ from scipy.stats import t as student
 from ..tables.frames import frame_of
 from .balls import Balls, Support, support
 from .closeness import authentic, nearer
-from .fidelity import DISTANCES, MOST_DIMENSIONS, Distance
+from .estimate import Distance
+from .fidelity import DISTANCES
 from .floors import PEAK_DISTANCE
+from .frechet import MOST_DIMENSIONS
 from .neighbours import Neighbours
 from .novelty import share
 

@@ -14,7 +14,7 @@ from ..study.training_sets import TrainingSet
 from .balls import Balls, support
 from .battery import NEAREST, SUPPORT, chosen, interval_of_share
 from .closeness import nearer
-from .fidelity import Distance
+from .estimate import Distance
 from .neighbours import nearest
 from .rows import Row, row_of_distance
 

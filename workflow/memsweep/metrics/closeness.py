@@ -6,7 +6,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import norm, rankdata
 
-from .fidelity import Distance
+from .estimate import Distance
 from .neighbours import Neighbours, nearest
 
 

@@ -15,7 +15,7 @@ from ..study.training_sets import TrainingSet
 from ..tables.frames import to_frame
 from ..tables.parquet import extra_columns, image_shape, metadata_of, read_arrow
 from .agreement import Measured
-from .fidelity import Distance, standard_error, with_margin
+from .estimate import Distance, standard_error, with_margin
 from .rows import Row, row_of_distance
 
 

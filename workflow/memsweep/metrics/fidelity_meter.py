@@ -10,9 +10,12 @@ import numpy as np
 
 from ..data.images import ImageSet
 from ..study.training_sets import TrainingSet
-from .fidelity import DISTANCES, FRECHET, MOST_DIMENSIONS, Metric, SlicedWasserstein, Sorted, halves
+from .estimate import halves
+from .fidelity import DISTANCES, FRECHET, Metric
 from .floors import HALVES, PEAK_DISTANCE, Floor, draws_like, floor_of
+from .frechet import MOST_DIMENSIONS
 from .rows import Row, row_of_distance
+from .sliced_wasserstein import SlicedWasserstein, Sorted
 
 
 class FidelityMeter:

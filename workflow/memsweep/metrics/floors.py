@@ -13,7 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t as student
 
-from .fidelity import Distance, Metric, SlicedWasserstein
+from .estimate import Distance
+from .fidelity import Metric
+from .sliced_wasserstein import SlicedWasserstein
 
 # The distance whose least value is the peak of fidelity, and what its value is called on either half of the samples
 PEAK_DISTANCE = "sliced_wasserstein"

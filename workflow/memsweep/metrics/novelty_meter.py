@@ -13,7 +13,7 @@ import pandas as pd
 from ..data.images import ImageSet
 from ..study.training_sets import TrainingSet
 from .calibration import Calibration, Distances, apart, calibrate, calibrate_scores
-from .fidelity import Distance
+from .estimate import Distance
 from .neighbours import nearest_in_ranges
 from .novelty import copied, copies, share_of
 from .rows import Row, row_of_distance, row_of_hits, row_of_share

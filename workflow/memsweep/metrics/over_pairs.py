@@ -12,7 +12,7 @@ from scipy.stats import t as student
 
 from ..study.pairs import Differs, Pair
 from .agreement import SHARES, Measured, share_with
-from .fidelity import Distance, standard_error, with_margin
+from .estimate import Distance, standard_error, with_margin
 
 Row = dict[str, Any]
 

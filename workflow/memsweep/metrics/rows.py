@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .fidelity import Distance
+from .estimate import Distance
 from .novelty import Share, share
 
 Row = dict[str, Any]

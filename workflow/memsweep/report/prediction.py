@@ -124,7 +124,8 @@ def _print(found: Sequence[Outlook], point: Mapping[str, object], study: Sweep, 
         console.print(f"{', '.join(definitions)}: {warning}.", highlight=False, soft_wrap=True)
     console.print(
         f"Steps of a new run on a new training set; an interval holds {levels} of such runs where the law holds. "
-        "Where it does not, beyond the swept range above all, nothing here can tell.",
+        "Where it does not, beyond the swept range above all, nothing here can tell. Training sets of different sizes "
+        "share images and are taken as independent, so that intervals of nominal 95 % may hold as few as 88 %.",
         highlight=False,
         soft_wrap=True,
     )

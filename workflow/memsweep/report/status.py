@@ -112,11 +112,11 @@ def _warnings(study: Any, tables: Path) -> list[str]:
     """What to know of a study beforehand, and of its tables, where they are there, about budgets."""
     from ..analysis.shortfall import shortfalls
 
-    names = ("onsets", "runs", "scaling")
-    if study.kind != "sweep" or not all((tables / f"{name}.parquet").exists() for name in names):
+    fits = tables / "law_fit.parquet"
+    if study.kind != "sweep" or not fits.exists():
         return list(study.warnings)
     try:
-        return [*study.warnings, *shortfalls(*(read_table(tables / f"{name}.parquet", name) for name in names))]
+        return [*study.warnings, *shortfalls(read_table(fits, "law_fit"))]
     except UserError:  # damaged, as `verify` says
         return list(study.warnings)
 

@@ -15,7 +15,6 @@ from .axes import REPEATED, SUBSET, Axis, cell, is_short, substituted, swept_key
 from .catalogue import describe
 from .config.schemas import schema
 from .cost import bytes_label
-from .figures import Figure
 from .grid import axes_of, base_value, packs, products, runs
 from .identity import evaluation_parameters, learns_otherwise, training_parameters
 from .kind import Study, canonical, watchable
@@ -26,6 +25,7 @@ from .requests import Request, Requests
 from .resolution import unresolved_shares
 from .retraining import guard, retraining
 from .run import Run
+from .sweep_figures import FIGURES
 
 # Feature spaces that need no published network.
 OWN_SPACES = ("pixels", "classifier")
@@ -40,131 +40,6 @@ MOST_EXPLORED = 24
 
 # Runs of a grid beyond which it may not be meant
 MANY_RUNS = 100_000
-
-FIGURES = (
-    Figure(
-        name="dynamics",
-        shows="dynamics",
-        axis="{axis}",
-        file="dynamics_{axis}",
-        tables=("runs", "trajectories", "metrics", "agreement_over_pairs"),
-        settings=("axes", "palette", "time", "panels", "distance", "thresholds", "formulation"),
-    ),
-    Figure(
-        name="battery",
-        shows="closeness, quality and diversity",
-        axis="{axis}",
-        file="battery_{axis}",
-        tables=("runs", "trajectories", "metrics", "agreement_over_pairs"),
-        settings=("axes", "palette", "time", "battery", "distance"),
-        when=lambda study: bool(study.config["metrics"]["battery"]),
-    ),
-    Figure(
-        name="memorisation_time",
-        shows="memorisation time",
-        axis="{axis}",
-        file="memorisation_time_{axis}",
-        tables=("runs", "onsets", "scaling", "ratios"),
-        settings=("axes", "palette", "thresholds", "formulation", "confidence"),
-    ),
-    Figure(
-        name="scaling_exponents",
-        shows="scaling exponents",
-        axis="all",
-        tables=("scaling",),
-        settings=("axes", "thresholds", "confidence"),
-    ),
-    Figure(
-        name="joint_law",
-        shows="joint law",
-        axis="all",
-        tables=("law", "scaling"),
-        settings=("axes", "thresholds", "confidence"),
-    ),
-    Figure(
-        name="thresholds",
-        shows="exponents and thresholds",
-        axis="all",
-        tables=("thresholds", "local_slopes"),
-        settings=("axes", "thresholds"),
-        when=lambda study: study.scaled,
-    ),
-    Figure(
-        name="collapse",
-        shows="collapse in rescaled time",
-        axis="all",
-        tables=("runs", "trajectories", "metrics", "collapse"),
-        settings=("axes", "palette", "onset", "thresholds"),
-        when=lambda study: study.scaled,
-    ),
-    Figure(
-        name="onset_ratios",
-        shows="onset ratios",
-        axis="all",
-        tables=("runs", "ratios"),
-        settings=("axes", "thresholds"),
-        when=lambda study: study.compared,
-    ),
-    Figure(
-        name="simplicity_bias",
-        shows="simplicity bias",
-        axis="train_size",
-        tables=("runs", "trajectories", "excess", "onsets", "baselines"),
-        settings=("axes", "thresholds", "surrogates"),
-        when=lambda study: bool(study.surrogates),
-    ),
-    Figure(
-        name="clocks",
-        shows="clocks",
-        axis="all",
-        tables=("runs", "onsets", "scaling"),
-        settings=("axes", "onset", "thresholds", "confidence"),
-    ),
-    Figure(
-        name="agreement",
-        shows="agreement and lean",
-        axis="train_size",
-        tables=("runs", "trajectories", "agreement_over_pairs", "onsets", "leads"),
-        settings=("axes", "palette", "distance", "thresholds"),
-        when=lambda study: bool(study.comparisons),
-    ),
-    Figure(
-        name="peaks",
-        shows="peak fidelity and rate",
-        axis="all",
-        tables=("runs", "peaks", "metrics", "fidelity_trends", "rates", "rate_trends"),
-        settings=("axes", "palette", "distance", "onset", "thresholds", "rate", "formulation"),
-    ),
-    Figure(
-        name="novelty_fidelity",
-        shows="novelty and fidelity",
-        axis="all",
-        tables=("runs", "metrics"),
-        settings=("axes", "palette", "distance", "novelty"),
-    ),
-    Figure(
-        name="metric_check",
-        shows="what metrics read",
-        tables=("metric_check",),
-        settings=("confidence",),
-        when=lambda study: bool(study.checked_sizes),
-    ),
-    Figure(
-        name="copied_images",
-        shows="images copied first",
-        axis="train_size",
-        tables=("runs", "images", "copied_images", "copied_first"),
-        settings=("axes", "palette", "run_id"),
-    ),
-    Figure(name="claims", shows="claims of papers", tables=("claims",), settings=(), shared="verdicts"),
-    Figure(
-        name="sample_sheet",
-        shows="sample sheet",
-        axis="none",
-        tables=("images", "pack/runs", "pack/samples", "pack/neighbours"),
-        settings=("axes", "f_mem_threshold", "sheet_steps", "sheet_samples", "run_id"),
-    ),
-)
 
 
 class Sweep(Study):

@@ -110,6 +110,14 @@ CONCLUSIONS: dict[str, pa.Schema] = {
                 pa.float64(),
                 "share of these with the onset in the prediction interval, a censored one wherever it may be there",
             ),
+            column("short_runs", pa.int64(), "runs that ended before their onset without having diverged"),
+            column(
+                "budgets_typical",
+                pa.float64(),
+                "median over these of the onset that the law has, in units of their budget, 1 at least; null where it "
+                "has none",
+            ),
+            column("budgets_most", pa.float64(), "the largest of these"),
             column("reason", pa.string(), "why there is no law; null where there is"),
         ]
     ),

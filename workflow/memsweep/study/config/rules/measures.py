@@ -10,7 +10,7 @@ from ....base.errors import UserError
 from ...grid import axes_of
 from ..asked import Asked
 
-# As `metrics.fidelity.MOST_DIMENSIONS`, which torch has to be loaded for
+# As `metrics.frechet.MOST_DIMENSIONS`, which torch has to be loaded for
 MOST_DIMENSIONS = 2048
 DISTANCES = ("sliced_wasserstein", "frechet", "frechet_infinity", "kid")
 
