@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from memsweep.figures import verdicts
+from memsweep.tables.frames import frame_of
 
 ROW: dict[str, Any] = {
     "source": "Author et al. 2026",
@@ -26,7 +27,7 @@ ROW: dict[str, Any] = {
 
 def drawn(verdict: str, estimate: float = 1.0, low: float = 0.9, high: float = 1.1, **others: Any) -> Any:
     row = {**ROW, "verdict": verdict, "estimate": estimate, "ci_low": low, "ci_high": high, **others}
-    return verdicts.drawn(pd.DataFrame([row]))
+    return verdicts.drawn(frame_of([row]))
 
 
 def texts(figure: Any) -> list[str]:

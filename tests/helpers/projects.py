@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import yaml
 from memsweep.tables.contracts import SCHEMAS
+from memsweep.tables.frames import with_plain_text
 
 from helpers.configs import ROOT
 from helpers.loaded import programs
@@ -158,7 +159,7 @@ class Project:
         return {rule: int(count) for rule, count in rows if rule not in ("all", "figures", "tables", "summary")}
 
     def table(self, path: str) -> pd.DataFrame:
-        return pd.read_parquet(self.results / path)
+        return with_plain_text(pd.read_parquet(self.results / path))
 
     def assert_tables(self, *names: str) -> None:
         """These tables are there, keep their contract, and have rows."""

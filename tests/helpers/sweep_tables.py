@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 from memsweep.study.kinds import open_study
 from memsweep.tables.contracts import SCHEMAS
+from memsweep.tables.frames import frame_of
 
 from helpers.projects import TINY
 
@@ -41,7 +42,7 @@ def runs_of(study: Any, statuses: Mapping[int, str] | None = None) -> pd.DataFra
 
 def table(name: str, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """A table of some rows; columns that they lack are missing values."""
-    return pd.DataFrame(list(rows), columns=SCHEMAS[name].names)
+    return frame_of(rows, SCHEMAS[name].names)
 
 
 def onsets_of(

@@ -11,18 +11,21 @@ from memsweep.base.errors import UserError
 from memsweep.base.files import replacing
 from memsweep.tables import parquet as tables
 from memsweep.tables.contracts import SCHEMAS
+from memsweep.tables.frames import frame_of
 from memsweep.tables.parquet import read_parts, read_table, table_writer, write_table
 
-ONSETS = pd.DataFrame(
-    {
-        "run_id": ["a"],
-        "definition": ["f_mem"],
-        "step": [3.0],
-        "censored": [False],
-        "left_censored": [False],
-        "ci_low": [2.0],
-        "ci_high": [np.inf],
-    }
+ONSETS = frame_of(
+    [
+        {
+            "run_id": "a",
+            "definition": "f_mem",
+            "step": 3.0,
+            "censored": False,
+            "left_censored": False,
+            "ci_low": 2.0,
+            "ci_high": np.inf,
+        }
+    ]
 )
 
 

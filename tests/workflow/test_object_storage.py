@@ -20,6 +20,7 @@ import pyarrow.fs
 import pyarrow.parquet as pq
 import pytest
 from helpers.projects import TINY, new_project
+from memsweep.tables.frames import to_frame
 
 NEEDED = {"snakemake_storage_plugin_s3": "snakemake-storage-plugin-s3", "moto": "moto", "flask": "moto[server]"}
 MISSING = [name for module, name in NEEDED.items() if importlib.util.find_spec(module) is None]
@@ -72,7 +73,7 @@ def test_tables_in_object_storage_are_those_of_a_local_run(
         access_key="test", secret_key="test", endpoint_override=server, scheme="http", region="us-east-1"
     )
     for name in ("runs", "trajectories", "noise_levels", "metrics"):
-        found = pq.read_table(f"{BUCKET}/results/tiny/tables/{name}.parquet", filesystem=files).to_pandas()
+        found = to_frame(pq.read_table(f"{BUCKET}/results/tiny/tables/{name}.parquet", filesystem=files))
         pd.testing.assert_frame_equal(found, local.table(f"tables/{name}.parquet"), check_exact=True)
     # Checkpoints are no outputs: they stay on the machine that trained
     assert len(list((stored.results / "checkpoints").glob("*/state.safetensors"))) == 2

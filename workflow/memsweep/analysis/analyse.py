@@ -17,6 +17,7 @@ from ..study.axes import read_axes
 from ..study.onsets import DEPARTURES, LOSS_DEFINITIONS, MEMORISATION, ONSETS, among
 from ..study.training_sets import TrainingSet
 from ..tables.contracts import SCHEMAS
+from ..tables.frames import frame_of, to_frame
 from ..tables.parquet import check_runs, read_arrow, read_table, table_writer, write_table
 from ..tables.together import check_together, provenance
 from .collect import compared, of_job
@@ -107,7 +108,7 @@ def analyse(
         if run_id in near:
             copied[run_id] = Copied.found(rows, near[run_id], sets[run_id])
     for paired in compared(agreed, settings["comparisons"], "paired_samples", runs, tables):
-        pairs = paired.to_pandas()
+        pairs = to_frame(paired)
         found |= _pair_onsets(settings, pairs)
         followed |= _pair_curves(settings, pairs)
     onsets = _table(runs, definitions, found)
@@ -178,7 +179,7 @@ def _by_run(
         table = read_arrow(path, name).select(["run_id", *columns])
         check_runs(path, table, of_job(runs, job)["run_id"], source)
         for run_id in pc.unique(table["run_id"]).to_pylist():
-            yield run_id, table.filter(pc.equal(table["run_id"], run_id)).select(columns).to_pandas()
+            yield run_id, to_frame(table.filter(pc.equal(table["run_id"], run_id)).select(columns))
 
 
 def _loss_onsets(settings: Mapping[str, Any], run_id: str, losses: pd.DataFrame) -> dict[str, Onset]:
@@ -275,4 +276,4 @@ def _rates(runs: pd.DataFrame, rates: Mapping[tuple[str, str], Rate]) -> pd.Data
     names = [name for name in MEMORISATION if any(name == each for _, each in rates)]
     keys = [(run_id, name) for run_id in runs["run_id"] for name in names if (run_id, name) in rates]
     rows = [{"run_id": run_id, "metric": name, **asdict(rates[run_id, name])} for run_id, name in keys]
-    return pd.DataFrame(rows, columns=SCHEMAS["rates"].names)
+    return frame_of(rows, SCHEMAS["rates"].names)

@@ -38,6 +38,7 @@ from numpy.typing import NDArray
 from ..study.axes import SUBSET, Axis, other_columns
 from ..study.onsets import ONSETS
 from ..tables.contracts import SCHEMAS
+from ..tables.frames import frame_of
 from .onset import crossing
 from .scaling import numeric_axes
 from .spread import TRAINING_SETS, PureError, Rescaling, onset_error, pure_error, spread
@@ -104,7 +105,7 @@ def collapse(tables: Mapping[str, pd.DataFrame], axes: Sequence[Axis], confidenc
                 {"curve": name, "axis": along, **row}
                 for row in rescaled(known, [float(each) for each in passages.columns], axes, swept, own, confidence)
             ]
-    return pd.DataFrame(rows, columns=SCHEMAS["collapse"].names)
+    return frame_of(rows, SCHEMAS["collapse"].names)
 
 
 def _passages(rows: pd.DataFrame, levels: Array) -> pd.DataFrame:

@@ -30,6 +30,7 @@ from ..metrics.estimate import Distance
 from ..metrics.novelty import Share, copied
 from ..metrics.rows import Row, row_of_distance, row_of_share
 from ..study.onsets import DEFINITIONS, LOSS_DEFINITIONS, ONSETS
+from ..tables.frames import frame_of
 from .onset import ESTIMATORS, Array, Onset, confirmable, copy_onset, crossing, resampled, with_interval
 
 # The metric, and of two of them the definition of an onset, of each rule of the table `copy_shares`
@@ -98,7 +99,7 @@ def follow(
         run_id,
         known.space,
         onset,
-        pd.DataFrame(rows).astype({"step": "Int64"}).assign(run_id=run_id),
+        frame_of(rows).astype({"step": "Int64"}).assign(run_id=run_id),
         trajectories(run_id, losses, known.confidence),
         pd.DataFrame(onsets).assign(run_id=run_id),
     )

@@ -11,6 +11,7 @@ import pandas as pd
 
 from ..study.axes import Axis
 from ..tables.contracts import SCHEMAS
+from ..tables.frames import frame_of
 from .lack_of_fit import lack_of_fit
 from .law import Law, fit_law
 from .scaling import numeric_axes
@@ -27,7 +28,7 @@ def law_table(laws: Mapping[str, Law]) -> pd.DataFrame:
             of = {"definition": definition, "term": term.term, "value": term.value, "order": term.order}
             found = {"estimate": term.estimate.value, **ends, "freedom": term.estimate.freedom}
             rows.append({**of, **found, **behind, "kept": term.kept, "reason": term.reason})
-    return pd.DataFrame(rows, columns=SCHEMAS["law"].names)
+    return frame_of(rows, SCHEMAS["law"].names)
 
 
 def law_fit_table(
@@ -64,7 +65,7 @@ def law_fit_table(
                 "reason": law.reason,
             }
         )
-    return pd.DataFrame(rows, columns=SCHEMAS["law_fit"].names)
+    return frame_of(rows, SCHEMAS["law_fit"].names)
 
 
 def _inside(errors: pd.DataFrame) -> pd.Series[bool]:
@@ -94,7 +95,7 @@ def law_errors(onsets: pd.DataFrame, runs: pd.DataFrame, axes: Sequence[Axis], c
                 law = fit_law(under[~under["run_id"].isin(out["run_id"])], runs, axes, confidence)
                 of = {"definition": definition, "term": axis.coordinate, "left_out": value}
                 rows += ({**of, **row} for row in _predicted(law, out))
-    return pd.DataFrame(rows, columns=SCHEMAS["law_errors"].names)
+    return frame_of(rows, SCHEMAS["law_errors"].names)
 
 
 def _predicted(law: Law, runs: pd.DataFrame) -> Iterator[dict[str, Any]]:

@@ -23,6 +23,7 @@ import pandas as pd
 
 from ..study.axes import Axis
 from ..tables.contracts import SCHEMAS
+from ..tables.frames import frame_of
 from .onset import Array, confirmable, crossing, percentile_ends, share_curves
 from .scaling import groups, linear_effect, numeric_axes
 
@@ -128,4 +129,4 @@ def rate_trends(rates: pd.DataFrame, runs: pd.DataFrame, axes: Sequence[Axis], c
             found = {"trend": fit.exponent, "ci_low": fit.ci_low, "ci_high": fit.ci_high}
             counts = {"runs": len(known), "bounded_runs": int(bounded.sum()), "left_out": len(used) - len(known)}
             rows.append({"metric": metric, "term": axis.coordinate, **found, **counts})
-    return pd.DataFrame(rows, columns=SCHEMAS["rate_trends"].names)
+    return frame_of(rows, SCHEMAS["rate_trends"].names)

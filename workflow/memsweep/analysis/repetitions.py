@@ -18,6 +18,7 @@ from scipy.stats import t as student
 
 from ..study.axes import Axis
 from ..tables.contracts import SCHEMAS
+from ..tables.frames import frame_of
 
 
 def onsets_over_repetitions(
@@ -42,7 +43,7 @@ def onsets_over_repetitions(
         for _, repeats in under.groupby(point, sort=False, dropna=False):
             if len(repeats) > 1:
                 rows.append({"definition": definition, **_row(repeats.sort_values("place"), confidence)})
-    return pd.DataFrame(rows, columns=SCHEMAS["onsets_over_repetitions"].names)
+    return frame_of(rows, SCHEMAS["onsets_over_repetitions"].names)
 
 
 def _row(repeats: pd.DataFrame, confidence: float) -> dict[str, Any]:

@@ -46,6 +46,7 @@ from scipy import stats
 
 from ..study.axes import Axis, is_short, other_columns, text
 from ..tables.contracts import SCHEMAS
+from ..tables.frames import frame_of
 from .censored import ROUNDING, NotConverged, fit_censored
 
 
@@ -114,7 +115,7 @@ def ratios(onsets: pd.DataFrame, runs: pd.DataFrame, axes: Sequence[Axis], confi
                 fit = effect(used[axis.column] == value, used["step"], *_sides(used), group, confidence)
                 compared = {"definition": definition, "axis": axis.column, "value": text(value), "base": text(base)}
                 rows.append({**compared, **_ratio(fit), **_counts(used), "groups": group.nunique()})
-    return pd.DataFrame(rows, columns=SCHEMAS["ratios"].names)
+    return frame_of(rows, SCHEMAS["ratios"].names)
 
 
 def _by_definition(onsets: pd.DataFrame, runs: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -27,6 +27,7 @@ from scipy import sparse, stats
 from ..study.axes import SUBSET, Axis
 from ..study.onsets import ONSETS
 from ..tables.contracts import SCHEMAS
+from ..tables.frames import frame_of
 from .onset import NEVER_EVALUATED
 from .scaling import exponent, groups, numeric_axes
 from .threshold_curves import ThresholdCurve
@@ -93,7 +94,7 @@ def thresholds(
             )
             slopes += [{**of, **slope} for slope in _local_slopes(used, axes, axis, confidence)]
     tables = {"thresholds": rows, "local_slopes": slopes}
-    first, second = (pd.DataFrame(found, columns=SCHEMAS[name].names) for name, found in tables.items())
+    first, second = (frame_of(found, SCHEMAS[name].names) for name, found in tables.items())
     return first, second
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..metrics.novelty import share_of
+from ..tables.frames import frame_of
 from ..tables.parquet import read_table
 
 SUPPORTED, REFUTED, UNDECIDED, NOT_TESTABLE = "supported", "refuted", "undecided", "not testable"
@@ -171,4 +172,4 @@ def verdicts(claims: Sequence[Claim], tables: Tables) -> pd.DataFrame:
                 "definitions": len(known),
             }
         )
-    return pd.DataFrame(rows).astype({"needed": "Int64"})
+    return frame_of(rows).astype({"needed": "Int64"})

@@ -15,6 +15,7 @@ from ..data.images import ImageSet, read_images
 from ..study.pairs import Pair
 from ..study.training_sets import TrainingSet
 from ..tables.contracts import SCHEMAS
+from ..tables.frames import frame_of
 from ..tables.parquet import write_table
 from .agreement import Measured, cosines, leans, mean_of, relative, share_among
 from .empirical_meter import EmpiricalMeter
@@ -112,7 +113,7 @@ def agree_runs(
                 paired.append({**{name: np.full(len(same), value) for name, value in of.items()}, **values})
             labels_of = {run_id: run.labels[step] for run_id, run in there.items()}
             means += [{"step": step, **row} for row in of_groups.rows(labels_of, settings["confidence"])]
-    tables = {"agreement": pd.DataFrame(rows), "agreement_over_pairs": pd.DataFrame(means)}
+    tables = {"agreement": frame_of(rows), "agreement_over_pairs": frame_of(means)}
     for name, written in (tables | {"paired_samples": _stacked(paired)}).items():
         empty = pd.DataFrame(columns=SCHEMAS[name].names)
         write_table(output / f"{name}.parquet", name, empty if written.empty else written)

@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
+from ..tables.frames import frame_of
 from .balls import Balls, Support, support
 from .closeness import authentic, nearer
 from .estimate import Distance
@@ -90,7 +91,7 @@ def battery(
         The table ``battery`` (`tables.contracts.comparison`).
     """
     metrics = [*SUPPORT, PEAK_DISTANCE, "kid", "frechet"]
-    return pd.DataFrame(
+    return frame_of(
         [
             *_closeness(generated, train, held_out, confidence, most),
             *_distributions(generated, train, held_out, confidence, most, metrics),
@@ -102,7 +103,7 @@ def distance_rows(
     generated: Samples, train: np.ndarray, held_out: Samples | None, confidence: float = 0.95, most: int = MOST
 ) -> pd.DataFrame:
     """The rows of `battery` of the distance by which samples are followed along training; arguments are the same."""
-    return pd.DataFrame(_distributions(generated, train, held_out, confidence, most, [PEAK_DISTANCE]))
+    return frame_of(_distributions(generated, train, held_out, confidence, most, [PEAK_DISTANCE]))
 
 
 def _closeness(

@@ -12,6 +12,7 @@ import pandas as pd
 from ..base.errors import UserError
 from ..data.images import decode
 from ..study.training_sets import TrainingSet
+from ..tables.frames import to_frame
 from ..tables.parquet import extra_columns, image_shape, metadata_of, read_arrow
 from .agreement import Measured
 from .estimate import Distance, standard_error, with_margin
@@ -140,7 +141,7 @@ def _read(path: Path, data_hash: str) -> dict[Hashable, dict[str, _Generated]]:
             "it to make it again"
         )
     images = decode(table["image"], image_shape(metadata))
-    rows = table.drop_columns(["image"]).to_pandas()
+    rows = to_frame(table.drop_columns(["image"]))
     sets: dict[Hashable, dict[str, _Generated]] = {}
     for (*key, reference), part in rows.groupby([*_keys(path), "reference"]):
         part = part.sort_values("index")

@@ -16,6 +16,7 @@ import torch
 from ..base.errors import UserError
 from ..data.images import decode, read_images
 from ..study.training_sets import TrainingSet
+from ..tables.frames import frame_of, to_frame
 from ..tables.parquet import check_runs, image_shape, metadata_of, read_arrow, read_table, write_table
 from .battery_meter import BatteryMeter
 from .empirical_meter import EmpiricalMeter
@@ -109,7 +110,7 @@ def measure_pack(
                         of_samples.assign(reference=name, similarity=similarities[name]) for name in similarities
                     ]
                 rows += [{"run_id": run_id, "step": step, **row} for row in metrics]
-    table = pd.DataFrame(rows).astype({"step": "Int64"})
+    table = frame_of(rows).astype({"step": "Int64"})
     write_table(output / "metrics.parquet", "metrics", table)
     found = pd.concat(similar) if similar else neighbours[by].head(0).assign(similarity=math.nan)
     write_table(output / "neighbours.parquet", "neighbours", neighbours.merge(found, on=by, how="left"))
@@ -135,7 +136,7 @@ def read_pack(train: Path, data_hash: str) -> tuple[pd.DataFrame, pd.DataFrame, 
     samples = read_arrow(train / "samples.parquet", "samples")
     check_runs(train / "samples.parquet", samples, runs["run_id"], train / "runs.parquet")
     generated = decode(samples["image"], image_shape(metadata_of(samples)))
-    return runs, samples.select(["run_id", "step", "index", "label"]).to_pandas(), generated
+    return runs, to_frame(samples.select(["run_id", "step", "index", "label"])), generated
 
 
 def _labels(samples: pd.DataFrame) -> np.ndarray | None:

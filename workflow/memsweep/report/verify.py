@@ -18,7 +18,8 @@ from ..data.images import read_images
 from ..study.config import read_yaml
 from ..study.kinds import open_study
 from ..tables.contracts import SCHEMAS
-from ..tables.parquet import check_table, metadata_of, read_arrow
+from ..tables.frames import to_frame
+from ..tables.parquet import check_table, metadata_of, read_arrow, read_table
 from ..tables.together import check_together
 
 
@@ -103,7 +104,7 @@ def _lineage(study: Any, folder: Path) -> Iterator[str]:
         pack = folder / "train" / job
         if not (pack / "runs.parquet").exists():
             continue
-        table = read_arrow(pack / "runs.parquet", "runs").to_pandas()
+        table = read_table(pack / "runs.parquet", "runs")
         expected = {run.run_id for run in runs}
         if set(table["run_id"]) != expected:
             yield f"{pack / 'runs.parquet'}: holds other runs than the study has there; snakemake -n says why"
@@ -165,7 +166,7 @@ def _rows(study: Any, pack: Path, expected: set[str]) -> Iterator[str]:
         path = pack / f"{name}.parquet"
         if not path.exists():
             continue
-        table = read_arrow(path, name).select(["run_id", "step"]).to_pandas()
+        table = to_frame(read_arrow(path, name).select(["run_id", "step"]))
         if not set(table["run_id"]) <= expected:
             yield f"{path}: holds rows of other runs than the pack has"
         if (table.groupby(["run_id", "step"]).size() != rows).any():

@@ -16,6 +16,7 @@ from ..base.records import RECORD, Record, read_records
 from ..study.axes import AXES, encoded
 from ..study.networks import installed, is_built_in, located
 from ..study.run import Run
+from ..tables.frames import to_frame
 from ..tables.parquet import image_shape, read_metadata
 from .choosing import plain, point
 from .files import read_rows
@@ -64,7 +65,7 @@ class RunResults:
         """
         path = self._file(name)
         if path is not None:
-            return self._tables.with_axes(read_rows(path, name, run_id=self.run_id).to_pandas())
+            return self._tables.with_axes(to_frame(read_rows(path, name, run_id=self.run_id)))
         table = self._tables[name]
         if "run_id" not in table:
             raise UserError(f"run: the table {name!r} has no rows of single runs; study.{name} is all of it")

@@ -21,6 +21,7 @@ from ..base.errors import UserError
 from ..base.files import replacing
 from ..base.sealed import KEY, UNSEALED, Damaged, seal, sealed_digest
 from .contracts import SCHEMAS
+from .frames import to_frame
 
 
 def image_metadata(shape: tuple[int, int, int]) -> dict[str, str]:
@@ -232,4 +233,4 @@ def _read_dataset(paths: Sequence[Path], name: str, schema: pa.Schema) -> Iterat
 
 def read_table(path: Path, name: str) -> pd.DataFrame:
     """Read a table as a data frame; errors as in `read_arrow`."""
-    return read_arrow(path, name).to_pandas()
+    return to_frame(read_arrow(path, name))

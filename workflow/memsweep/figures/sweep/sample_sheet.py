@@ -19,6 +19,7 @@ from ...base.errors import UserError
 from ...data.images import decode
 from ...metrics.novelty import copied
 from ...study.axes import Axis, read_axes
+from ...tables.frames import to_frame
 from ...tables.parquet import image_shape, metadata_of, read_arrow, read_table
 from .. import style, wording
 
@@ -53,7 +54,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     if not available:
         raise UserError(f"{sources['samples']}: no samples of run {run_id} whose neighbours are known")
     steps = spread(available, settings["sheet_steps"])
-    pairs = neighbours.drop_columns(["reference"]).to_pandas()
+    pairs = to_frame(neighbours.drop_columns(["reference"]))
     pairs["copied"] = copied(pairs, settings["f_mem_threshold"])
     shown = np.sort(pairs.loc[pairs["step"] == steps[0], "index"].unique())[: settings["sheet_samples"]]
 

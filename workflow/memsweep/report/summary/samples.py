@@ -17,6 +17,7 @@ from PIL import Image
 
 from ...base.errors import UserError
 from ...metrics.novelty import copied
+from ...tables.frames import to_frame
 from ...tables.parquet import check_runs, check_table, image_shape, metadata_of, read_arrow
 from .pictures import png_url
 
@@ -116,7 +117,7 @@ def _check(folder: Path, job: str, runs: list[str]) -> None:
 def _size(folder: Path, job: str) -> tuple[int, int]:
     """Samples at a step, and the most steps of a run, of one pack."""
     table = ds.dataset(folder / "measure" / job / "neighbours.parquet").to_table(["run_id", "step", "index"])
-    frame = table.to_pandas()
+    frame = to_frame(table)
     return int(frame["index"].max()) + 1, int(frame.groupby("run_id")["step"].nunique().max())
 
 
@@ -137,11 +138,10 @@ def _of_pack(
     )
     of = few & pc.field("run_id").isin(runs) & (pc.field("reference") == "train")
     columns = ["run_id", "step", "index", "nearest", "distance", "second_distance"]
-    pairs = ds.dataset(paths[1]).to_table(columns, filter=of).to_pandas()
+    pairs = to_frame(ds.dataset(paths[1]).to_table(columns, filter=of))
     pairs["copied"] = copied(pairs, threshold)
-    pairs["image"] = pairs.merge(
-        samples.to_pandas(), on=["run_id", "step", "index"], how="left", validate="one_to_one"
-    )["image"].to_numpy()
+    keys = ["run_id", "step", "index"]
+    pairs["image"] = pairs.merge(to_frame(samples), on=keys, how="left", validate="one_to_one")["image"].to_numpy()
     if pairs["image"].isna().any():
         raise UserError(f"{paths[1]}: of other samples than {paths[0]} has; delete it to make it again")
     for run, own in pairs.groupby("run_id", sort=False):
