@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from ..base.errors import UserError
+from ..study.figures import Figure
 from ..study.kinds import KINDS
 from ..tables.together import check_together
 from .style import save
@@ -18,7 +19,7 @@ def draw_figure(settings: Mapping[str, Any], sources: Mapping[str, Path], output
     """Draw a figure from tables and save it in each format.
 
     Args:
-        settings: ``figure``, the name of its module, and what that module needs.
+        settings: ``figure``, the name of its module, ``study``, that of the study, and what that module needs.
         sources: table name to Parquet file.
         outputs: files whose suffix says the format.
 
@@ -30,12 +31,25 @@ def draw_figure(settings: Mapping[str, Any], sources: Mapping[str, Path], output
     if missing:
         raise UserError(f"figure {settings['figure']}: no source for {', '.join(missing)}")
     check_together(path for path in sources.values() if path.is_file())
-    save(module.draw(sources, settings), outputs)
+    save(module.draw(sources, settings), outputs, *_named(settings))
+
+
+def _figures() -> dict[str, tuple[str, Figure]]:
+    """Each figure with its kind of study, by name."""
+    return {figure.name: (kind, figure) for kind, study in KINDS.items() for figure in study.figures}
 
 
 def _module_of(figure: str) -> ModuleType:
     """The module that draws a figure, among those of its kind of study."""
-    kinds = {known.name: kind for kind, study in KINDS.items() for known in study.figures}
-    if figure not in kinds:
-        raise UserError(f"figure: found {figure!r}; accepted is one of {', '.join(kinds)}")
-    return import_module(f"{__package__}.{kinds[figure]}.{figure}")
+    known = _figures()
+    if figure not in known:
+        raise UserError(f"figure: found {figure!r}; accepted is one of {', '.join(known)}")
+    return import_module(f"{__package__}.{known[figure][0]}.{figure}")
+
+
+def _named(settings: Mapping[str, Any]) -> tuple[str, str]:
+    """Title and subject of a file: what a figure shows and along which axis, and of which study it is."""
+    _, figure = _figures()[settings["figure"]]
+    axis = str(settings.get("axis", "")).replace("_", " ")
+    title = f"{figure.shows}, {axis}" if axis else figure.shows
+    return title, f"figure {figure.name} of the study {settings['study']}" if "study" in settings else ""
