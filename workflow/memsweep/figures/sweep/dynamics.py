@@ -79,7 +79,7 @@ class _Curves:
                 right = 3 + _ASIDE * place / max(len(self.colours) - 1, 1)
                 aside = ScaledTranslation(right / 72, 0, ax.figure.dpi_scale_trans)
                 look: dict[str, Any] = {"transform": ax.transData + aside, "color": colour, "linewidth": 1}
-                ax.plot([last["time"]] * 2, [last["low"], last["high"]], **look)
+                ax.vlines(last["time"], last["low"], last["high"], **look)
 
     def _of(self, rows: pd.DataFrame, value: Any) -> pd.DataFrame:
         """The mean over repetitions at one value of the axis, as of `selection.over_repetitions`."""
