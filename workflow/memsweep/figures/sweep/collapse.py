@@ -81,7 +81,7 @@ def _panel(
     exponent = _exponent(way, swept.axis.coordinate, found)
     style.lettered(ax, letter, _in_words(found), size=7)
     if exponent is None:
-        style.note(ax, "no exponent without a level above\nnoise that every run passes")
+        style.note(ax, "no exponent to fit")
         return
     smallest = min(swept.numbers.values())
     ax.axhline(level, color="0.45", linestyle=style.DASH_DOTS, linewidth=0.8, zorder=1)

@@ -37,6 +37,8 @@ _ROUNDING = 1e-12
 _OPTIMA = {"gaussian": "test", "gaussian_mixture": "test", "empirical": "train"}
 """The baselines that are drawn, and the split on which."""
 
+_DASHES = {"gaussian": style.DASHES, "gaussian_mixture": style.DASH_DOTS, "empirical": style.DOTS}
+
 
 def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     """Draw losses and excess against step, one column a value of the first swept axis: N, where that is swept.
@@ -142,7 +144,7 @@ def _baselines(ax: Axes, baselines: pd.DataFrame, floor: float, colours: Mapping
                     edge - 0.03, 0.03, label, transform=ax.transAxes, color=style.INK, ha="right", va="bottom", size=7
                 )
                 continue
-            ax.axhline(row["loss"], color=colour, linestyle=style.DASHES, linewidth=0.9, zorder=1)
+            ax.axhline(row["loss"], color=colour, linestyle=_DASHES[estimator], linewidth=0.9, zorder=1)
             ends = [max(row["ci_low"], floor), row["ci_high"]]
             ax.plot([edge] * 2, ends, transform=ax.get_yaxis_transform(), color=colour, linewidth=1.6)
 
@@ -196,7 +198,7 @@ def _legend(
     optima = {"gaussian": "Wiener filter, on test", "gaussian_mixture": "Wiener filter by class, on test"}
     optima = {name: label for name, label in optima.items() if name in surrogates}
     optima["empirical"] = "posterior mean of the training images, on train"
-    best = [Line2D([], [], color=colours[name], linestyle=style.DASHES, label=label) for name, label in optima.items()]
+    best = [Line2D([], [], color=colours[name], linestyle=_DASHES[name], label=label) for name, label in optima.items()]
     ink: dict[str, Any] = {"color": style.INK, "markersize": 4.5}
     marks = [
         Line2D([], [], marker="o", linewidth=1.6, label="departure and its interval", **ink),
