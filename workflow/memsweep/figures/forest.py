@@ -11,9 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import style
 
-MARKERS = ("o", "s", "D", "^", "X", "v", "P")
-"""Of the estimates under different definitions."""
-
 
 def interval(
     ax: Axes, place: float, fit: Mapping[Hashable, Any], limits: tuple[float, float], colour: style.Colour

@@ -28,8 +28,8 @@ MARKS: Mapping[str, tuple[str, bool]] = {
     "undecided": ("o", False),
     "not testable": ("_", False),
 }
-_LINE = 0.135  # inches from line to line of text
-_GAP = 0.13  # between rows
+_LINE = 0.115  # inches from line to line of text
+_GAP = 0.06  # between rows
 _LETTERS = 44  # of a line of a statement
 _SCALE = (0.0, 1.0)
 _TEXT, _VERDICT = -0.05, 1.06  # where statements end and verdicts begin, in scales

@@ -130,7 +130,13 @@ def numbers_of(axis: Axis, runs: pd.DataFrame) -> dict[Any, Any]:
 
 
 def distance_label(metric: str, space: str) -> str:
-    """A distance and the space in which it is taken; in Inception space the field has names of its own."""
+    """A distance and the space in which it is taken, which some names say."""
+    name = distance_name(metric, space)
+    return name if space == "inception" and metric != "sliced_wasserstein" else f"{name} ({space} space)"
+
+
+def distance_name(metric: str, space: str) -> str:
+    """A distance; in Inception space the field has names of its own."""
     match metric, space:
         case "frechet", "inception":
             return "FID"
@@ -138,13 +144,12 @@ def distance_label(metric: str, space: str) -> str:
             return r"FID$_\infty$"
         case "kid", "inception":
             return "KID"
-    name = {
+    return {
         "sliced_wasserstein": "sliced Wasserstein",
         "frechet": "Fréchet distance",
         "frechet_infinity": r"Fréchet distance$_\infty$",
         "kid": "kernel distance",
     }[metric]
-    return f"{name} ({space} space)"
 
 
 def definition_label(definition: str, thresholds: Mapping[str, float]) -> str:

@@ -84,7 +84,9 @@ class Study:
 
     def figure(self, figure: Figure, **wildcards: str) -> str:
         """Settings of a figure; ``wildcards``: of its file."""
-        return canonical({"figure": figure.name, **{key: self.told[key] for key in figure.settings}, **wildcards})
+        return canonical(
+            {"figure": figure.name, "study": self.name, **{key: self.told[key] for key in figure.settings}, **wildcards}
+        )
 
     def judge(self) -> str:
         """Settings of ``judge``."""

@@ -20,6 +20,7 @@ from ..swept_axis import SweptAxis
 SOURCES = ("runs", "trajectories", "agreement", "onsets", "leads")
 
 _LOOKS: Mapping[str, style.Dashes] = {"subset": (0, ()), "seed": (0, (3.5, 1.8))}
+_EVERY = 0.2  # of the diagonal of a panel, from marker to marker of a curve
 _PAIRS = {"subset": "trained on other images", "seed": "other seed, the same images"}
 _MARKS: Mapping[str, dict[str, Any]] = {
     "bias": {"marker": "P", "markersize": 6, "markeredgecolor": "k", "markeredgewidth": 0.6, "linewidth": 0},
@@ -70,7 +71,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             _mark(ax, onsets[onsets["definition"] == name], rows, swept, colours, _MARKS[name])
         for ax, letter, title, label in (
             (cosine, "a", "samples of one latent in two runs", f"cosine similarity ({space} space)"),
-            (distance, "b", "", f"distance / that of other latents\n({space} space)"),
+            (distance, "b", "distance of these samples", f"distance / that of other latents\n({space} space)"),
             (lean, "c", "lean to the run's own images", "probability"),
             (loss, "d", "test loss", "squared error per pixel"),
         ):
@@ -123,7 +124,8 @@ def _lines(ax: Axes, rows: pd.DataFrame, swept: SweptAxis, colours: Mapping[Any,
             if curve.empty:
                 continue
             ax.fill_between(curve["time"], curve["low"], curve["high"], color=colour, alpha=0.13, linewidth=0)
-            ax.plot(curve["time"], curve["mean"], color=colour, linestyle=dashes, linewidth=1.2)
+            look: dict[str, Any] = {"color": colour, "linestyle": dashes, "linewidth": 1.2}
+            ax.plot(curve["time"], curve["mean"], marker=swept.markers[value], markersize=2.8, markevery=_EVERY, **look)
 
 
 def _mark(
@@ -150,7 +152,7 @@ def _mark(
 def _legends(
     figure: Figure, swept: SweptAxis, colours: Mapping[Any, style.Colour], settings: Mapping[str, Any]
 ) -> None:
-    values = [Line2D([], [], color=colours[value], linewidth=2.4, label=label) for value, label in swept.labels.items()]
+    values = swept.handles(colours)
     figure.legend(
         handles=values,
         loc="outside lower left",

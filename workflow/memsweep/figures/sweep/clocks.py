@@ -13,6 +13,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.transforms import ScaledTranslation
 
 from ...study.axes import read_axes
 from ...study.onsets import DEPARTURES, among
@@ -54,7 +55,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             ax.remove()
         for ax, along, letter in zip(panels, swept, string.ascii_lowercase, strict=False):
             placed = along.placed()
-            lines: list[tuple[str, style.Colour | str]] = []
+            lines: list[tuple[str, dict[str, Any]]] = []
             for definition, (colour, marker) in clocks.items():
                 here = onsets[onsets["definition"] == definition].merge(placed, on="run_id")
                 _points(ax, here, colour, marker)
@@ -68,11 +69,11 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
                         settings["confidence"],
                     )
                     law = rf"step $\propto {along.axis.symbol or 'x'}^k$,  {_exponent(fit, here)}"
-                    lines.append((law, colour))
+                    lines.append((law, {"color": colour, "marker": marker}))
             departures = among(clocks, DEPARTURES)
             if along.logarithmic and departures:
                 gap = _difference(scaling, departures[-1], settings["onset"], along.axis.coordinate)
-                lines += [(f"$k$ of copies less $k$ of the last departure: {gap}", style.INK)] if gap else []
+                lines += [(f"$k$ of copies less $k$ of the last departure: {gap}", {"marker": ""})] if gap else []
             room = _LINE * (len(clocks) + 1) if lines else 2
             style.lettered(ax, letter, along.held_fixed(_LETTERS), size=7, pad=4 + room)
             _say(ax, lines)
@@ -155,11 +156,14 @@ def _difference(scaling: pd.DataFrame, departure: str, onset: str, term: str) ->
     return f"{numbers[0]} [{numbers[1]}, {numbers[2]}]"
 
 
-def _say(ax: Axes, lines: Sequence[tuple[str, style.Colour | str]]) -> None:
-    """Lines of text above a panel, each in its colour."""
+def _say(ax: Axes, lines: Sequence[tuple[str, dict[str, Any]]]) -> None:
+    """Lines of text above a panel, each behind the mark of what it says."""
     above: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "size": 7}
-    for place, (text, colour) in enumerate(reversed(lines)):
-        ax.annotate(text, (0, 1), (0, 3 + _LINE * place), color=colour, **above)
+    for place, (text, look) in enumerate(reversed(lines)):
+        up = 3 + _LINE * place
+        ax.annotate(text, (0, 1), (10 if look["marker"] else 0, up), color=style.INK, **above)
+        beside = ax.transAxes + ScaledTranslation(4 / 72, (up + 2.5) / 72, ax.figure.dpi_scale_trans)
+        ax.add_artist(Line2D([0], [1], linestyle="", markersize=3.5, transform=beside, clip_on=False, **look))
 
 
 def _steps(panels: Sequence[Axes], onsets: pd.DataFrame) -> None:

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ...analysis.collapse import CURVES, SHARES, curves
+from ...analysis.collapse import CURVES, PAPER, SHARES, curves
 from ...study.axes import read_axes
 from ...study.onsets import ONSETS
 from ...tables.parquet import read_table
@@ -54,7 +54,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             looks = {value: {"color": colours[value], "linestyle": dashes[value]} for value in swept.labels}
             for ax, way in zip(line, _WAYS, strict=False):
                 found = table[(table["axis"] == swept.axis.coordinate) & (table["exponents"] == way)].to_dict("records")
-                _panel(ax, rows, swept, looks, found[0] if found else {}, level, top, next(letters))
+                _panel(ax, rows, swept, looks, way, found[0] if found else {}, level, top, next(letters))
                 ax.set_xlabel(_WAYS[way] if way != "fitted" else _fitted(swept, found))
             line[0].set_ylabel(_label(kind))
             for ax in line[1:-1]:
@@ -71,16 +71,17 @@ def _panel(
     rows: pd.DataFrame,
     swept: SweptAxis,
     looks: Mapping[Any, Mapping[str, Any]],
+    way: str,
     found: Mapping[Hashable, Any],
     level: float,
     top: float,
     letter: str,
 ) -> None:
     """The curves of the runs along an axis in one time, over the smallest value of the axis."""
-    exponent = json.loads(found["value"])[swept.axis.coordinate] if found and found["value"] else None
+    exponent = _exponent(way, swept.axis.coordinate, found)
     style.lettered(ax, letter, _in_words(found), size=7)
     if exponent is None:
-        style.note(ax, "not every run passes a level\nabove noise")
+        style.note(ax, "no exponent to fit")
         return
     smallest = min(swept.numbers.values())
     ax.axhline(level, color="0.45", linestyle=style.DASH_DOTS, linewidth=0.8, zorder=1)
@@ -93,10 +94,19 @@ def _panel(
         ax.set_ylim(-0.05 * top, top)
 
 
+def _exponent(way: str, term: str, found: Mapping[Hashable, Any]) -> float | None:
+    """By which power of an axis time is divided: known before any run, but where it is fitted."""
+    if way == "fitted":
+        return float(json.loads(found["value"])[term]) if found and found["value"] else None
+    return 0.0 if way == "none" else PAPER.get(term)
+
+
 def _in_words(found: Mapping[Hashable, Any]) -> str:
-    """The spread over the pure error."""
-    if not found or not np.isfinite(found["spread"]):
+    """The spread over the pure error, or why there is none."""
+    if not found:
         return ""
+    if not np.isfinite(found["spread"]):
+        return "not every run passes a level"
     if not np.isfinite(found["ratio"]):
         return f"spread {found['spread']:.2f} in $\\log_{{10}}$"
     ends = (wording.ratio_label(found[f"ratio_ci_{end}"]) for end in ("low", "high"))

@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.transforms import ScaledTranslation
 
 from ...analysis import published
 from ...study.axes import read_axes
@@ -28,6 +29,8 @@ CLOSENESS = ("nearer", "authenticity")
 BATTERY = (*CLOSENESS, "precision", "recall", "density", "coverage")
 
 
+_EVERY = 0.2  # of the diagonal of a panel, from marker to marker of a curve
+_ASIDE = 6  # points from the first to the last interval right of the curves
 _CROSS: dict[str, Any] = {"marker": "X", "markersize": 7, "markeredgecolor": "w", "markeredgewidth": 0.7}
 
 
@@ -53,11 +56,34 @@ class _Curves:
 
     def draw(self, ax: Axes, rows: pd.DataFrame, dashes: style.Dashes, width: float = 1.2, band: bool = True) -> None:
         """The mean over repetitions as a line, its band behind it, for each value of the axis."""
-        curves = selection.over_repetitions(rows, self.swept.axis)
         for value, colour in self.colours.items():
-            curve = curves[curves[self.swept.column] == value]
+            curve = self._of(rows, value)
             if not curve.empty:
                 banded(ax, curve, colour, dashes, width, band)
+                if dashes != style.DOTS:
+                    ax.lines[-1].set(marker=self.swept.markers[value], markersize=2.8, markevery=_EVERY)
+
+    def both(self, ax: Axes, metric: str, space: str) -> None:
+        """A metric against both splits.
+
+        Bands of both would hide each other: that against training images has its interval at the last step alone,
+        right of the curves.
+        """
+        known = self.metric(metric, "train", space)
+        self.draw(ax, known, TRAIN, band=not len(self.metric(metric, "test", space)))
+        self.draw(ax, self.metric(metric, "test", space), TEST)
+        if not len(self.metric(metric, "test", space)):
+            return
+        for place, (value, colour) in enumerate(self.colours.items()):
+            for last in self._of(known, value).tail(1).to_dict("records"):
+                right = 3 + _ASIDE * place / max(len(self.colours) - 1, 1)
+                aside = ScaledTranslation(right / 72, 0, ax.figure.dpi_scale_trans)
+                look: dict[str, Any] = {"transform": ax.transData + aside, "color": colour, "linewidth": 1}
+                ax.vlines(last["time"], last["low"], last["high"], **look)
+
+    def _of(self, rows: pd.DataFrame, value: Any) -> pd.DataFrame:
+        """The mean over repetitions at one value of the axis, as of `selection.over_repetitions`."""
+        return selection.over_repetitions(rows[rows[self.swept.column] == value], self.swept.axis)
 
 
 def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
@@ -135,7 +161,7 @@ def _calibrated(ax: Axes, curves: _Curves) -> tuple[str, str]:
     threshold(ax, level)
     _shares(ax, curves, "f_mem_calibrated", "pixels")
     fit_shares(ax, level)
-    return "memorised share", "calibrated copies"
+    return "memorised share, calibrated", "calibrated copies"
 
 
 def _sscd_score(ax: Axes, curves: _Curves) -> tuple[str, str]:
@@ -143,7 +169,7 @@ def _sscd_score(ax: Axes, curves: _Curves) -> tuple[str, str]:
     for number in _published_scores(curves):
         ax.plot(*number, **style.PUBLISHED)
     ax.set_ylim(-0.03, max(ax.get_ylim()[1], 0.1))
-    return "memorised share", "SSCD score"
+    return "memorised share, by SSCD", "SSCD score"
 
 
 def _published_scores(curves: _Curves) -> list[tuple[float, float]]:
@@ -165,15 +191,14 @@ def _shares(ax: Axes, curves: _Curves, metric: str, space: str) -> None:
 def _distance(metric: str) -> _Panel:
     def panel(ax: Axes, curves: _Curves) -> tuple[str, str]:
         space = curves.settings["distance"]
-        curves.draw(ax, curves.metric(metric, "train", space), TRAIN)
-        curves.draw(ax, curves.metric(metric, "test", space), TEST)
+        curves.both(ax, metric, space)
         if (floor := curves.floor(metric)) and ax.lines:
             style.floor(ax, floor)
         if metric in ("kid", "frechet_infinity"):  # unbiased, so it may be below 0
             linear(ax)
         else:
             logarithmic(ax)
-        return "distance of the generated images", wording.distance_label(metric, space)
+        return wording.distance_name(metric, space), f"distance of the generated images\n({space} space)"
 
     return panel
 
@@ -182,8 +207,7 @@ def _battery(metric: str, label: str) -> _Panel:
     def panel(ax: Axes, curves: _Curves) -> tuple[str, str]:
         space = "pixels" if metric in CLOSENESS else curves.settings["distance"]
         curves.draw(ax, curves.metric(metric, "control", space), style.DOTS, width=0.9, band=False)
-        curves.draw(ax, curves.metric(metric, "train", space), TRAIN)
-        curves.draw(ax, curves.metric(metric, "test", space), TEST)
+        curves.both(ax, metric, space)
         linear(ax)
         return metric.replace("nearer", "nearer than held-out images"), label
 
@@ -250,8 +274,7 @@ def _mark_diverged(ax: Axes, curves: _Curves) -> None:
 
 def _legends(figure: Figure, curves: _Curves) -> None:
     """Colours on the left, line styles on the right, both in two lines below the panels."""
-    panels, labels = curves.settings["panels"], curves.swept.labels
-    swept = [Line2D([], [], color=curves.colours[value], linewidth=2.4, label=label) for value, label in labels.items()]
+    panels, swept = curves.settings["panels"], curves.swept.handles(curves.colours)
     styles = [("train", TRAIN), ("test", TEST)]
     shares = {"f_mem": "pixels", "f_mem_calibrated": "pixels", "sscd_score": "sscd"}
     shares |= {name: "pixels" if name in CLOSENESS else curves.settings["distance"] for name in BATTERY}

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -17,7 +16,7 @@ from ...study.axes import read_axes
 from ...study.onsets import DEFINITIONS, ONSETS, among
 from ...tables.parquet import read_table
 from .. import style, wording
-from ..forest import MARKERS, columns, exponent_limits, interval
+from ..forest import columns, exponent_limits, interval
 
 SOURCES = ("law", "scaling")
 
@@ -79,11 +78,11 @@ def _group(
     ax: Axes, term: str, definitions: Sequence[str], law: Fits, alone: Fits, limits: tuple[float, float]
 ) -> None:
     """One axis: for each definition the law's exponent, and below it that of the axis alone."""
-    palette = sns.color_palette("colorblind", max(len(MARKERS), len(definitions)))
+    palette = style.distinct_colours(definitions)
     ax.axvline(0, color="0.8", linewidth=0.6, zorder=0)
     for place, definition in enumerate(definitions):
-        own: dict[str, Any] = {"marker": MARKERS[place % len(MARKERS)]}
-        joint = {**own, "color": palette[place], "markersize": 4.5}
+        own: dict[str, Any] = {"marker": style.MARKERS[place % len(style.MARKERS)]}
+        joint = {**own, "color": palette[definition], "markersize": 4.5}
         _estimate(ax, place - _APART, law.get((term, definition)), limits, joint)
         _estimate(ax, place + _APART, alone.get((term, definition)), limits, own | ALONE)
     ax.set_ylim(len(definitions) - 0.4, -0.6)

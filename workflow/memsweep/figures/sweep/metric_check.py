@@ -84,7 +84,7 @@ def _matrix(ax: Axes, table: pd.DataFrame, is_first: bool, width: float) -> None
             cell = cells[(generator.name, *key)]
             perfect = cells[(_PERFECT, *key)]
             if np.isnan(cell["value"]):
-                ax.text(left, row, "none", ha="center", va="center", size=6, color="0.6")
+                ax.text(left, row, "none", ha="center", va="center", size=6, color="0.45")
             else:
                 _cell(ax, left, row, cell, perfect, width)
     ax.set_yticks(range(len(GENERATORS)), [generator.name.replace("_", " ") for generator in GENERATORS])

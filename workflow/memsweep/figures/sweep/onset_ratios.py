@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -17,7 +16,7 @@ from ...study.axes import read_axes, text
 from ...study.onsets import ONSETS, among
 from ...tables.parquet import read_table
 from .. import style, wording
-from ..forest import MARKERS, interval
+from ..forest import interval
 
 SOURCES = ("runs", "ratios")
 
@@ -35,8 +34,8 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     runs, ratios = read_table(sources["runs"], "runs"), read_table(sources["ratios"], "ratios")
     compared = [axis for axis in read_axes(settings) if axis.column in set(ratios["axis"])]
     definitions = among(ratios["definition"], ONSETS)
-    palette = sns.color_palette("colorblind", max(len(MARKERS), len(definitions)))
-    looks = {name: (palette[place], MARKERS[place % len(MARKERS)]) for place, name in enumerate(definitions)}
+    palette = style.distinct_colours(definitions)
+    looks = {name: (palette[name], style.MARKERS[place % len(style.MARKERS)]) for place, name in enumerate(definitions)}
     limits = _limits(ratios)
     values = {axis.column: ratios.loc[ratios["axis"] == axis.column, "value"].unique().tolist() for axis in compared}
     rows = [len(values[axis.column]) for axis in compared]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import string
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,11 +24,11 @@ from ..swept_axis import SweptAxis
 SOURCES = ("runs", "peaks", "metrics", "fidelity_trends", "rates", "rate_trends")
 
 _IN_A_ROW = 4  # axes
+_WORDS = 22  # points, above a panel, for two lines of words
 _TALLEST = 1.5  # how far above the highest rate an interval is drawn, as a factor
 
 _DOT: dict[str, Any] = {"marker": "o", "markersize": 3.5}
 _CENSORED: dict[str, Any] = {"marker": "v", "markersize": 4.5, "markerfacecolor": "w", "linestyle": ""}
-_UNKNOWN: dict[str, Any] = {"marker": "x", "markersize": 4, "linestyle": ""}
 # A run's distances and this paper's have no common scale: its marks are moved to the runs shown.
 _PUBLISHED = f"{published.LABEL}, scaled to these runs"
 
@@ -106,7 +107,7 @@ def _name(row: Sequence[Axes], letters: Iterator[str], title: str, label: str) -
     """A letter for each panel of a row; what the row shows, at its first."""
     row[0].set_ylabel(label)
     for place, ax in enumerate(row):
-        style.lettered(ax, next(letters), "" if place else title)
+        style.lettered(ax, next(letters), "" if place else title, pad=_WORDS if ax.texts else 4)
         if not ax.lines:
             style.note(ax, "no values")
 
@@ -129,17 +130,26 @@ def _fidelities(ax: Axes, rows: pd.DataFrame, column: str, colours: Mapping[Any,
 
 
 def _rates(ax: Axes, rows: pd.DataFrame, column: str, colours: Mapping[Any, style.Colour]) -> None:
-    """Rates with their intervals; what others are at most, hollow; unknown ones as crosses at the foot."""
+    """Rates with their intervals; what others are at most, hollow; unknown ones in words at their value."""
     top = _TALLEST * rows["value"].fillna(rows["at_most"]).max()
     for row in rows.to_dict("records"):
         place, colour = row["place"], colours[row[column]]
         if np.isnan(row["value"]) and np.isnan(row["at_most"]):
-            ax.plot(place, 0.03, transform=ax.get_xaxis_transform(), color=colour, zorder=3, **_UNKNOWN)
             continue
         ax.plot([place, place], [row["ci_low"], min(row["ci_high"], top)], color=colour, linewidth=1, zorder=2)
         bounded = np.isnan(row["value"])
         value = row["at_most"] if bounded else row["value"]
         ax.plot(place, value, color=colour, zorder=3, **(_CENSORED if bounded else _DOT))
+    for _, unknown in rows[rows[["value", "at_most"]].isna().all(axis=1)].groupby(column):
+        words = f"no rate yet: {len(unknown)} run{'s' * (len(unknown) > 1)}"
+        look: dict[str, Any] = {"rotation": 90, "ha": "center", "va": "bottom", "size": 6.5, "color": "0.4"}
+        ax.text(_middle(unknown["place"]), 0.04, words, transform=ax.get_xaxis_transform(), **look)
+
+
+def _middle(places: pd.Series[float]) -> float:
+    """Between the outermost of places on an axis of logarithms, or one of small numbers."""
+    low, high = float(places.min()), float(places.max())
+    return math.sqrt(low * high) if low > 0 else (low + high) / 2
 
 
 def _trends_of(table: pd.DataFrame, definition: str, space: str) -> pd.DataFrame:
@@ -153,7 +163,7 @@ def _trend(ax: Axes, trends: pd.DataFrame, along: SweptAxis) -> None:
         if along.logarithmic and np.isfinite(fit["exponent"]):
             k, low, high = (wording.exponent_label(float(fit[key])) for key in ("exponent", "ci_low", "ci_high"))
             words = rf"SW$^2$ less floor $\propto {along.axis.symbol or 'x'}^k$" + f"\n$k$ = {k} [{low}, {high}]"
-            ax.text(0.97, 0.98, words, transform=ax.transAxes, ha="right", va="top", size=6.5, color="0.25")
+            ax.text(0, 1.03, words, transform=ax.transAxes, ha="left", va="bottom", size=6.5, color="0.25")
 
 
 def _rate_trend(ax: Axes, trends: pd.DataFrame, along: SweptAxis) -> None:
@@ -162,7 +172,7 @@ def _rate_trend(ax: Axes, trends: pd.DataFrame, along: SweptAxis) -> None:
             # A difference, as of an exponent, and likewise named
             change, low, high = (wording.exponent_label(float(fit[key])) for key in ("trend", "ci_low", "ci_high"))
             words = rf"per decade of ${along.axis.symbol or 'x'}$:" + f"\n{change} [{low}, {high}]"
-            ax.text(0.97, 0.98, words, transform=ax.transAxes, ha="right", va="top", size=6.5, color="0.25")
+            ax.text(0, 1.03, words, transform=ax.transAxes, ha="left", va="bottom", size=6.5, color="0.25")
 
 
 def _marks(ax: Axes, peaks: pd.DataFrame, along: SweptAxis, settings: Mapping[str, Any]) -> bool:
@@ -186,9 +196,9 @@ def _marks(ax: Axes, peaks: pd.DataFrame, along: SweptAxis, settings: Mapping[st
 
 
 def _from_zero(ax: Axes) -> None:
-    """An axis that shows 0, from which rates are judged, less only where an interval does, and room for words."""
+    """An axis that shows 0, from which rates are judged, less only where an interval does."""
     low, high = ax.get_ylim()
-    ax.set_ylim(min(low, 0), high + 0.2 * (high - min(low, 0)))
+    ax.set_ylim(min(low, 0), high)
     ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
 
 
@@ -200,8 +210,6 @@ def _legend(
     handles = [Line2D([], [], color=style.INK, linewidth=1, label="run and its interval", **_DOT)]
     if fidelity["censored"].any() or rates["at_most"].notna().any():
         handles.append(Line2D([], [], color=style.INK, label="at most: run ended before", **_CENSORED))
-    if rates[["value", "at_most"]].isna().all(axis=1).any():
-        handles.append(Line2D([], [], color=style.INK, label="no rate yet", **_UNKNOWN))
     if floored:
         handles.append(Line2D([], [], label="real images", **style.FLOOR))
     if marked:

@@ -156,5 +156,5 @@ def _heading(figure: Figure, title: str, below: float, threshold: float) -> None
         rf"framed: a copy, $d_1 / d_2$ < {threshold:.2g}",
         va="top",
         size=7.5,
-        color=_COPY,
+        color=style.INK,
     )

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -16,7 +15,7 @@ from ...study.axes import read_axes
 from ...study.onsets import DEFINITIONS, ONSETS, among
 from ...tables.parquet import read_table
 from .. import selection, style, wording
-from ..forest import MARKERS, columns, exponent_limits, interval
+from ..forest import columns, exponent_limits, interval
 
 SOURCES = ("scaling",)
 
@@ -67,7 +66,7 @@ def _group(
     settings: Mapping[str, Any],
 ) -> None:
     """One axis of the grid: a row per definition, and where the normalised step would put it."""
-    palette = sns.color_palette("colorblind", max(len(MARKERS), len(definitions)))
+    palette = style.distinct_colours(definitions)
     fits = {fit["definition"]: fit for fit in rows.to_dict("records")}
     ax.axvline(0, color="0.8", linewidth=0.6, zorder=0)
     if term in _EXPECTED:
@@ -78,10 +77,16 @@ def _group(
         if definition not in fits:
             continue
         fit = fits[definition]
-        interval(ax, place, fit, limits, palette[place])
+        interval(ax, place, fit, limits, palette[definition])
         exponent = float(fit["exponent"])
         if np.isfinite(exponent):
-            ax.plot(exponent, place, marker=MARKERS[place % len(MARKERS)], color=palette[place], markersize=4.5)
+            ax.plot(
+                exponent,
+                place,
+                marker=style.MARKERS[place % len(style.MARKERS)],
+                color=palette[definition],
+                markersize=4.5,
+            )
         columns(column, place, _numbers(fit))
     labels = [wording.definition_label(definition, settings["thresholds"]) for definition in definitions]
     ax.set_yticks(range(len(labels)), labels)

@@ -18,7 +18,6 @@ from ...study.axes import read_axes
 from ...study.onsets import ONSETS, among
 from ...tables.parquet import read_table
 from .. import style, wording
-from ..forest import MARKERS
 
 SOURCES = ("thresholds", "local_slopes")
 
@@ -41,7 +40,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     names = {axis.coordinate: wording.axis_label(axis) for axis in read_axes(settings)}
     terms = [term for term in names if term in set(table["term"])]
     looks = {
-        term: (colour, MARKERS[place % len(MARKERS)])
+        term: (colour, style.MARKERS[place % len(style.MARKERS)])
         for place, (term, colour) in enumerate(style.distinct_colours(terms).items())
     }
     definitions = among(table["definition"], ONSETS)
