@@ -45,7 +45,7 @@ ROOT = Path(__file__).parents[1]
 LAYOUTS = {"20 runs per pack": ["learning_rate", "seed"], "one run per pack": []}
 FIGURE = "results/scale/figures/peaks.pdf"
 
-COLLECTED = ("runs", "trajectories", "noise_levels", "metrics", "agreement")
+COLLECTED = ("runs", "trajectories", "noise_levels", "metrics", "agreement", "agreement_over_pairs")
 ANALYSED = (
     "onsets",
     "scaling",
@@ -80,7 +80,7 @@ done
 case $stage in
   train) files="runs losses samples" ;;
   measure) files="metrics neighbours" ;;
-  collect) files="runs trajectories noise_levels metrics agreement" ;;
+  collect) files="runs trajectories noise_levels metrics agreement agreement_over_pairs" ;;
   analyse) files="onsets onsets_over_repetitions scaling thresholds local_slopes ratios peaks fidelity_trends"
     files="$files rates rate_trends leads excess copied_images copied_first" ;;
   conclude) files="law law_fit law_errors collapse descents" ;;

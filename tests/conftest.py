@@ -33,7 +33,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--at-length", action="store_true", help="the long version of the tests in tests/reliability")
+    parser.addoption("--at-length", action="store_true", help="what takes minutes, too")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -160,7 +160,7 @@ def study() -> Tables:
         for term, exponent in (("train_size", 1.0), ("batch_size", -1.0), ("learning_rate", -0.6), ("parameters", -0.4))
     ]
     tables = {**{name: pd.DataFrame(rows[name]) for name in rows}, "scaling": pd.DataFrame(scaling)}
-    tables["agreement"] = _agreement(tables["runs"])
+    tables["agreement_over_pairs"] = _agreement(tables["runs"])
     tables["leads"] = leads(tables["onsets"], tables["runs"], 0.95)
     tables["ratios"] = pd.DataFrame(columns=SCHEMAS["ratios"].names)
     of_memorisation = tables["onsets"][tables["onsets"]["definition"].isin(DEFINITIONS)]
@@ -268,8 +268,7 @@ def _agreement(runs: pd.DataFrame) -> pd.DataFrame:
     for _, pair in runs[runs["learning_rate"] == 1e-3].groupby(["train_size", "base_channels", "batch_size"]):
         if len(pair) < 2:
             continue
-        first, second = pair["run_id"].iloc[:2]
-        of = {"run_id": first, "other_run_id": second, "pairs": 100}
+        of = {"run_id": pair["run_id"].iloc[0], "runs": 2, "pairs": 1, "reason": "two runs"}
         for place, step in enumerate(np.geomspace(8, 900, STEPS).round().astype(int)):
             rise = place / (STEPS - 1)
             for differs, space, measure, value in (
@@ -278,7 +277,8 @@ def _agreement(runs: pd.DataFrame) -> pd.DataFrame:
                 *((kind, "classifier", "distance", rise / each) for kind, each in (("subset", 1), ("seed", 4))),
             ):
                 named = {"differs": differs, "step": step, "space": space, "measure": measure, "value": value}
-                rows.append({**of, **named, "ci_low": value - 0.05, "ci_high": value + 0.05})
+                ends = {"latents_ci_low": value - 0.05, "latents_ci_high": value + 0.05}
+                rows.append({**of, **named, "ci_low": np.nan, "ci_high": np.nan, **ends})
     return pd.DataFrame(rows)
 
 
@@ -466,7 +466,7 @@ def test_novelty_and_fidelity_have_their_intervals(tables: Tables, tmp_path: Pat
 @pytest.mark.parametrize("name", FIGURES)
 def test_one_run_is_enough(name: str, tables: Tables, tmp_path: Path) -> None:
     kept = {key: table.head(1) if key == "runs" else table for key, table in tables.items()}
-    for key in ("trajectories", "metrics", "onsets", "peaks", "excess", "agreement"):
+    for key in ("trajectories", "metrics", "onsets", "peaks", "excess", "agreement_over_pairs"):
         kept[key] = tables[key][tables[key]["run_id"] == kept["runs"]["run_id"].iloc[0]]
     drawn(name, kept, tmp_path)
 
@@ -621,7 +621,7 @@ def test_agreement_has_a_line_for_each_size_and_kind_of_pair_and_marks_both_onse
     tables["leads"] = leads(tables["onsets"], tables["runs"], 0.95)
     figure = drawn("agreement", tables, tmp_path, time="step")
     cosine, distance, lean, loss = figure.axes
-    sizes = runs.loc[tables["agreement"]["run_id"].unique(), "train_size"].nunique()
+    sizes = runs.loc[tables["agreement_over_pairs"]["run_id"].unique(), "train_size"].nunique()
     for ax, kinds in ((cosine, 2), (distance, 2), (lean, 1)):
         curves = [line for line in ax.lines if len(line.get_xdata()) == STEPS]
         assert len(curves) == kinds * sizes
@@ -634,6 +634,39 @@ def test_agreement_has_a_line_for_each_size_and_kind_of_pair_and_marks_both_onse
     assert any(line.get_marker() == "v" for line in loss.lines)
     assert "trained on other images" in words(figure)
     assert "minimum / bias = " in words(figure)
+
+
+def test_the_band_of_several_pairs_is_the_interval_over_runs(tables: Tables, tmp_path: Path) -> None:
+    means = tables["agreement_over_pairs"]
+    lean = means["measure"] == "lean"
+    wide = {"ci_low": means["value"] - 0.2, "ci_high": means["value"] + 0.1}
+    tables["agreement_over_pairs"] = means.assign(**{end: at.where(lean) for end, at in wide.items()})
+    figure = drawn("agreement", tables, tmp_path, time="step")
+    for ax, below, above in zip(figure.axes[:3], (0.05, 0.05, 0.2), (0.05, 0.05, 0.1), strict=True):
+        curve = next(line for line in ax.lines if len(line.get_xdata()) == STEPS)
+        band = ax.collections[0].get_paths()[0].get_extents()
+        assert band.y0 == pytest.approx(min(curve.get_ydata()) - below)
+        assert band.y1 == pytest.approx(max(curve.get_ydata()) + above)
+
+
+def test_the_distance_to_a_memory_has_the_floor_that_two_seeds_show(tables: Tables, tmp_path: Path) -> None:
+    metrics = tables["metrics"]
+    share = metrics[(metrics["metric"] == "f_mem") & (metrics["reference"] == "train")]
+    tables["metrics"] = pd.concat([metrics, share.assign(metric="empirical_distance", value=0.6)])
+    panels = {"time": "step", "panels": ["loss", "empirical_distance"], "axis": "train_size"}
+    figure = drawn("dynamics", tables, tmp_path, **panels)
+    assert "no floor: no training set has two seeds" in words(figure)
+    assert "floor: two seeds" not in words(figure)
+    lines = len(figure.axes[1].lines)
+    means = tables["agreement_over_pairs"]
+    seeds = means[(means["differs"] == "seed") & (means["measure"] == "cosine")]
+    floors = seeds.assign(measure="empirical_distance_floor", space="pixels", value=0.25)
+    tables["agreement_over_pairs"] = pd.concat([means, floors])
+    figure = drawn("dynamics", tables, tmp_path, **panels)
+    assert "floor: two seeds" in words(figure)
+    assert "no floor" not in words(figure)
+    drawn_floors = [line for line in figure.axes[1].lines if set(line.get_ydata()) == {0.25}]
+    assert len(drawn_floors) == len(figure.axes[1].lines) - lines > 1
 
 
 def test_graded_novelty_is_twice_what_lean_leaves_and_fidelity_has_its_floor_taken_off(

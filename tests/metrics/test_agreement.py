@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.packs import FORMULATIONS
 from helpers.properties import examples
 from hypothesis import given
 from hypothesis import strategies as st
-from memsweep.data.images import ImageSet, read_images
+from memsweep.closed_form.empirical_sampler import write_empirical_samples
+from memsweep.data.images import ImageSet, read_images, to_pixels
 from memsweep.metrics.agree import AgreementMeter, agree_runs
 from memsweep.metrics.agreement import cosines, leans, mean_of, relative, share_among
 from memsweep.metrics.features import write_features
+from memsweep.metrics.over_pairs import ONE_PAIR
 from memsweep.tables.parquet import image_metadata, read_table, write_table
+from memsweep.training.evaluation import latents_of
 from scipy.spatial.distance import cdist, cosine
 from sklearn.metrics.pairwise import cosine_similarity
 
@@ -117,13 +122,13 @@ def test_two_copies_agree_in_everything_and_independent_samplers_in_nothing() ->
     labels = np.arange(400) % 4
     left, right = source.normal(size=(400, 30)), source.normal(size=(400, 30))
     meter = AgreementMeter({"sscd": np.zeros(30)}, SETTINGS)
-    same = {row["measure"]: row["value"] for row in meter.measure("sscd", left, left, labels)}
+    same = {each.measure: each.found.value for each in meter.measure("sscd", left, left, labels)}
     assert same == {"cosine": pytest.approx(1), "distance": 0, "reproducibility": 1}
-    apart = {row["measure"]: row for row in meter.measure("sscd", left, right, labels)}
-    assert abs(apart["cosine"]["value"]) < 0.05
-    assert apart["distance"]["value"] == pytest.approx(1, abs=0.02)
-    assert apart["reproducibility"]["value"] == (np.diag(cosine_similarity(left, right)) > 0.6).mean() == 0
-    assert all(row["ci_low"] <= row["value"] <= row["ci_high"] for row in apart.values())
+    apart = {each.measure: each.found for each in meter.measure("sscd", left, right, labels)}
+    assert abs(apart["cosine"].value) < 0.05
+    assert apart["distance"].value == pytest.approx(1, abs=0.02)
+    assert apart["reproducibility"].value == (np.diag(cosine_similarity(left, right)) > 0.6).mean() == 0
+    assert all(found.ci_low <= found.value <= found.ci_high for found in apart.values())
 
 
 # --- the stage ---
@@ -152,10 +157,12 @@ def write_pack(folder: Path, data: ImageSet, runs: dict[str, tuple[int, int]], s
     return folder
 
 
-def agreed(folder: Path, digits: Path, packs: list[Path], pairs: list[list[str]]) -> tuple[pd.DataFrame, pd.DataFrame]:
+def agreed(
+    folder: Path, digits: Path, packs: list[Path], pairs: list[list[str]], empirical: Sequence[Path] = ()
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     write_features({"space": "pixels", "weights": {}}, digits, None, folder / "cache", folder / "pixels.parquet")
     settings = {"pairs": pairs, "spaces": ["pixels"], "weights": {}, **SETTINGS}
-    agree_runs(settings, digits, packs, folder, None, folder)
+    agree_runs(settings, digits, packs, folder, None, folder, empirical)
     tables = (read_table(folder / f"{name}.parquet", name) for name in ("agreement", "paired_samples"))
     return next(tables), next(tables)
 
@@ -197,6 +204,61 @@ def test_the_stage_compares_runs_of_different_packs_step_by_step(data: ImageSet,
     assert of_b["index"].tolist() == list(range(1, 20))
     assert of_b["distance"].mean() == pytest.approx(values["b", 2, "distance"], rel=1e-5)
     assert paired.loc[paired["differs"] == "seed", "lean"].isna().all()
+
+
+def test_the_pairs_of_three_runs_have_a_mean_with_an_interval_over_runs(
+    data: ImageSet, digits: Path, tmp_path: Path
+) -> None:
+    """The group goes by its first run, also at a step at which that has no samples."""
+    labels = np.arange(20) % 10
+    sets = [data.train.images[20 * place : 20 * place + 20] for place in range(3)]
+    samples = {name: {1: (sets[place], labels)} for place, name in enumerate("abc")}
+    samples |= {"b": {**samples["b"], 2: (sets[1], labels)}, "c": {**samples["c"], 2: (sets[0], labels)}}
+    packs = [write_pack(tmp_path / "a", data, {name: (0, place) for place, name in enumerate("abc")}, samples)]
+    pairs = [[*both, "subset"] for both in ("ab", "ac", "bc")]
+    agreement, _ = agreed(tmp_path, digits, packs, pairs)
+    means = read_table(tmp_path / "agreement_over_pairs.parquet", "agreement_over_pairs")
+    assert set(means["run_id"]) == {"a"}
+    at = means.set_index(["step", "measure"])
+    for measure in ("cosine", "distance", "lean"):
+        row = at.loc[(1, measure)]
+        values = agreement.query("step == 1 and measure == @measure")["value"]
+        assert row["value"] == pytest.approx(values.mean())
+        assert row["ci_low"] <= row["latents_ci_low"] <= row["value"] <= row["latents_ci_high"] <= row["ci_high"]
+        assert (row["runs"], row["pairs"], row["reason"]) == (3, 3, None)
+        alone = at.loc[(2, measure)]
+        assert (alone["runs"], alone["pairs"], alone["reason"]) == (2, 1, ONE_PAIR)
+        (pair,) = agreement.query("step == 2 and measure == @measure").to_dict("records")
+        assert alone[["value", "latents_ci_low", "latents_ci_high"]].tolist() == pytest.approx(
+            [pair["value"], pair["ci_low"], pair["ci_high"]]
+        )
+    # Three copiers, of which each is nearest to its own
+    assert at.loc[(1, "lean"), "value"] == 1
+
+
+def test_two_seeds_of_a_training_set_show_the_floor_of_the_distance_to_a_memory(
+    data: ImageSet, digits: Path, tmp_path: Path
+) -> None:
+    formulation = {**FORMULATIONS["rectified_flow"], "sampling_steps": 16, "values": {}}
+    asked = {"train_size": 20, "subsets": [0], "samples": 20, "axes": [], "formulations": [formulation]}
+    write_empirical_samples(asked, digits, tmp_path / "empirical.parquet")
+    perfect = read_table(tmp_path / "empirical.parquet", "empirical_samples").query("reference == 'train'")
+    memory = np.stack([np.frombuffer(each, np.uint8) for each in perfect["image"]]).reshape(-1, *data.shape)
+    labels = perfect["label"].to_numpy(np.int64)
+    latents = to_pixels(latents_of(20, data.shape))
+    runs = {"a": (0, 0), "b": (1, 0)}
+    samples = {"a": {1: (latents, labels), 2: (memory, labels)}, "b": {1: (latents, labels), 2: (latents, labels)}}
+    packs = [write_pack(tmp_path / "a", data, runs, samples)]
+    agreement, _ = agreed(tmp_path, digits, packs, [["a", "b", "seed"]], [tmp_path / "empirical.parquet"])
+    floors = agreement.query("measure == 'empirical_distance_floor'").set_index("step")
+    assert floors.loc[1, "value"] == 0
+    assert 0.2 < floors.loc[2, "value"] < 1
+    assert (floors["space"] == "pixels").all()
+    means = read_table(tmp_path / "agreement_over_pairs.parquet", "agreement_over_pairs")
+    assert "empirical_distance_floor" in set(means["measure"])
+    # Without these tables there is none
+    agreement, _ = agreed(tmp_path, digits, packs, [["a", "b", "seed"]])
+    assert set(agreement["measure"]) == {"cosine", "distance"}
 
 
 def test_runs_whose_samples_have_other_labels_are_not_compared(data: ImageSet, digits: Path, tmp_path: Path) -> None:

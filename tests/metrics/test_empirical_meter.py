@@ -208,6 +208,60 @@ def test_the_interval_covers_what_other_latents_show(data: ImageSet) -> None:
     assert 64 <= covered <= 79  # of 80, 72 expected
 
 
+# --- the floor that two seeds show ---
+
+
+def floor_of(table: Path, data: ImageSet, labels: torch.Tensor, images: np.ndarray, others: np.ndarray) -> float:
+    (found,) = meter_of(table, data).floor("run", labels.numpy(), images, others)
+    assert found.found.ci_low <= found.found.value <= found.found.ci_high
+    np.testing.assert_array_equal(found.latents, np.arange(SAMPLES))  # the control set has all labels
+    return found.found.value
+
+
+def test_no_two_seeds_are_nearer_to_a_memory_in_the_mean_than_the_floor(table: Path, data: ImageSet) -> None:
+    """Whatever they generate; and where one of the two is the memory itself, no nearer than that is."""
+    labels, source = labels_of(SAMPLES, own(data)), np.random.default_rng(0)
+    memory = memory_of(own)(data, labels)
+    held_out = resampler(data, labels)
+    noise = [source.integers(0, 256, memory.shape, dtype=np.uint8) for _ in range(2)]
+    half = ((memory.astype(int) + held_out) // 2).astype(np.uint8)
+    kinds = [memory, held_out, half, *noise]
+    for images in kinds:
+        for others in kinds:
+            floor = floor_of(table, data, labels, images, others)
+            sums = np.array([0.0, 0.0])
+            for each in (images, others):
+                sums += [to.sum() for to in _swapped(table, each)[::-1]]
+            assert floor <= sums[0] / sums[1] * (1 + 1e-12)
+            if images is memory:
+                assert floor == pytest.approx(sums[0] / sums[1])
+
+
+def test_of_seeds_that_deviate_on_their_own_the_floor_is_the_distance_over_root_two(
+    table: Path, data: ImageSet
+) -> None:
+    labels, source = labels_of(SAMPLES, own(data)), np.random.default_rng(1)
+    memory = memory_of(own)(data, labels).astype(float)
+    images, others = (memory + source.normal(0, 8, memory.shape) for _ in range(2))  # no grey level is clipped
+    value = measured(table, data, images, labels)["value"]
+    assert floor_of(table, data, labels, images, others) == pytest.approx(value / np.sqrt(2), rel=0.05)
+
+
+def test_seeds_that_generate_the_same_have_no_floor_to_see(table: Path, data: ImageSet) -> None:
+    labels = labels_of(SAMPLES, own(data))
+    for images in (to_pixels(latents_of(SAMPLES, data.shape)), memory_of(own)(data, labels)):
+        assert floor_of(table, data, labels, images, images) == 0
+
+
+def test_a_floor_needs_two_samples_of_the_control_set(digits: Path, data: ImageSet, tmp_path: Path) -> None:
+    path, images = tmp_path / "samples.parquet", np.zeros((3, *data.shape), np.uint8)
+    write_empirical_samples(settings(train_size=3, subsets=[0], samples=3), digits, path)
+    labels = labels_of(3, data.training_set(TrainingSet(3))).numpy()
+    assert not list(meter_of(path, data, train_size=3, subset=0).floor("run", labels, images, images))
+    with pytest.raises(UserError, match=r"samples\.parquet: not sampled on the labels of the runs' samples"):
+        list(meter_of(path, data, train_size=3, subset=0).floor("run", labels[::-1], images, images))
+
+
 # --- rows ---
 
 

@@ -37,7 +37,7 @@ ALL_FIGURES = (
     "claims",
     "sample_sheet",
 )
-COLLECTED = ("runs", "trajectories", "noise_levels", "metrics", "agreement")
+COLLECTED = ("runs", "trajectories", "noise_levels", "metrics", "agreement", "agreement_over_pairs")
 TABLES = (
     *COLLECTED,
     "onsets",

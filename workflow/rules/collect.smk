@@ -7,12 +7,14 @@ rule collect:
         expand(f"{TRAIN}/losses.parquet", job=STUDY.jobs),
         expand(f"{MEASURE}/metrics.parquet", job=STUDY.jobs),
         expand(f"{AGREE}/agreement.parquet", comparison=STUDY.comparisons),
+        expand(f"{AGREE}/agreement_over_pairs.parquet", comparison=STUDY.comparisons),
     output:
         runs=f"{SHOWN}/tables/runs.parquet",
         trajectories=f"{SHOWN}/tables/trajectories.parquet",
         noise_levels=f"{SHOWN}/tables/noise_levels.parquet",
         metrics=f"{SHOWN}/tables/metrics.parquet",
         agreement=f"{SHOWN}/tables/agreement.parquet",
+        agreement_over_pairs=f"{SHOWN}/tables/agreement_over_pairs.parquet",
     log:
         f"{SHOWN}/logs/collect.log",
     params:

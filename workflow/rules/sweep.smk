@@ -48,6 +48,12 @@ def samples_of(job):
     return lineage(trained(job), STUDY.empirical_needs(job), EMPIRICAL_CODE)
 
 
+def compared_samples(comparison):
+    """The samples of runs that are compared; of other seeds with those that they are held against."""
+    of_pack = samples_of if STUDY.sizes_with_seeds(comparison) else trained
+    return lineage(*map(of_pack, STUDY.packs_of(comparison)))
+
+
 def measured(job):
     return lineage(samples_of(job), STUDY.measure(), *MEASURING_CODE)
 

@@ -23,7 +23,7 @@ KEYS = ["run_id", "step", "split"]
 
 
 def collect(settings: Mapping[str, Any], train: Path, measured: Path, agreed: Path, output: Path) -> None:
-    """Write ``runs``, ``trajectories``, ``noise_levels``, ``metrics`` and ``agreement`` of a study.
+    """Write ``runs``, ``trajectories``, ``noise_levels``, ``metrics``, ``agreement`` and ``agreement_over_pairs``.
 
     Args:
         settings: ``jobs``, the packs' job paths; ``comparisons``, those of comparisons; ``base``, the value of each
@@ -38,9 +38,10 @@ def collect(settings: Mapping[str, Any], train: Path, measured: Path, agreed: Pa
     of = provenance(pd.concat(runs_of.values()))
     gather(train, runs_of, train, "runs", output, {**of, "base": json.dumps(settings["base"])})
     gather(measured, runs_of, train, "metrics", output, of)
-    with table_writer(output / "agreement.parquet", "agreement", of) as table:
-        for part in compared(agreed, settings["comparisons"], "agreement", pd.concat(runs_of.values()), output):
-            table.add(part)
+    for name in ("agreement", "agreement_over_pairs"):
+        with table_writer(output / f"{name}.parquet", name, of) as table:
+            for part in compared(agreed, settings["comparisons"], name, pd.concat(runs_of.values()), output):
+                table.add(part)
     with (
         table_writer(output / "trajectories.parquet", "trajectories", of) as trajectories,
         table_writer(output / "noise_levels.parquet", "noise_levels", of) as noise_levels,

@@ -3,6 +3,8 @@
 Of each run whose onset of bias is known, and that of another definition, the ratio of both is taken. Its mean over
 runs, in logarithms, has Student's interval, as runs of disjoint training sets, or of other sizes, are independent. Runs
 of which one of both is censored are left out and counted: where they are many, the factor is that of the others alone.
+Three or more runs of one size that are compared with each other share the runs that they are compared with, which the
+interval leaves out: there, and where seeds share training sets, it may be too narrow.
 """
 
 from __future__ import annotations

@@ -120,7 +120,7 @@ def measure(settings: Settings, files: Arguments) -> None:
 def agree(settings: Settings, files: Arguments) -> None:
     from ..metrics.agree import agree_runs
 
-    agree_runs(settings, files.images, files.train, files.features, files.classifier, files.output)
+    agree_runs(settings, files.images, files.train, files.features, files.classifier, files.output, files.empirical)
 
 
 def metric_check(settings: Settings, files: Arguments) -> None:
@@ -267,12 +267,17 @@ def _own_space(stage: argparse.ArgumentParser) -> None:
 def _measuring(stage: argparse.ArgumentParser) -> None:
     _own_space(stage)
     stage.add_argument("--threads", type=int, default=1, help="CPU cores")
+    _against_memories(stage)
+
+
+def _against_memories(stage: argparse.ArgumentParser) -> None:
     stage.add_argument("--empirical", type=Path, nargs="*", default=[], help="what perfect memories generate")
 
 
 def _agreeing(stage: argparse.ArgumentParser) -> None:
     _own_space(stage)
     stage.add_argument("--train", type=Path, nargs="+", required=True, help="folders of packs")
+    _against_memories(stage)
 
 
 def _device(stage: argparse.ArgumentParser) -> None:

@@ -80,6 +80,12 @@ def metric(metrics: pd.DataFrame, name: str, reference: str, space: str) -> pd.D
     return found
 
 
+def over_runs(means: pd.DataFrame) -> pd.DataFrame:
+    """The table ``agreement_over_pairs`` with the intervals over runs, where there are any, else those of latents."""
+    ends = {end: means[end].fillna(means[f"latents_{end}"]) for end in ("ci_low", "ci_high")}
+    return means.assign(**ends)
+
+
 def floor(metrics: pd.DataFrame, runs: pd.DataFrame, name: str, space: str) -> tuple[float, float, float] | None:
     """What real images score against the held-out ones in place of samples of these runs, if that is known.
 

@@ -12,14 +12,16 @@ import pandas as pd
 import torch
 
 from ..data.images import ImageSet, read_images
+from ..study.pairs import Pair
 from ..study.training_sets import TrainingSet
 from ..tables.contracts import SCHEMAS
 from ..tables.parquet import write_table
-from .agreement import cosines, leans, mean_of, relative, share_among
+from .agreement import Measured, cosines, leans, mean_of, relative, share_among
+from .empirical_meter import EmpiricalMeter
 from .features import Space, features_of, opened
-from .fidelity import Distance
 from .measure import read_pack
 from .neighbours import nearest_in_ranges
+from .over_pairs import Groups
 
 Row = dict[str, Any]
 
@@ -46,6 +48,7 @@ def agree_runs(
     features: Path,
     classifier: Path | None,
     output: Path,
+    empirical: Sequence[Path] = (),
 ) -> None:
     """Write how far the runs of some pairs agree at each step, and how each latent's two samples compare.
 
@@ -56,17 +59,21 @@ def agree_runs(
         train: folders of the ``runs`` and ``samples`` of the packs that hold these runs.
         features: folder with the features of the images in each space.
         classifier: weights of the study's classifier, which only the space of that name needs.
-        output: folder that receives ``agreement`` and ``paired_samples``.
+        output: folder that receives ``agreement``, ``agreement_over_pairs`` and ``paired_samples``.
+        empirical: tables ``empirical_samples`` of the train sizes of runs that differ in their seed.
     """
     torch.set_num_threads(1)
     data = read_images(images)
-    runs = _read_runs(train, data.data_hash)
-    pairs = [pair for pair in settings["pairs"] if set(pair[:2]) <= set(runs)]  # others have no samples
+    table, runs = _read_runs(train, data.data_hash)
+    pairs = [Pair(*pair) for pair in settings["pairs"] if set(pair[:2]) <= set(runs)]  # others have no samples
     spaces = {name: Space.find(name, classifier, settings.get("weights")) for name in settings["spaces"]}
     known = {name: features_of(space, features / f"{name}.parquet", data.data_hash) for name, space in spaces.items()}
     meter = AgreementMeter({name: each["train"].mean(axis=0) for name, each in known.items()}, settings)
+    seeds = {run_id for pair in pairs if pair.differs == "seed" for run_id in (pair.run_id, pair.other_run_id)}
+    memory = EmpiricalMeter(empirical, table[table["run_id"].isin(seeds)], data.data_hash, settings["confidence"])
     to_sets = _distances_to_sets(runs, pairs, data)
     rows: list[Row] = []
+    means: list[Row] = []
     paired: list[dict[str, np.ndarray]] = []
     with opened(spaces) as maps:
         for step in sorted({step for run in runs.values() for step in run.images}):
@@ -75,28 +82,40 @@ def agree_runs(
                 run_id: {name: to_features(run.images[step]) for name, to_features in maps.items()}
                 for run_id, run in there.items()
             }
-            for first, second, differs in pairs:
+            of_groups = Groups(pairs)
+            for pair in pairs:
+                first, second = pair.run_id, pair.other_run_id
                 if not {first, second} <= set(there):
                     continue
-                of = {"run_id": first, "other_run_id": second, "differs": differs, "step": step}
+                of = {**vars(pair), "step": step}
                 labels, others = there[first].labels[step], there[second].labels[step]
                 same = np.flatnonzero(labels == others)
                 if len(same) < 2:  # as where small training sets have other classes
                     continue
+                lean = np.full(len(same), np.nan)
+                measured: list[Measured] = []
                 for name in spaces:
                     left, right = placed[first][name][same], placed[second][name][same]
-                    rows += [{**of, **row} for row in meter.measure(name, left, right, labels[same])]
-                left, right = (_flat(there[run_id].images[step][same]) for run_id in (first, second))
-                found, lean = relative(left, right, labels[same]), np.full(len(same), np.nan)
-                if differs == "subset":
+                    measured += meter.measure(name, left, right, labels[same])
+                left, right = there[first].images[step], there[second].images[step]
+                if pair.differs == "subset":
                     lean = leans(*(to_sets[way][step][same] for way in _ways(first, second)))
-                    rows.append({**of, **meter.lean(lean, labels[same])})
+                    measured.append(meter.lean(lean, labels[same]))
+                elif len(same) == len(labels):
+                    measured += memory.floor(first, labels, left, right)
+                for each in measured:
+                    rows.append({**of, **_row(each)})
+                    of_groups.add(pair, each, same)
+                found = relative(_flat(left[same]), _flat(right[same]), labels[same])
                 distance = found.distances if found else np.full(len(same), np.nan)
                 values = {"index": same, "distance": distance, "lean": lean}
                 paired.append({**{name: np.full(len(same), value) for name, value in of.items()}, **values})
-    for name, table in (("agreement", pd.DataFrame(rows)), ("paired_samples", _stacked(paired))):
+            labels_of = {run_id: run.labels[step] for run_id, run in there.items()}
+            means += [{"step": step, **row} for row in of_groups.rows(labels_of, settings["confidence"])]
+    tables = {"agreement": pd.DataFrame(rows), "agreement_over_pairs": pd.DataFrame(means)}
+    for name, written in (tables | {"paired_samples": _stacked(paired)}).items():
         empty = pd.DataFrame(columns=SCHEMAS[name].names)
-        write_table(output / f"{name}.parquet", name, empty if table.empty else table)
+        write_table(output / f"{name}.parquet", name, empty if written.empty else written)
 
 
 def _stacked(parts: Sequence[Mapping[str, np.ndarray]]) -> pd.DataFrame:
@@ -117,30 +136,42 @@ class AgreementMeter:
         self.confidence = settings["confidence"]
         self.threshold = settings["sscd_threshold"]
 
-    def measure(self, space: str, left: np.ndarray, right: np.ndarray, labels: np.ndarray) -> Iterator[Row]:
+    def measure(self, space: str, left: np.ndarray, right: np.ndarray, labels: np.ndarray) -> Iterator[Measured]:
         """The measures in one space of features of the same latents, (m, d) each, with one label each, (m,)."""
+        latents = np.arange(len(labels))
         cosine = cosines(left, right, self.centres[space])
-        yield self._row("cosine", space, mean_of(cosine, cosine, labels, self.confidence), len(left))
+        yield Measured("cosine", space, mean_of(cosine, cosine, labels, self.confidence), latents, cosine)
         if found := relative(left, right, labels):
             distance = mean_of(found.distances, found.influence, labels, self.confidence)
-            yield self._row("distance", space, distance, len(left))
+            yield Measured("distance", space, distance, latents, found.influence)
         if space == "sscd":
             alike = (cosines(left, right, np.zeros(left.shape[1])) > self.threshold).astype(float)
-            yield self._row("reproducibility", space, share_among(alike, labels, self.confidence), len(left))
+            yield self._share("reproducibility", space, alike, labels)
 
-    def lean(self, values: np.ndarray, labels: np.ndarray) -> Row:
+    def lean(self, values: np.ndarray, labels: np.ndarray) -> Measured:
         """How much the runs lean to their own images, from that of each latent."""
-        return self._row("lean", "pixels", share_among(values, labels, self.confidence), len(values))
+        return self._share("lean", "pixels", values, labels)
 
-    def _row(self, measure: str, space: str, found: Distance, pairs: int) -> Row:
-        return {"measure": measure, "space": space, **asdict(found), "pairs": pairs}
+    def _share(self, measure: str, space: str, values: np.ndarray, labels: np.ndarray) -> Measured:
+        return Measured(measure, space, share_among(values, labels, self.confidence), np.arange(len(labels)), values)
 
 
-def _read_runs(train: Sequence[Path], data_hash: str) -> dict[str, _Run]:
-    """The runs of some packs that have samples."""
+def _row(measured: Measured) -> Row:
+    return {
+        "measure": measured.measure,
+        "space": measured.space,
+        **asdict(measured.found),
+        "pairs": len(measured.latents),
+    }
+
+
+def _read_runs(train: Sequence[Path], data_hash: str) -> tuple[pd.DataFrame, dict[str, _Run]]:
+    """The table ``runs`` of some packs, and those of their runs that have samples."""
     found: dict[str, _Run] = {}
+    tables = []
     for folder in train:
         runs, samples, generated = read_pack(folder, data_hash)
+        tables.append(runs)
         sets = dict(zip(runs["run_id"], map(TrainingSet, runs["train_size"], runs["subset"]), strict=True))
         labels = samples["label"].fillna(-1).to_numpy(np.int64)
         for run_id, own in samples.groupby("run_id"):
@@ -148,7 +179,7 @@ def _read_runs(train: Sequence[Path], data_hash: str) -> dict[str, _Run]:
             rows = {step: ordered.index[ordered["step"] == step] for step in ordered["step"].unique().tolist()}
             of_steps = {step: generated[at] for step, at in rows.items()}
             found[str(run_id)] = _Run(sets[str(run_id)], {step: labels[at] for step, at in rows.items()}, of_steps)
-    return found
+    return pd.concat(tables), found
 
 
 def _ways(first: str, second: str) -> list[tuple[str, str]]:
@@ -157,13 +188,13 @@ def _ways(first: str, second: str) -> list[tuple[str, str]]:
 
 
 def _distances_to_sets(
-    runs: Mapping[str, _Run], pairs: Sequence[Sequence[str]], data: ImageSet
+    runs: Mapping[str, _Run], pairs: Sequence[Pair], data: ImageSet
 ) -> dict[tuple[str, str], dict[int, np.ndarray]]:
     """By run and by whose training set, at each step: the distance of each sample to the nearest image, (m,)."""
     wanted: dict[str, list[str]] = {}
-    for first, second, differs in pairs:
-        if differs == "subset":
-            for run_id, whose in _ways(first, second):
+    for pair in pairs:
+        if pair.differs == "subset":
+            for run_id, whose in _ways(pair.run_id, pair.other_run_id):
                 if whose not in wanted.setdefault(run_id, []):
                     wanted[run_id].append(whose)
     images = data.train.images.reshape(len(data.train), -1)

@@ -17,6 +17,27 @@ from scipy.spatial.distance import cdist
 from .fidelity import Distance, standard_error, with_margin
 from .novelty import share_of
 
+SHARES = ("lean", "reproducibility")
+"""The measures that are means of what lies between 0 and 1."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A measure of two runs.
+
+    Attributes:
+        measure, space: its name, and the feature space.
+        found: the mean over latents, and its interval.
+        latents: which of those that were compared, (m,).
+        influence: of each of these on the mean, up to a constant, (m,).
+    """
+
+    measure: str
+    space: str
+    found: Distance
+    latents: np.ndarray
+    influence: np.ndarray
+
 
 def cosines(left: np.ndarray, right: np.ndarray, centre: np.ndarray) -> np.ndarray:
     """The cosine similarity of each pair, both sides less a centre, (m,); 0 where a side has no direction.
@@ -99,12 +120,21 @@ def mean_of(values: np.ndarray, influence: np.ndarray, strata: np.ndarray, confi
 
 
 def share_among(values: np.ndarray, strata: np.ndarray, confidence: float) -> Distance:
-    """The mean over latents of what lies between 0 and 1, (m,), with an interval that does too.
+    """The mean over latents of what lies between 0 and 1, (m,), with the interval of `share_with`."""
+    return share_with(float(values.mean()), standard_error(values, strata)[0], len(values), confidence)
+
+
+def share_with(value: float, error: float, count: int, confidence: float) -> Distance:
+    """A mean of what lies between 0 and 1, with an interval that does too.
 
     That of a share of as many independent hits as would vary as much, and so exact for hits; of values that are all
     0 or all 1 it is that of the latents there are.
+
+    Args:
+        value, error: the mean and its standard error.
+        count: latents.
+        confidence: level of the interval.
     """
-    value, (error, _) = float(values.mean()), standard_error(values, strata)
-    count = value * (1 - value) / error**2 if error > 0 else float(len(values))
-    found = share_of(value * count, count, confidence)
+    hits = value * (1 - value) / error**2 if error > 0 else float(count)
+    found = share_of(value * hits, hits, confidence)
     return Distance(found.value, found.ci_low, found.ci_high)

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import t as student
 
 from ..base.errors import UserError
 from ..data.images import decode
 from ..study.training_sets import TrainingSet
 from ..tables.parquet import extra_columns, image_shape, metadata_of, read_arrow
-from .fidelity import Distance, standard_error
+from .agreement import Measured
+from .fidelity import Distance, standard_error, with_margin
 from .rows import Row, row_of_distance
 
 
@@ -73,20 +73,56 @@ class EmpiricalMeter:
         Raises:
             UserError: the posterior means were sampled on other labels, or more or fewer times.
         """
+        if against := self._control(run_id, samples["index"].to_numpy(), _labels(samples)):
+            own, control, places = against
+            to_own, to_control = (distances(images[places], each) for each in (own.images[places], control.images))
+            distance = ratio_of_means(to_own, to_control, control.labels, self.confidence)
+            if distance:
+                yield row_of_distance("empirical_distance", "pixels", "train", distance, len(places))
+
+    def floor(self, run_id: str, labels: np.ndarray, images: np.ndarray, others: np.ndarray) -> Iterator[Measured]:
+        """What keeps two runs of one training set from a distance of 0; none where there is no control set.
+
+        The sum of |x - y| over that of |x - c| + |y - c|, where x and y are the runs' samples of one latent, and c is
+        that of the control set. As |x - y| is at most |x - e| + |y - e|, the two runs' empirical distances, each
+        weighted by its distance to the control set, are at least this in the mean: whatever their training set's
+        memory e is, it cannot be at both places. It is 0 where both runs generate the same, as untrained networks
+        and those that have memorised do. It is a floor, and not what seeds explain: where the two deviate from e
+        independently, in many directions, the distances that they have by that alone are 2 ** 0.5 times as large.
+
+        Args:
+            run_id: of either run.
+            labels: of the samples, -1 where the models know none, (m,).
+            images, others: samples of the one run and of the other, in order, (m, H, W, C) uint8.
+
+        Raises:
+            UserError: as of `measure`.
+        """
+        if against := self._control(run_id, np.arange(len(labels)), labels):
+            _, control, places = against
+            x, y = images[places], others[places]
+            both = distances(x, control.images) + distances(y, control.images)
+            if found := ratio(distances(x, y), both):
+                value, influence = found
+                distance = _with_interval(value, influence, control.labels, self.confidence)
+                yield Measured("empirical_distance_floor", "pixels", distance, places, influence)
+
+    def _control(
+        self, run_id: str, index: np.ndarray, labels: np.ndarray
+    ) -> tuple[_Generated, _Generated, np.ndarray] | None:
+        """What a run's training and control set generate, and the places of the latter's samples among the run's.
+
+        None where a control set of two images is lacking, or all of it.
+        """
         if run_id not in self._sets:
-            return
+            return None
         path, found = self._sets[run_id]
-        own, labels = found["train"], _labels(samples)
-        if not (np.array_equal(own.index, samples["index"]) and np.array_equal(own.labels, labels)):
+        own = found["train"]
+        if not (np.array_equal(own.index, index) and np.array_equal(own.labels, labels)):
             raise UserError(f"{path}: not sampled on the labels of the runs' samples; delete it to make it again")
         if "control" not in found or len(found["control"].index) < 2:
-            return
-        control = found["control"]
-        places = np.searchsorted(own.index, control.index)
-        to_own, to_control = (distances(images[places], each) for each in (own.images[places], control.images))
-        distance = ratio_of_means(to_own, to_control, labels[places], self.confidence)
-        if distance:
-            yield row_of_distance("empirical_distance", "pixels", "train", distance, len(places))
+            return None
+        return own, found["control"], np.searchsorted(own.index, found["control"].index)
 
 
 def _keys(path: Path) -> list[str]:
@@ -138,10 +174,18 @@ def ratio_of_means(
     Returns:
         The ratio; None where the denominator is 0.
     """
+    found = ratio(numerator, denominator)
+    return _with_interval(*found, strata, confidence) if found else None
+
+
+def ratio(numerator: np.ndarray, denominator: np.ndarray) -> tuple[float, np.ndarray] | None:
+    """The ratio of two means over the same samples, and the influence of each, (m,); None where that is over 0."""
     below = float(denominator.mean())
     if not below:
         return None
     value = float(numerator.mean()) / below
-    error, freedom = standard_error((numerator - value * denominator) / below, strata)
-    margin = float(student.ppf((1 + confidence) / 2, freedom)) * error
-    return Distance(value, max(0.0, value - margin), value + margin)
+    return value, (numerator - value * denominator) / below
+
+
+def _with_interval(value: float, influence: np.ndarray, strata: np.ndarray, confidence: float) -> Distance:
+    return with_margin(value, *standard_error(influence, strata), confidence, lowest=0.0)

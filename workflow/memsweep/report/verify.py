@@ -114,7 +114,7 @@ def _lineage(study: Any, folder: Path) -> Iterator[str]:
         yield from _rows(study, pack, expected)
     for job, runs in study.comparisons.items():
         compared = {run.run_id for run in runs}
-        for name in ("agreement", "paired_samples"):
+        for name in study.job_files[f"agree/{job}"]:
             path = folder / "agree" / job / f"{name}.parquet"
             if path.exists() and not set(pc.unique(read_arrow(path, name)["run_id"]).to_pylist()) <= compared:
                 yield f"{path}: holds rows of other runs than are compared there"

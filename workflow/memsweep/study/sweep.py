@@ -47,7 +47,7 @@ FIGURES = (
         shows="dynamics",
         axis="{axis}",
         file="dynamics_{axis}",
-        tables=("runs", "trajectories", "metrics"),
+        tables=("runs", "trajectories", "metrics", "agreement_over_pairs"),
         settings=("axes", "palette", "time", "panels", "distance", "thresholds", "formulation"),
     ),
     Figure(
@@ -55,7 +55,7 @@ FIGURES = (
         shows="closeness, quality and diversity",
         axis="{axis}",
         file="battery_{axis}",
-        tables=("runs", "trajectories", "metrics"),
+        tables=("runs", "trajectories", "metrics", "agreement_over_pairs"),
         settings=("axes", "palette", "time", "battery", "distance"),
         when=lambda study: bool(study.config["metrics"]["battery"]),
     ),
@@ -124,7 +124,7 @@ FIGURES = (
         name="agreement",
         shows="agreement and lean",
         axis="train_size",
-        tables=("runs", "trajectories", "agreement", "onsets", "leads"),
+        tables=("runs", "trajectories", "agreement_over_pairs", "onsets", "leads"),
         settings=("axes", "palette", "distance", "thresholds"),
         when=lambda study: bool(study.comparisons),
     ),
@@ -509,6 +509,12 @@ class Sweep(Study):
         """The job path of the pack that trains each run."""
         return {run.run_id: job for job, members in self.packs.items() for run in members}
 
+    def sizes_with_seeds(self, comparison: str) -> list[int]:
+        """The train sizes of a comparison's runs that differ in their seed, of those that `empirical_sizes` has."""
+        seeds = {pair.run_id for pair in pairs(self.comparisons[comparison]) if pair.differs == "seed"}
+        sizes = {run.train_size for run in self.comparisons[comparison] if run.run_id in seeds}
+        return [size for size in self.empirical_sizes(*self.packs_of(comparison)) if size in sizes]
+
     def agree(self, comparison: str) -> str:
         """Settings of ``agree`` for one comparison."""
         compared = [[pair.run_id, pair.other_run_id, pair.differs] for pair in pairs(self.comparisons[comparison])]
@@ -567,7 +573,8 @@ class Sweep(Study):
     def job_files(self) -> dict[str, tuple[str, ...]]:
         trained = {f"train/{job}": ("runs", "losses", "samples") for job in self.jobs}
         measured = {f"measure/{job}": ("metrics", "neighbours") for job in self.jobs}
-        return {**trained, **measured, **{f"agree/{job}": ("agreement", "paired_samples") for job in self.comparisons}}
+        agreed = ("agreement", "agreement_over_pairs", "paired_samples")
+        return {**trained, **measured, **{f"agree/{job}": agreed for job in self.comparisons}}
 
     @functools.cached_property
     def told(self) -> dict[str, Any]:

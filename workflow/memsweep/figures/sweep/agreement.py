@@ -17,7 +17,7 @@ from ...tables.parquet import read_table
 from .. import selection, style, wording
 from ..swept_axis import SweptAxis
 
-SOURCES = ("runs", "trajectories", "agreement", "onsets", "leads")
+SOURCES = ("runs", "trajectories", "agreement_over_pairs", "onsets", "leads")
 
 _LOOKS: Mapping[str, style.Dashes] = {"subset": (0, ()), "seed": (0, (3.5, 1.8))}
 _EVERY = 0.2  # of the diagonal of a panel, from marker to marker of a curve
@@ -42,7 +42,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         settings: ``axes`` of the grid; ``palette``; ``distance``, the feature space; ``thresholds`` of the onset.
     """
     runs, axes = read_table(sources["runs"], "runs"), read_axes(settings)
-    agreement = read_table(sources["agreement"], "agreement")
+    agreement = selection.over_runs(read_table(sources["agreement_over_pairs"], "agreement_over_pairs"))
     swept = _swept(runs, axes, agreement)
     onsets = read_table(sources["onsets"], "onsets")
     losses = selection.timed(read_table(sources["trajectories"], "trajectories"), swept.runs, "step")
@@ -99,7 +99,7 @@ def _say(ax: Axes, leads: pd.DataFrame) -> None:
 
 
 def _swept(runs: pd.DataFrame, axes: Any, agreement: pd.DataFrame) -> SweptAxis:
-    """The axis along which pairs of runs take most values."""
+    """The axis along which compared runs take most values."""
     paired = set(agreement["run_id"])
     candidates = SweptAxis.all_among(runs, axes)
 
@@ -116,7 +116,7 @@ def _curves(
 
 
 def _lines(ax: Axes, rows: pd.DataFrame, swept: SweptAxis, colours: Mapping[Any, style.Colour]) -> None:
-    """The mean over pairs, or runs, of each kind as a line, with a band from the lowest to the highest interval."""
+    """The mean over groups of pairs, or runs, of each kind as a line, with a band from lowest to highest interval."""
     for differs, dashes in _LOOKS.items():
         kind = selection.over_repetitions(rows[rows["differs"] == differs], swept.axis)
         for value, colour in colours.items():

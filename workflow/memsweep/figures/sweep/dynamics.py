@@ -22,7 +22,7 @@ from .. import selection, style, wording
 from ..curves import TEST, TRAIN, banded, fit_shares, linear, logarithmic, threshold
 from ..swept_axis import SweptAxis
 
-SOURCES = ("runs", "trajectories", "metrics")
+SOURCES = ("runs", "trajectories", "metrics", "agreement_over_pairs")
 
 # Of the battery, those that are taken in pixels alone, and all
 CLOSENESS = ("nearer", "authenticity")
@@ -31,6 +31,10 @@ BATTERY = (*CLOSENESS, "precision", "recall", "density", "coverage")
 
 _EVERY = 0.2  # of the diagonal of a panel, from marker to marker of a curve
 _ASIDE = 6  # points from the first to the last interval right of the curves
+
+# What two seeds of one training set show
+SEEDS: style.Dashes = (0, (5, 1.2, 1, 1.2, 1, 1.2))
+
 _CROSS: dict[str, Any] = {"marker": "X", "markersize": 7, "markeredgecolor": "w", "markeredgewidth": 0.7}
 
 
@@ -42,6 +46,7 @@ class _Curves:
     losses: pd.DataFrame
     metrics: pd.DataFrame
     of_runs: pd.DataFrame  # metrics that hold for whole runs
+    of_seeds: pd.DataFrame  # what runs show together that differ in their seed
     colours: Mapping[Any, style.Colour]
     settings: Mapping[str, Any]
 
@@ -50,6 +55,10 @@ class _Curves:
 
     def metric(self, name: str, reference: str, space: str) -> pd.DataFrame:
         return selection.metric(self.metrics, name, reference, space)
+
+    def seeds_floor(self) -> pd.DataFrame:
+        """What the distances of two seeds to a perfect memory of their training set are at least, in the mean."""
+        return self.of_seeds[self.of_seeds["measure"] == "empirical_distance_floor"]
 
     def split(self, name: str) -> pd.DataFrame:
         return self.losses[self.losses["split"] == name]
@@ -60,7 +69,7 @@ class _Curves:
             curve = self._of(rows, value)
             if not curve.empty:
                 banded(ax, curve, colour, dashes, width, band)
-                if dashes != style.DOTS:
+                if dashes in (TRAIN, TEST):
                     ax.lines[-1].set(marker=self.swept.markers[value], markersize=2.8, markevery=_EVERY)
 
     def both(self, ax: Axes, metric: str, space: str) -> None:
@@ -102,11 +111,13 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     losses = selection.timed(read_table(sources["trajectories"], "trajectories"), runs, settings["time"])
     losses = losses.rename(columns={"loss": "value"})
     metrics = read_table(sources["metrics"], "metrics")
+    together = selection.over_runs(read_table(sources["agreement_over_pairs"], "agreement_over_pairs"))
     curves = _Curves(
         swept,
         losses[np.isfinite(losses["value"])],
         selection.timed(metrics, runs, settings["time"]),
         metrics[metrics["step"].isna()],
+        selection.timed(together[together["differs"] == "seed"], runs, settings["time"]),
         swept.colours(settings["palette"]),
         settings,
     )
@@ -217,6 +228,10 @@ def _battery(metric: str, label: str) -> _Panel:
 def _empirical_distance(ax: Axes, curves: _Curves) -> tuple[str, str]:
     ax.axhline(1, color="0.45", linestyle=style.DOTS, linewidth=0.8, zorder=1)
     curves.draw(ax, curves.metric("empirical_distance", "train", "pixels"), TRAIN)
+    curves.draw(ax, curves.seeds_floor(), SEEDS, width=0.9, band=False)
+    if curves.seeds_floor().empty:
+        words = "no floor: no training set has two seeds"
+        ax.text(0.03, 0.03, words, transform=ax.transAxes, ha="left", va="bottom", size=7, color="0.25")
     linear(ax)
     return "distance to a perfect memory", "over that to another set's"
 
@@ -282,6 +297,8 @@ def _legends(figure: Figure, curves: _Curves) -> None:
         styles.append(("control", style.DOTS))
     if {"f_mem", "f_mem_calibrated", "loss_gap"} & set(panels):
         styles.append(("onset threshold", style.DASH_DOTS))
+    if "empirical_distance" in panels and len(curves.seeds_floor()):
+        styles.append(("floor: two seeds", SEEDS))
     lines = [Line2D([], [], color=style.INK, linestyle=dashes, label=name) for name, dashes in styles]
     if any(curves.floor(name) for name in panels):
         lines.append(Line2D([], [], label="real images, to test", **style.FLOOR))

@@ -24,6 +24,18 @@ SPLIT = column(
 LABEL = column("label", pa.int64(), "class of the image")
 OTHER_RUN = column("other_run_id", pa.string(), "the run that it is compared with, later in the grid")
 DIFFERS = column("differs", pa.string(), "in what the two differ: subset, their training images, or seed")
+AGREEMENT_SPACE = column("space", pa.string(), "feature space: pixels, classifier, inception, sscd or dinov2")
+AGREEMENT_MEASURE = column(
+    "measure",
+    pa.string(),
+    "cosine: mean cosine similarity of the samples of one latent, less the mean of all training images; "
+    "distance: their mean distance over that of other latents with the same label, 0 where both runs generate the same "
+    "and 1 where no more than the label is shared; reproducibility: share whose SSCD similarity exceeds the threshold "
+    "of copies; lean: probability that a sample is nearer to its own run's training images than to the other's, both "
+    "runs in the mean, 1/2 where neither knows its own, 1 of two copiers; empirical_distance_floor, of two seeds: the "
+    "metric empirical_distance of both in the mean is at least this, their samples' distance over the sum of those "
+    "to what the posterior mean of the control set generates",
+)
 TERM = column("term", pa.string(), "axis, by its column of the table runs; parameters for the model size")
 THRESHOLD = column("threshold", pa.float64(), "of the onset, in the unit of what the definition compares with it")
 RUNS_BEHIND = (
@@ -158,20 +170,26 @@ SWEEP: dict[str, pa.Schema] = {
             OTHER_RUN,
             DIFFERS,
             STEP,
-            column("space", pa.string(), "feature space: pixels, classifier, inception, sscd or dinov2"),
-            column(
-                "measure",
-                pa.string(),
-                "cosine: mean cosine similarity of the samples of one latent, less the mean of all training images; "
-                "distance: their mean distance over that of other latents with the same label, 0 where both runs "
-                "generate the same and 1 where no more than the label is shared; reproducibility: share whose SSCD "
-                "similarity exceeds the threshold of copies; lean: probability that a sample is nearer to its own run's"
-                " training images than to the other's, both runs in the mean, 1/2 where neither knows its own, 1 of "
-                "two copiers",
-            ),
+            AGREEMENT_SPACE,
+            AGREEMENT_MEASURE,
             column("value", pa.float64(), "value of the measure"),
             *interval("value, over latents"),
-            column("pairs", pa.int64(), "latents with one label in both runs", "latents"),
+            column("pairs", pa.int64(), "latents compared: those with one label in both runs", "latents"),
+        ]
+    ),
+    "agreement_over_pairs": pa.schema(
+        [
+            column("run_id", pa.string(), "the first of some runs that are all compared with each other"),
+            DIFFERS,
+            STEP,
+            AGREEMENT_SPACE,
+            AGREEMENT_MEASURE,
+            column("value", pa.float64(), "mean of the measure over all pairs of these runs"),
+            *interval("value, over runs and latents; null where reason says why"),
+            *interval("value over latents alone, the runs as they are", "latents_"),
+            column("runs", pa.int64(), "runs that have samples at this step"),
+            column("pairs", pa.int64(), "pairs of these"),
+            column("reason", pa.string(), "why there is no interval over runs; null where there is"),
         ]
     ),
     "paired_samples": pa.schema(
