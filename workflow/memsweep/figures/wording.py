@@ -40,7 +40,7 @@ def held_fixed(runs: pd.DataFrame, axes: Sequence[Axis], axis: Axis | None, widt
         return ""
     shared = [_shared(runs, other) for other in axes if other != axis and not other.repeats]
     repeated = [_repetitions(runs[other.column], other) for other in axes if other.repeats]
-    return _lines([*shared, *repeated], width)
+    return lines([*shared, *repeated], width)
 
 
 def _shared(runs: pd.DataFrame, axis: Axis) -> str:
@@ -57,7 +57,7 @@ def _repetitions(values: pd.Series[int], axis: Axis) -> str:
     return f"{axis.title} {values.iloc[0]}" if count == 1 else f"up to {count} {axis.title}s per value"
 
 
-def _lines(parts: Sequence[str], width: int) -> str:
+def lines(parts: Sequence[str], width: int) -> str:
     """Parts one after another, in lines of at most so many letters where that can be."""
     lines = [parts[0]]
     for part in parts[1:]:

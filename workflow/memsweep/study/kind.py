@@ -85,7 +85,13 @@ class Study:
     def figure(self, figure: Figure, **wildcards: str) -> str:
         """Settings of a figure; ``wildcards``: of its file."""
         return canonical(
-            {"figure": figure.name, "study": self.name, **{key: self.told[key] for key in figure.settings}, **wildcards}
+            {
+                "figure": figure.name,
+                "study": self.name,
+                "width": self.config["figures"]["width"],
+                **{key: self.told[key] for key in figure.settings},
+                **wildcards,
+            }
         )
 
     def judge(self) -> str:

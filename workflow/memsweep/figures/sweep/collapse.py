@@ -19,6 +19,7 @@ from ...study.axes import read_axes
 from ...study.onsets import ONSETS
 from ...tables.parquet import read_table
 from .. import style, wording
+from ..page import Page, page
 from ..swept_axis import SweptAxis
 
 SOURCES = ("runs", "trajectories", "metrics", "collapse")
@@ -42,11 +43,15 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     table = table[table["curve"] == kind]
     along = [swept for swept in SweptAxis.all_among(runs, read_axes(settings)) if swept.logarithmic]
     along = [swept for swept in along if swept.axis.coordinate in set(table["axis"])]
-    level = settings["thresholds"][ONSETS[kind].threshold]
+    level, on = settings["thresholds"][ONSETS[kind].threshold], page(settings)
     top = 1.05 if kind in SHARES else _CUT * level
     with style.styled():
-        figure = Figure(figsize=(style.WIDTH, 0.4 + 1.75 * max(1, len(along))), layout="constrained")
-        panels = figure.subplots(max(1, len(along)), len(_WAYS) + 1, squeeze=False, width_ratios=(1, 1, 1, 0.36))
+        count = max(1, len(along))
+        figure = on.figure(single=0.2 + 2.4 * count, double=0.4 + 1.75 * count)
+        if on.is_single:  # two panels beside each other, and the legend beside the third
+            panels = figure.subplots(2 * count, 2, squeeze=False).reshape(count, len(_WAYS) + 1)
+        else:
+            panels = figure.subplots(count, len(_WAYS) + 1, squeeze=False, width_ratios=(1, 1, 1, 0.36))
         letters = iter(string.ascii_lowercase)
         for swept, line in zip(along, panels, strict=False):
             colours = swept.colours(settings["palette"])
@@ -54,12 +59,14 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             looks = {value: {"color": colours[value], "linestyle": dashes[value]} for value in swept.labels}
             for ax, way in zip(line, _WAYS, strict=False):
                 found = table[(table["axis"] == swept.axis.coordinate) & (table["exponents"] == way)].to_dict("records")
-                _panel(ax, rows, swept, looks, way, found[0] if found else {}, level, top, next(letters))
+                _panel(ax, rows, swept, looks, way, found[0] if found else {}, level, top, next(letters), on)
                 ax.set_xlabel(_WAYS[way] if way != "fitted" else _fitted(swept, found))
-            line[0].set_ylabel(_label(kind))
-            for ax in line[1:-1]:
-                ax.sharey(line[0])
-                ax.tick_params(axis="y", labelleft=False)
+            for place, ax in enumerate(line[:-1]):
+                is_left = place % (2 if on.is_single else len(line)) == 0
+                ax.set_ylabel(_label(kind) if is_left else "")
+                if place:
+                    ax.sharey(line[0])
+                    ax.tick_params(axis="y", labelleft=is_left)
             _legend(line[-1], swept, looks)
         if not along:
             style.note(panels[0, 0], "no axis of positive numbers\nis swept")
@@ -76,10 +83,11 @@ def _panel(
     level: float,
     top: float,
     letter: str,
+    on: Page,
 ) -> None:
     """The curves of the runs along an axis in one time, over the smallest value of the axis."""
     exponent = _exponent(way, swept.axis.coordinate, found)
-    style.lettered(ax, letter, _in_words(found), size=7)
+    style.lettered(ax, letter, _in_words(found, on), size=7)
     if exponent is None:
         style.note(ax, "no exponent to fit")
         return
@@ -101,16 +109,17 @@ def _exponent(way: str, term: str, found: Mapping[Hashable, Any]) -> float | Non
     return 0.0 if way == "none" else PAPER.get(term)
 
 
-def _in_words(found: Mapping[Hashable, Any]) -> str:
+def _in_words(found: Mapping[Hashable, Any], on: Page) -> str:
     """The spread over the pure error, or why there is none."""
     if not found:
         return ""
     if not np.isfinite(found["spread"]):
-        return "not every run passes a level"
+        return "not every run\npasses a level" if on.is_single else "not every run passes a level"
     if not np.isfinite(found["ratio"]):
         return f"spread {found['spread']:.2f} in $\\log_{{10}}$"
     ends = (wording.ratio_label(found[f"ratio_ci_{end}"]) for end in ("low", "high"))
-    return f"{wording.ratio_label(found['ratio'])} {wording.TIMES} repetitions [{', '.join(ends)}]"
+    between = "\n" if on.is_single else " "
+    return f"{wording.ratio_label(found['ratio'])} {wording.TIMES} repetitions{between}[{', '.join(ends)}]"
 
 
 def _fitted(swept: SweptAxis, found: list[dict[Hashable, Any]]) -> str:

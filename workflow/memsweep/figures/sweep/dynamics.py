@@ -20,6 +20,7 @@ from ...study.axes import read_axes
 from ...tables.parquet import read_table
 from .. import selection, style, wording
 from ..curves import TEST, TRAIN, banded, fit_shares, linear, logarithmic, threshold
+from ..page import Page, page
 from ..swept_axis import SweptAxis
 
 SOURCES = ("runs", "trajectories", "metrics", "agreement_over_pairs")
@@ -121,11 +122,11 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         swept.colours(settings["palette"]),
         settings,
     )
-    columns = min(2, len(panels))
+    on = page(settings)
+    columns = on.across(min(2, len(panels)))
     rows = -(-len(panels) // columns)
     with style.styled():
-        figure = Figure(figsize=(style.WIDTH, 0.8 + 2.3 * rows), layout="constrained")
-        figure.suptitle(swept.held_fixed(style.LINE), fontsize="medium", color=style.INK)
+        figure = on.figure(single=1.3 + 1.45 * rows, double=0.8 + 2.3 * rows)
         drawn = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel().tolist()
         for ax in drawn[len(panels) :]:
             ax.remove()
@@ -133,14 +134,14 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         for ax, name, letter in zip(drawn, panels, string.ascii_lowercase, strict=False):
             title, label = PANELS[name](ax, curves)
             style.lettered(ax, letter, title)
-            ax.set_ylabel(label)
+            ax.set_ylabel(label, fontsize=on.label)
             if not ax.lines:
                 style.note(ax, "no values")
         for ax in drawn[-columns:]:
             ax.set_xlabel(wording.TIME_LABELS[settings["time"]])
             ax.tick_params(labelbottom=True)
         style.logarithmic(drawn[0], "x")
-        _legends(figure, curves)
+        _legends(figure, curves, on)
     return figure
 
 
@@ -209,7 +210,8 @@ def _distance(metric: str) -> _Panel:
             linear(ax)
         else:
             logarithmic(ax)
-        return wording.distance_name(metric, space), f"distance of the generated images\n({space} space)"
+        of = "" if page(curves.settings).is_single else " of the generated images"
+        return wording.distance_name(metric, space), f"distance{of}\n({space} space)"
 
     return panel
 
@@ -287,9 +289,8 @@ def _mark_diverged(ax: Axes, curves: _Curves) -> None:
         ax.plot(last["time"], last["value"], color=curves.colours[last[curves.swept.column]], **_CROSS)
 
 
-def _legends(figure: Figure, curves: _Curves) -> None:
-    """Colours on the left, line styles on the right, both in two lines below the panels."""
-    panels, swept = curves.settings["panels"], curves.swept.handles(curves.colours)
+def _legends(figure: Figure, curves: _Curves, on: Page) -> None:
+    panels, values = curves.settings["panels"], curves.swept.handles(curves.colours)
     styles = [("train", TRAIN), ("test", TEST)]
     shares = {"f_mem": "pixels", "f_mem_calibrated": "pixels", "sscd_score": "sscd"}
     shares |= {name: "pixels" if name in CLOSENESS else curves.settings["distance"] for name in BATTERY}
@@ -307,12 +308,5 @@ def _legends(figure: Figure, curves: _Curves) -> None:
     diverged = "loss" in panels and len(_diverged(curves)) > 0
     if diverged:
         lines.append(Line2D([], [], color=style.INK, linewidth=0, label="a run diverged", **_CROSS))
-    figure.legend(
-        handles=swept,
-        loc="outside lower left",
-        title=wording.axis_label(curves.swept.axis),
-        ncols=min(len(swept), 5),
-        handlelength=1.6,
-        alignment="left",
-    )
-    figure.legend(handles=lines, loc="outside lower right", ncols=3 if diverged else 2, handlelength=2.8)
+    heading, title = curves.swept.held_fixed(on.line), wording.axis_label(curves.swept.axis)
+    on.around(figure, heading, values, title, lines, 3 if diverged else 2)

@@ -19,6 +19,7 @@ from ...study.onsets import DEFINITIONS, among
 from ...tables.parquet import read_table
 from .. import selection, style, wording
 from ..fits import band, height, margin, seen
+from ..page import Page, page
 from ..swept_axis import SweptAxis
 
 SOURCES = ("runs", "onsets", "scaling", "ratios")
@@ -53,10 +54,11 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     colours = swept.colours(settings["palette"])
 
     with style.styled():
-        columns = 2 if len(definitions) <= 4 else 3
+        on = page(settings)
+        columns = on.across(2 if len(definitions) <= 4 else 3)
         rows = -(-len(definitions) // columns)
-        figure = Figure(figsize=(style.WIDTH, 0.7 + 2.3 * rows), layout="constrained")
-        figure.suptitle(swept.held_fixed(style.LINE), fontsize="medium", color=style.INK)
+        figure = on.figure(single=1.3 + 1.35 * rows, double=0.7 + 2.3 * rows)
+        on.heading(figure, swept.held_fixed(on.line))
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel().tolist()
         marked: list[float] = []
         for ax, letter, definition in zip(panels, string.ascii_lowercase, definitions, strict=False):
@@ -79,8 +81,8 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             ax.tick_params(axis="x", labelbottom=True)
             swept.show(ax)
         for ax in panels[::columns]:
-            ax.set_ylabel("onset of memorisation (steps)")
-        _legend(figure, onsets, swept, ratios, bool(marked))
+            ax.set_ylabel("onset (steps)" if on.is_single else "onset of memorisation (steps)")
+        _legend(figure, onsets, swept, ratios, bool(marked), on)
     return figure
 
 
@@ -202,7 +204,9 @@ def _steps(ax: Axes, steps: Sequence[float]) -> None:
     style.logarithmic(ax, "y")
 
 
-def _legend(figure: Figure, onsets: pd.DataFrame, swept: SweptAxis, ratios: pd.DataFrame, marked: bool) -> None:
+def _legend(
+    figure: Figure, onsets: pd.DataFrame, swept: SweptAxis, ratios: pd.DataFrame, marked: bool, on: Page
+) -> None:
     base = {text(value): label for value, label in swept.labels.items()}.get("".join(ratios["base"].head(1)), "base")
     fitted = "fitted power law" if swept.logarithmic else f"fitted, and the interval of its ratio to that at {base}"
     shapes = [
@@ -215,4 +219,4 @@ def _legend(figure: Figure, onsets: pd.DataFrame, swept: SweptAxis, ratios: pd.D
         shapes.append(Line2D([], [], color="0.5", linewidth=0.9, linestyle=style.DOTS, label=law))
     if marked:
         shapes.append(Line2D([], [], label=published.LABEL, **style.PUBLISHED))
-    figure.legend(handles=shapes, loc="outside lower center", ncols=3 if marked else 4)
+    on.legend(figure, shapes, 3 if marked else 4)

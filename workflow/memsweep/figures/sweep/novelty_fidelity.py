@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 from ...study.axes import read_axes
 from ...tables.parquet import read_table
 from .. import selection, style, wording
+from ..page import Page, page
 from ..swept_axis import SweptAxis
 
 SOURCES = ("runs", "metrics")
@@ -44,15 +45,16 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     corrected = bool(len(paths)) and bool(paths["corrected"].all())
     with style.styled():
         swept = SweptAxis.all_among(runs, axes)
-        columns = min(2, len(swept))
+        on = page(settings)
+        columns = on.across(min(2, len(swept)))
         rows = -(-len(swept) // columns)
-        figure = Figure(figsize=(style.WIDTH, 1.2 + 2.5 * rows), layout="constrained")
+        figure = on.figure(single=1.2 + 1.9 * rows, double=1.2 + 2.5 * rows)
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         for ax in panels[len(swept) :]:
             ax.set_axis_off()
         for ax, letter, along in zip(panels, string.ascii_lowercase, swept, strict=False):
             colours = along.colours(settings["palette"])
-            fixed = along.held_fixed(_LETTERS)
+            fixed = along.held_fixed(on.line if on.is_single else _LETTERS)
             style.lettered(ax, letter, wording.axis_label(along.axis), pad=7 + 9 * (1 + fixed.count("\n")))
             ax.text(0, 1.02, fixed, transform=ax.transAxes, fontsize="small", color="0.35", va="bottom")
             _trajectories(ax, selection.timed(paths, along.runs, "step"), along, colours)
@@ -67,13 +69,14 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         panels[0].set_ylim(lowest - 0.06 * (highest - lowest), highest + 0.04 * (highest - lowest))
         for ax in panels[len(swept) - columns : len(swept)]:
             ax.tick_params(axis="x", which="both", labelbottom=True)
-            less = ", its floor taken off" if corrected else ""
+            between = "\n" if on.is_single else " "
+            less = f",{between}its floor taken off" if corrected else ""
             ax.set_xlabel(
                 f"sliced Wasserstein distance to test{less}\n({settings['distance']} space); fidelity: better →"
             )
         for ax in panels[::columns]:
             ax.set_ylabel(_NOVELTY[settings["novelty"]])
-        _legend(figure, corrected)
+        _legend(figure, corrected, on)
     return figure
 
 
@@ -133,7 +136,7 @@ def _values(ax: Axes, along: SweptAxis, colours: Mapping[Any, style.Colour]) -> 
     ax.legend(handles=handles, loc="lower left", handlelength=1.8, ncols=1 + (len(handles) > 6))
 
 
-def _legend(figure: Figure, floored: bool) -> None:
+def _legend(figure: Figure, floored: bool, on: Page) -> None:
     shapes = [
         Line2D([], [], color="0.4", marker="o", linewidth=0.9, markersize=_SMALLEST**0.5, label="early in training"),
         Line2D([], [], color="0.4", marker="o", linewidth=0.9, markersize=_LARGEST**0.5, label="late"),
@@ -144,4 +147,4 @@ def _legend(figure: Figure, floored: bool) -> None:
     shapes.append(
         Line2D([], [], color="0.4", marker="+", markersize=8, markeredgewidth=0.5, linewidth=0, label="intervals")
     )
-    figure.legend(handles=shapes, loc="outside lower center", ncols=len(shapes))
+    on.legend(figure, shapes, len(shapes))

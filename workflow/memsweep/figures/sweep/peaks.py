@@ -19,11 +19,12 @@ from ...analysis import published
 from ...study.axes import read_axes
 from ...tables.parquet import read_table
 from .. import selection, style, wording
+from ..page import Page, page
 from ..swept_axis import SweptAxis
 
 SOURCES = ("runs", "peaks", "metrics", "fidelity_trends", "rates", "rate_trends")
 
-_IN_A_ROW = 4  # axes
+_IN_A_ROW, _IN_A_COLUMN = 4, 2  # axes beside each other, over both columns of a page and over one
 _WORDS = 22  # points, above a panel, for two lines of words
 _TALLEST = 1.5  # how far above the highest rate an interval is drawn, as a factor
 
@@ -55,9 +56,11 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     swept = SweptAxis.all_among(runs, axes)
 
     with style.styled():
-        width = style.WIDTH if len(swept) > 1 else style.WIDTH / 2
-        figure = Figure(figsize=(width, 0.4 + 4 * -(-len(swept) // _IN_A_ROW)), layout="constrained")
-        tops, bottoms = _panels(figure, len(swept))
+        on = page(settings)
+        beside = min(len(swept), _IN_A_COLUMN if on.is_single else _IN_A_ROW)
+        width = on.width if on.is_single or len(swept) > 1 else on.width / 2
+        figure = Figure(figsize=(width, 0.4 + 4 * -(-len(swept) // beside)), layout="constrained")
+        tops, bottoms = _panels(figure, len(swept), beside)
         marked = False
         for top, bottom, along in zip(tops, bottoms, swept, strict=True):
             colours = along.colours(settings["palette"])
@@ -74,8 +77,8 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             style.logarithmic(tops[0], "y")
         _from_zero(bottoms[0])
         letters = iter(string.ascii_lowercase)
-        for start in range(0, len(swept), _IN_A_ROW):
-            here = slice(start, start + _IN_A_ROW)
+        for start in range(0, len(swept), beside):
+            here = slice(start, start + beside)
             distance = f"sliced Wasserstein to test\n({settings['distance']} space)"
             _name(tops[here], letters, "peak fidelity", distance)
             between = "from {rate_from:g} to {rate_to:g}".format(**settings["rate"])
@@ -83,13 +86,12 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             _name(bottoms[here], letters, "memorisation rate", rise)
             figure.align_xlabels(bottoms[here])
         label = wording.definition_label(definition, settings["thresholds"])
-        _legend(figure, label, [fidelity, rates], marked, floor is not None, narrow=len(swept) < 2)
+        _legend(figure, label, [fidelity, rates], marked, floor is not None, on, narrow=len(swept) < 2)
     return figure
 
 
-def _panels(figure: Figure, count: int) -> tuple[list[Axes], list[Axes]]:
+def _panels(figure: Figure, count: int, columns: int) -> tuple[list[Axes], list[Axes]]:
     """So many pairs of panels, one below the other; all upper ones share a scale, and all lower ones."""
-    columns = min(count, _IN_A_ROW)
     grid = figure.subplots(2 * -(-count // columns), columns, squeeze=False)
     tops, bottoms = (grid[first::2].ravel().tolist() for first in (0, 1))
     for ax in [*tops[count:], *bottoms[count:]]:
@@ -203,7 +205,7 @@ def _from_zero(ax: Axes) -> None:
 
 
 def _legend(
-    figure: Figure, onset: str, tables: Sequence[pd.DataFrame], marked: bool, floored: bool, narrow: bool
+    figure: Figure, onset: str, tables: Sequence[pd.DataFrame], marked: bool, floored: bool, on: Page, narrow: bool
 ) -> None:
     """The shapes that occur, below the panels."""
     fidelity, rates = tables
@@ -214,9 +216,4 @@ def _legend(
         handles.append(Line2D([], [], label="real images", **style.FLOOR))
     if marked:
         handles.append(Line2D([], [], label=_PUBLISHED, **style.PUBLISHED))
-    figure.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=1 if narrow else len(handles),
-        title=f"onset of memorisation: {onset}",
-    )
+    on.legend(figure, handles, 1 if narrow else len(handles), title=f"onset of memorisation: {onset}")

@@ -23,6 +23,7 @@ from ...analysis.departure import SURROGATES
 from ...study.axes import Axis, read_axes
 from ...tables.parquet import read_table
 from .. import selection, style, wording
+from ..page import Page, page
 from ..swept_axis import SweptAxis
 
 SOURCES = ("runs", "trajectories", "excess", "onsets", "baselines")
@@ -56,13 +57,16 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     baselines = baselines[baselines["noise_level"].isna()]
     floor = float(losses["value"].min()) / _DEEPEST if len(losses) else 0.0
     values = _spread(list(swept.labels), _MOST_PANELS)
-    colours, letters = _colours(), string.ascii_lowercase
+    colours, letters, on = _colours(), string.ascii_lowercase, page(settings)
 
     with style.styled():
-        figure = Figure(figsize=(style.WIDTH, 4.9), layout="constrained")
-        figure.suptitle(swept.held_fixed(style.LINE), fontsize="medium", color=style.INK)
-        # One axis of steps for all columns, so that a departure that does not move with the axis is seen not to
-        panels = figure.subplots(2, len(values), sharex=True, sharey="row", squeeze=False)
+        figure = on.figure(single=2.2 + 1.35 * len(values), double=4.9)
+        on.heading(figure, swept.held_fixed(on.line))
+        # One axis of steps for all values, so that a departure that does not move with the axis is seen not to
+        if on.is_single:
+            panels = figure.subplots(len(values), 2, sharex=True, sharey="col", squeeze=False).T
+        else:
+            panels = figure.subplots(2, len(values), sharex=True, sharey="row", squeeze=False)
         for column, value in enumerate(values):
             top, bottom = panels[:, column]
             here = runs[runs[axis.column] == value]
@@ -70,15 +74,18 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             _baselines(top, _of_these(baselines, here), floor, colours)
             _excess(bottom, excess[excess[axis.column] == value], axis, colours)
             _departures(bottom, onsets[onsets[axis.column] == value], settings, colours)
-            style.lettered(top, letters[column], f"{wording.axis_name(axis)} = {swept.labels[value]}")
-            style.lettered(bottom, letters[len(values) + column])
-            bottom.set_xlabel("step")
+            first, second = (2 * column, 2 * column + 1) if on.is_single else (column, len(values) + column)
+            style.lettered(top, letters[first], f"{wording.axis_name(axis)} = {swept.labels[value]}")
+            style.lettered(bottom, letters[second])
             if not top.lines:
                 style.note(top, "no values")
         _scales(panels, losses["time"])
-        panels[0, 0].set_ylabel("loss (per pixel)")
-        panels[1, 0].set_ylabel(f"excess: surrogate / test {wording.MINUS} 1")
-        _legend(figure, settings["surrogates"], colours, onsets)
+        for ax in panels[:, -1] if on.is_single else panels[1]:
+            ax.set_xlabel("step")
+        for top, bottom in panels.T if on.is_single else panels[:, :1].T:
+            top.set_ylabel("loss (per pixel)")
+            bottom.set_ylabel("excess" if on.is_single else f"excess: surrogate / test {wording.MINUS} 1")
+        _legend(figure, settings["surrogates"], colours, onsets, on)
     return figure
 
 
@@ -187,7 +194,7 @@ def _scales(panels: Any, steps: pd.Series[float]) -> None:
 
 
 def _legend(
-    figure: Figure, surrogates: Sequence[str], colours: Mapping[str, style.Colour | str], onsets: pd.DataFrame
+    figure: Figure, surrogates: Sequence[str], colours: Mapping[str, style.Colour | str], onsets: pd.DataFrame, on: Page
 ) -> None:
     """Losses on the left, then the baselines, then the marks."""
     splits = [name for name in _SPLITS if name in ("train", "test", *surrogates)]
@@ -210,6 +217,9 @@ def _legend(
     if not onsets.loc[onsets["definition"].isin(SURROGATES), "left_censored"].any():
         del marks[2]
     look: dict[str, Any] = {"alignment": "left", "handlelength": 2.2}
+    if on.is_single:
+        on.legend(figure, [*curves, *best, *marks], 2, **look)
+        return
     figure.legend(handles=curves, loc="outside lower left", title="networks", **look)
     figure.legend(handles=best, loc="outside lower center", title="best denoisers, untrained", **look)
     figure.legend(handles=marks, loc="outside lower right", title="departure from a surrogate", **look)
