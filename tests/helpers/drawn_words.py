@@ -54,8 +54,10 @@ def faults(figure: Figure, smallest: float = 6.0) -> list[str]:
     outside = [
         f"{one.text!r} is outside of the canvas: {one.box}"
         for one in words
-        if one.box.x0 < -_TOUCHING or one.box.y0 < -_TOUCHING
-        or one.box.x1 > width + _TOUCHING or one.box.y1 > height + _TOUCHING
+        if one.box.x0 < -_TOUCHING
+        or one.box.y0 < -_TOUCHING
+        or one.box.x1 > width + _TOUCHING
+        or one.box.y1 > height + _TOUCHING
     ]
     # The box of slanted words is larger than they are
     upright = [one for one in words if one.rotation % 90 == 0]

@@ -117,14 +117,9 @@ def _matrix(
                 _cell(ax, left, row, cell, perfect, width)
     ax.set_yticks(range(len(GENERATORS)), [generator.name.replace("_", " ") for generator in GENERATORS])
     names = [*faults, *(_COLUMNS[key] for key in block)]
-    ax.set_xticks(
-        [*range(len(faults)), *lefts.values()],
-        names,
-        rotation=slant,
-        ha="left",
-        va="center" if slant == 90 else "baseline",
-        rotation_mode="anchor",
-    )
+    look: dict[str, Any] = {"va": "center"} if slant == 90 else {}
+    places = [*range(len(faults)), *lefts.values()]
+    ax.set_xticks(places, names, rotation=slant, ha="left", rotation_mode="anchor", **look)
     ax.xaxis.tick_top()
     ax.tick_params(length=0, labeltop=is_first)
     ax.set(xlim=(-0.5, lefts[block[-1]] + 0.52), ylim=(len(GENERATORS) - 0.45, -0.55))

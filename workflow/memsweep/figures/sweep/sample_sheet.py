@@ -69,7 +69,8 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     with style.styled():
         columns = max(len(shown), 6)
         cell = min((on.width - _LABELS) / columns, (_TALLEST - heading) / (_PAIR * len(steps)))
-        width, height = cell * columns + _LABELS, cell * _PAIR * len(steps) + heading
+        width = on.width if on.is_single else cell * columns + _LABELS
+        height = cell * _PAIR * len(steps) + heading
         figure = Figure(figsize=(width, height))
         ax = figure.add_axes((_LABELS / width, 0, 1 - _LABELS / width, 1 - heading / height))
         for row, step in enumerate(steps):
