@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.drawn_words import faults
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -423,6 +424,14 @@ def test_words_are_dark_enough_to_read(name: str, tables: Tables, tmp_path: Path
             channels = np.array(to_rgb(words.get_color()))
             linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
             assert 1.05 / (float(linear @ [0.2126, 0.7152, 0.0722]) + 0.05) >= 4.5, words.get_text()
+
+
+@pytest.mark.parametrize("width", ["single", "double"])
+@pytest.mark.parametrize("name", FIGURES)
+def test_words_are_large_enough_and_hide_none_in_either_width(
+    name: str, width: str, tables: Tables, tmp_path: Path
+) -> None:
+    assert faults(drawn(name, tables, tmp_path, width=width)) == []
 
 
 @pytest.mark.parametrize("name", FIGURES)
