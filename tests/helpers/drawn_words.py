@@ -37,7 +37,9 @@ def drawn_words(figure: Figure) -> list[Words]:
         figure.draw_without_rendering()
     scale = 72 / figure.dpi
     return [
-        Words(text.get_text(), text.get_fontsize(), _scaled(text.get_window_extent(), scale), text.get_rotation())
+        Words(
+            text.get_text(), text.get_fontsize(), _scaled(text.get_window_extent(), scale), float(text.get_rotation())
+        )
         for text in found
     ]
 

@@ -68,7 +68,13 @@ def _falls(ax: Axes, terms: list[Term], orders: list[dict[Any, Any]]) -> None:
         origin = (0.0, other) if spike == "u" else (other, 0.0)
         fall = series(terms, *origin) - series(terms, *places)
         label = rf"${spike}$ alone" if not row["other_learnt"] else rf"${spike}$, the other at {_OTHER:g}"
-        look = {"color": words.COLOURS[spike], "linestyle": words.DASHES["v" if row["other_learnt"] else "u"]}
+        look: dict[str, Any] = {
+            "color": words.COLOURS[spike],
+            "linestyle": words.DASHES["v" if row["other_learnt"] else "u"],
+            "marker": words.MARKERS[spike],  # without colours the spikes would look alike
+            "markersize": 3,
+            "markevery": 0.2,
+        }
         if fall[0] > 0:
             ax.plot(overlap, np.where(fall > 0, fall, np.nan), label=rf"{label}: $k^*$ = {order:g}", **look)
         else:
