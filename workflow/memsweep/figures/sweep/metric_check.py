@@ -136,6 +136,9 @@ def _cell(ax: Axes, left: float, row: int, cell: Mapping[Any, Any], perfect: Map
     ax.add_patch(Rectangle((left - 0.48, row - 0.46), 0.96, 0.92, facecolor=shade, linewidth=0))
     look: dict[str, Any] = {"weight": "bold", "color": "white" if sum(shade[:3]) < 1.6 else "black"} if is_seen else {}
     ax.text(left, row, _number(cell["value"]), ha="center", va="center", size=6.2, **look)
+    if is_seen:  # without colours both sides would look alike
+        height, marker = (-0.33, "^") if distance > 0 else (0.33, "v")
+        ax.plot(left - 0.4, row + height, marker=marker, markersize=2, markeredgewidth=0, color=look["color"])
 
 
 def _lefts(block: Sequence[Key], faults: int) -> dict[Key, float]:
@@ -165,7 +168,8 @@ def _legend(figure: Figure, height: float, samples: int, on: Page) -> None:
     for spine in ax.spines.values():
         spine.set_visible(False)
     text = (
-        f"standard errors from a perfect sampler (bold: at least {_SEEN:g});\n"
+        f"standard errors from a perfect sampler (bold: at least {_SEEN:g},\n"
+        "a triangle up where above it, down where below);\n"
         f"{samples} generated images; dark squares: what a generator does"
     )
     figure.text(0.02 if on.is_single else left + 0.27, 0.26 / height, text, size=7, va="center")
