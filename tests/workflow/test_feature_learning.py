@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
+from helpers.drawn_figures import assert_readable
 from helpers.projects import FEATURE_LEARNING, Project, new_project
 
 TABLES = ("alignments", "growth", "stationary", "phase", "phase_fits", "noisy_probes", "planted_probes", "claims")
@@ -60,3 +61,7 @@ def test_a_bad_key_is_answered_by_a_dry_run(project: Project) -> None:
     assert result.returncode != 0
     assert "config error: two_patch.time: unknown key (did you mean 'times'?)" in result.stdout
     assert "Traceback" not in result.stdout
+
+
+def test_figures_can_be_read_over_one_column_of_a_paper_and_over_both(project: Project) -> None:
+    assert_readable(project)

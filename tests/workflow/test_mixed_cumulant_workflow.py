@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from helpers.drawn_figures import assert_readable
 from helpers.projects import MIXED_CUMULANT, Project, new_project
 
 SCALING = "results/tiny/figures/mixed_cumulant_scaling.pdf"
@@ -74,3 +75,8 @@ def test_a_truncated_file_is_named(project: Project, tmp_path: Path) -> None:
     assert result.returncode != 0
     assert "experiment=both/dimension=8/unit_paths.parquet: not a whole Parquet file" in result.stdout
     assert "Traceback" not in result.stdout
+
+
+def test_figures_can_be_read_over_one_column_of_a_paper_and_over_both(project: Project) -> None:
+    configured(project).snakemake("figures")
+    assert_readable(project)

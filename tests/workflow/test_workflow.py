@@ -16,6 +16,7 @@ import pandas as pd
 import psutil
 import pyarrow.parquet as pq
 import pytest
+from helpers.drawn_figures import assert_readable
 from helpers.projects import TINY, Project, new_project
 
 SWEPT = ("train_size", "learning_rate")
@@ -114,6 +115,10 @@ def test_a_study_ends_in_tables_that_keep_their_contract_and_in_figures(finished
     runs = finished_once.table("tables/runs.parquet")
     assert len(runs) == 5
     assert set(runs["status"]) == {"finished"}
+
+
+def test_figures_can_be_read_over_one_column_of_a_paper_and_over_both(finished_once: Project) -> None:
+    assert_readable(finished_once)
 
 
 def test_samples_are_held_against_those_of_perfect_memories_of_their_size(finished_once: Project) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
@@ -11,6 +12,9 @@ from . import style
 TRAIN: style.Dashes = (0, ())
 TEST: style.Dashes = (0, (3.5, 1.8))
 """Styles of lines against, or of, training and held-out images."""
+
+
+_BEYOND = 1.5  # the factor by which a logarithmic panel goes past its lines
 
 
 def banded(
@@ -39,7 +43,15 @@ def fit_shares(ax: Axes, level: float) -> None:
 
 
 def logarithmic(ax: Axes) -> None:
-    """Make the scale of values logarithmic, where there are any."""
+    """Make the scale of values logarithmic, where there are any.
+
+    Lines decide what is shown: a band whose end nears 0 would take most of the panel, and is cut at its edge instead.
+    """
+    heights = np.concatenate([np.asarray(line.get_ydata(), float) for line in ax.lines] or [np.empty(0)])
+    heights = heights[heights > 0]
+    if len(heights):
+        low, high = ax.get_ylim()
+        ax.set_ylim(max(low, heights.min() / _BEYOND), min(1.15 * high, heights.max() * _BEYOND))
     if ax.lines:
         style.logarithmic(ax, "y")
 

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from ..base.errors import UserError
+from ..study.figures import Figure
 from ..study.kinds import KINDS
 from ..tables.together import check_together
 from .style import save
@@ -18,7 +19,7 @@ def draw_figure(settings: Mapping[str, Any], sources: Mapping[str, Path], output
     """Draw a figure from tables and save it in each format.
 
     Args:
-        settings: ``figure``, the name of its module, and what that module needs.
+        settings: ``figure``, the name of its module, ``study``, that of the study, and what that module needs.
         sources: table name to Parquet file.
         outputs: files whose suffix says the format.
 
@@ -30,12 +31,26 @@ def draw_figure(settings: Mapping[str, Any], sources: Mapping[str, Path], output
     if missing:
         raise UserError(f"figure {settings['figure']}: no source for {', '.join(missing)}")
     check_together(path for path in sources.values() if path.is_file())
-    save(module.draw(sources, settings), outputs)
+    save(module.draw(sources, settings), outputs, *_named(settings))
+
+
+def _figures() -> dict[str, tuple[str, Figure]]:
+    """Each figure with its kind of study, by name."""
+    return {figure.name: (kind, figure) for kind, study in KINDS.items() for figure in study.figures}
 
 
 def _module_of(figure: str) -> ModuleType:
     """The module that draws a figure, among those of its kind of study."""
-    modules = {known.name: known.module(kind) for kind, study in KINDS.items() for known in study.figures}
-    if figure not in modules:
-        raise UserError(f"figure: found {figure!r}; accepted is one of {', '.join(modules)}")
-    return import_module(f"{__package__}.{modules[figure]}")
+    figures = _figures()
+    if figure not in figures:
+        raise UserError(f"figure: found {figure!r}; accepted is one of {', '.join(figures)}")
+    kind, known = figures[figure]
+    return import_module(f"{__package__}.{known.module(kind)}")
+
+
+def _named(settings: Mapping[str, Any]) -> tuple[str, str]:
+    """Title and subject of a file: what a figure shows and along which axis, and of which study it is."""
+    _, figure = _figures()[settings["figure"]]
+    axis = str(settings.get("axis", "")).replace("_", " ")
+    title = f"{figure.shows}, {axis}" if axis else figure.shows
+    return title, f"figure {figure.name} of the study {settings['study']}" if "study" in settings else ""

@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from . import style
-
-MARKERS = ("o", "s", "D", "^", "X", "v", "P")
-"""Of the estimates under different definitions."""
+from .page import Page
 
 
 def interval(
@@ -45,7 +44,39 @@ def _within(values: ArrayLike, most: float) -> NDArray[np.float64]:
     return np.clip(known[np.isfinite(known)], -most, most)
 
 
-def columns(ax: Axes, place: float, texts: Sequence[str]) -> None:
-    """Columns of text, set flush right."""
-    for x, text in zip((0.15, 0.58, 1.0), texts, strict=True):
-        ax.text(x, place, text, transform=ax.get_yaxis_transform(), ha="right", va="center", size=7)
+_PAPER: dict[str, Any] = {"facecolor": "w", "edgecolor": "none", "pad": 0.5}  # behind words, over lines of reference
+_ABOVE = 0.43  # of a row, from an estimate up to its name and numbers over one column of a page
+
+
+def columns(ax: Axes, place: float, texts: Sequence[str], on: Page) -> None:
+    """Columns of text, set flush right: in a panel of their own, or over one column above the estimate."""
+    look: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "ha": "right", "va": "center", "size": 7}
+    for x, text in zip((0.62, 0.87, 1.0) if on.is_single else (0.15, 0.58, 1.0), texts, strict=True):
+        if not on.is_single:
+            ax.text(x, place, text, **look)
+        elif text:
+            ax.text(x, place - _ABOVE, text, bbox=_PAPER, **look)
+
+
+def grid(figure: Figure, terms: int, on: Page) -> tuple[NDArray[Any], NDArray[Any]]:
+    """A panel for each term, and beside it one for numbers; over one column numbers stand in the panel itself."""
+    if on.is_single:
+        panels = figure.subplots(max(terms, 1), 1, sharex=True, squeeze=False)[:, 0]
+        return panels, panels
+    # Numbers stand in a column of their own, so that the layout makes room for them
+    both = figure.subplots(max(terms, 1), 2, sharex="col", sharey="row", squeeze=False, width_ratios=(3, 1.7))
+    for column in both[:, 1]:
+        column.axis("off")
+    return both[:, 0], both[:, 1]
+
+
+def name_rows(ax: Axes, names: Sequence[str], on: Page) -> None:
+    """A name for each row: left of the panel, or over one column above the estimate."""
+    if on.is_single:
+        for place, name in enumerate(names):
+            look: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "ha": "left", "va": "center", "size": 7}
+            ax.text(0, place - _ABOVE, name, bbox=_PAPER, **look)
+    ax.set_yticks(range(len(names)), [] if on.is_single else names)
+    ax.set_ylim(len(names) - (0.7 if on.is_single else 0.4), -0.75 if on.is_single else -0.6)
+    ax.tick_params(axis="y", length=0)
+    ax.spines["left"].set_visible(False)

@@ -52,7 +52,7 @@ def draw(pairs: Sequence[Pair], title: str, copy: str) -> Figure:
         ax.axis("off")
         left = (_PAIR - 2) / 2 * cell / style.WIDTH
         figure.text(left, 1 - 0.07 / tall, title, va="top", size=8.5)
-        figure.text(left, 1 - 0.24 / tall, copy, va="top", size=7.5, color=COPY)
+        figure.text(left, 1 - 0.24 / tall, copy, va="top", size=7.5, color=style.INK)
     return figure
 
 

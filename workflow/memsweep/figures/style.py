@@ -42,6 +42,9 @@ DASHES: Dashes = (0, (4, 2))
 DASH_DOTS: Dashes = (0, (6, 1.5, 1, 1.5))
 """Styles of lines that are no data: references, expectations, and thresholds."""
 
+MARKERS = ("o", "s", "D", "^", "X", "v", "P", "p", "*")
+"""What tells values and definitions apart beside their colours."""
+
 PUBLISHED: dict[str, Any] = {
     "marker": "D",
     "markersize": 4.5,
@@ -107,12 +110,18 @@ def styled() -> Iterator[None]:
         yield
 
 
-def save(figure: Figure, paths: Sequence[Path]) -> None:
+def save(figure: Figure, paths: Sequence[Path], title: str = "", subject: str = "") -> None:
     """Write a figure to each path, whole or not at all, in the format of its suffix.
 
     The files carry no time stamp: the same tables give the same bytes.
+
+    Args:
+        figure: what to write.
+        paths: where to.
+        title, subject: what readers of a PDF show of it; none where they are empty.
     """
-    stamps: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "svg": {"Date": None}}
+    named = {key: words for key, words in (("Title", title), ("Subject", subject)) if words}
+    stamps: dict[str, dict[str, Any]] = {"pdf": {"CreationDate": None, **named}, "svg": {"Date": None}}
     for path in paths:
         kind = path.suffix.lstrip(".")
         with styled(), replacing(path) as temporary:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 
 from ..study.axes import Axis
 from . import selection, style, wording
@@ -88,6 +90,18 @@ class SweptAxis:
         """A colour for each value: of a colour map in the order of numbers, distinct ones for all else."""
         values = list(self.labels)
         return style.colours(values, palette) if self.axis.numeric else style.distinct_colours(values)
+
+    @functools.cached_property
+    def markers(self) -> dict[Any, str]:
+        """A marker for each value, by which it is known where colours are not."""
+        return dict(zip(self.labels, itertools.cycle(style.MARKERS), strict=False))
+
+    def handles(self, colours: Mapping[Any, style.Colour]) -> list[Line2D]:
+        """A legend's entry for each value."""
+        return [
+            Line2D([], [], color=colours[value], marker=self.markers[value], linewidth=2, markersize=4.5, label=label)
+            for value, label in self.labels.items()
+        ]
 
     def placed(self) -> pd.DataFrame:
         """``run_id``, the axis's column, and the ``place`` of each run, repetitions side by side around their value."""

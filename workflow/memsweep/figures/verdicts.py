@@ -16,6 +16,7 @@ from matplotlib.patches import Patch
 
 from ..tables.parquet import read_table
 from . import style
+from .page import DOUBLE, Page, page
 
 Row = Mapping[Hashable, Any]
 
@@ -28,9 +29,8 @@ MARKS: Mapping[str, tuple[str, bool]] = {
     "undecided": ("o", False),
     "not testable": ("_", False),
 }
-_LINE = 0.135  # inches from line to line of text
-_GAP = 0.13  # between rows
-_LETTERS = 44  # of a line of a statement
+_LINE = 0.115  # inches from line to line of text
+_GAP = 0.06  # between rows
 _SCALE = (0.0, 1.0)
 _TEXT, _VERDICT = -0.05, 1.06  # where statements end and verdicts begin, in scales
 _MARGIN, _RULE = "0.85", "0.9"
@@ -41,39 +41,50 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
 
     Args:
         sources: the table ``claims``.
-        settings: none that matter.
+        settings: those of the page.
     """
-    del settings
-    return drawn(read_table(sources["claims"], "claims"))
+    return drawn(read_table(sources["claims"], "claims"), page(settings))
 
 
-def drawn(claims: pd.DataFrame) -> Figure:
-    """The figure of a table ``claims``."""
+def drawn(claims: pd.DataFrame, on: Page = DOUBLE) -> Figure:
+    """The figure of a table ``claims``: a statement left of its scale, or over one column of a page above it."""
     rows: Sequence[Row] = claims.to_dict("records")
-    statements = [textwrap.wrap(_statement(row), _LETTERS) for row in rows]
-    verdicts = [_verdict(row) for row in rows]
-    heights = [max(len(left), len(right)) * _LINE + _GAP for left, right in zip(statements, verdicts, strict=True)]
+    statements = [textwrap.wrap(_statement(row), 60 if on.is_single else 44) for row in rows]
+    verdicts = [_verdict(row, 34 if on.is_single else 40) for row in rows]
+    # Where a row's scale begins below its top, and the height of the row
+    tops = [len(lines) * _LINE + _GAP / 2 if on.is_single else 0.0 for lines in statements]
+    heights = [
+        (top + len(right) * _LINE if on.is_single else max(len(left), len(right)) * _LINE) + _GAP
+        for top, left, right in zip(tops, statements, verdicts, strict=True)
+    ]
+    legend = 0.75 if on.is_single else 0.45
+    left, width = (0.04, 0.36) if on.is_single else (0.415, 0.25)
     with style.styled():
-        figure = Figure(figsize=(style.WIDTH, sum(heights) + 0.55))
-        ax = figure.add_axes((0.415, 0.45 / figure.get_figheight(), 0.25, sum(heights) / figure.get_figheight()))
+        figure = Figure(figsize=(on.width, sum(heights) + legend + 0.1))
+        tall = figure.get_figheight()
+        ax = figure.add_axes((left, legend / tall, width, sum(heights) / tall))
         ax.set(xlim=_SCALE, ylim=(sum(heights), 0))
         ax.axis("off")
         top = 0.0
-        for row, left, right, height in zip(rows, statements, verdicts, heights, strict=True):
-            _draw_row(ax, row, top, height, left, right)
+        for row, statement, verdict, beneath, height in zip(rows, statements, verdicts, tops, heights, strict=True):
+            ax.axhline(top, color=_RULE, linewidth=0.5, xmin=-2, xmax=3, clip_on=False)
+            if beneath:
+                ax.text(0, top + _GAP / 2, "\n".join(statement), ha="left", va="top", fontsize=7)
+            else:
+                ax.text(_TEXT, top + height / 2, "\n".join(statement), ha="right", va="center", fontsize=7)
+            _draw_row(ax, row, top + beneath, height - beneath, verdict)
             top += height
-        _legend(figure)
+        _legend(figure, on)
         return figure
 
 
-def _draw_row(ax: Axes, row: Row, top: float, height: float, left: Sequence[str], right: Sequence[str]) -> None:
+def _draw_row(ax: Axes, row: Row, top: float, height: float, verdict: Sequence[str]) -> None:
+    """The scale of a row and its verdict in words."""
     middle = top + height / 2
-    ax.text(_TEXT, middle, "\n".join(left), ha="right", va="center", fontsize=7)
     heavy = "normal" if row["verdict"] == "not testable" else "bold"
-    for number, line in enumerate(right):
-        place = middle + (number - (len(right) - 1) / 2) * _LINE
+    for number, line in enumerate(verdict):
+        place = middle + (number - (len(verdict) - 1) / 2) * _LINE
         ax.text(_VERDICT, place, line, ha="left", va="center", fontsize=7, fontweight="normal" if number else heavy)
-    ax.axhline(top, color=_RULE, linewidth=0.5, xmin=-2, xmax=3, clip_on=False)
     if row["verdict"] == "not testable":
         return
     low, high = _limits(row)
@@ -113,10 +124,10 @@ def _limits(row: Row) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _verdict(row: Row) -> list[str]:
-    """The lines of a verdict: the word, the numbers, and what else decides."""
+def _verdict(row: Row, letters: int) -> list[str]:
+    """The lines of a verdict, of so many letters: the word, the numbers, and what else decides."""
     if row["verdict"] == "not testable":
-        return ["not testable", *textwrap.wrap(row["lacking"], 40)]
+        return ["not testable", *textwrap.wrap(row["lacking"], letters)]
     numbers = f"{_short(row['estimate'])} [{_short(row['ci_low'])}, {_short(row['ci_high'])}]"
     if math.isfinite(row["published"]):
         numbers += f", published {_short(row['published'])}"
@@ -136,7 +147,7 @@ def _short(value: float) -> str:
     return f"{value:.3g}".replace("-", "\N{MINUS SIGN}").replace("inf", "∞")
 
 
-def _legend(figure: Figure) -> None:
+def _legend(figure: Figure, on: Page) -> None:
     def mark(marker: str, filled: bool, label: str) -> Line2D:
         face = style.INK if filled else "w"
         return Line2D([], [], marker=marker, linestyle="none", color=style.INK, mfc=face, label=label)
@@ -144,4 +155,5 @@ def _legend(figure: Figure) -> None:
     marks = [mark(*MARKS[verdict], verdict) for verdict in MARKS if verdict != "not testable"]
     published = mark("|", True, "published")
     holds = Patch(color=_MARGIN, label="where the claim holds")
-    figure.legend(handles=[holds, *marks, published], loc="lower center", ncols=5, fontsize=7, frameon=False)
+    handles = [holds, *marks, published]
+    figure.legend(handles=handles, loc="lower center", ncols=on.entries(handles, 5), fontsize=7, frameon=False)

@@ -40,7 +40,7 @@ def held_fixed(runs: pd.DataFrame, axes: Sequence[Axis], axis: Axis | None, widt
         return ""
     shared = [_shared(runs, other) for other in axes if other != axis and not other.repeats]
     repeated = [_repetitions(runs[other.column], other) for other in axes if other.repeats]
-    return _lines([*shared, *repeated], width)
+    return lines([*shared, *repeated], width)
 
 
 def _shared(runs: pd.DataFrame, axis: Axis) -> str:
@@ -57,7 +57,7 @@ def _repetitions(values: pd.Series[int], axis: Axis) -> str:
     return f"{axis.title} {values.iloc[0]}" if count == 1 else f"up to {count} {axis.title}s per value"
 
 
-def _lines(parts: Sequence[str], width: int) -> str:
+def lines(parts: Sequence[str], width: int) -> str:
     """Parts one after another, in lines of at most so many letters where that can be."""
     lines = [parts[0]]
     for part in parts[1:]:
@@ -130,7 +130,13 @@ def numbers_of(axis: Axis, runs: pd.DataFrame) -> dict[Any, Any]:
 
 
 def distance_label(metric: str, space: str) -> str:
-    """A distance and the space in which it is taken; in Inception space the field has names of its own."""
+    """A distance and the space in which it is taken, which some names say."""
+    name = distance_name(metric, space)
+    return name if space == "inception" and metric != "sliced_wasserstein" else f"{name} ({space} space)"
+
+
+def distance_name(metric: str, space: str) -> str:
+    """A distance; in Inception space the field has names of its own."""
     match metric, space:
         case "frechet", "inception":
             return "FID"
@@ -138,13 +144,12 @@ def distance_label(metric: str, space: str) -> str:
             return r"FID$_\infty$"
         case "kid", "inception":
             return "KID"
-    name = {
+    return {
         "sliced_wasserstein": "sliced Wasserstein",
         "frechet": "Fréchet distance",
         "frechet_infinity": r"Fréchet distance$_\infty$",
         "kid": "kernel distance",
     }[metric]
-    return f"{name} ({space} space)"
 
 
 def definition_label(definition: str, thresholds: Mapping[str, float]) -> str:

@@ -84,7 +84,15 @@ class Study:
 
     def figure(self, figure: Figure, **wildcards: str) -> str:
         """Settings of a figure; ``wildcards``: of its file."""
-        return canonical({"figure": figure.name, **{key: self.told[key] for key in figure.settings}, **wildcards})
+        return canonical(
+            {
+                "figure": figure.name,
+                "study": self.name,
+                "width": self.config["figures"]["width"],
+                **{key: self.told[key] for key in figure.settings},
+                **wildcards,
+            }
+        )
 
     def judge(self) -> str:
         """Settings of ``judge``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from matplotlib.lines import Line2D
 
 from ...tables.parquet import read_table
 from .. import style, wording
+from ..page import Page, page
 
 SOURCES = ("alignments", "growth")
 
@@ -32,25 +34,32 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     cases = objectives(alignments)
     strengths = sorted(alignments["n_snr2"].unique())
     with style.styled():
-        figure = Figure(figsize=(style.WIDTH, 0.9 + 1.95 * len(strengths)), layout="constrained")
-        figure.suptitle(_heading(alignments, settings), fontsize="medium", color=style.INK)
-        panels = figure.subplots(len(strengths), len(cases), sharex="col", sharey=True, squeeze=False)
+        on = page(settings)
+        figure = on.figure(single=1.2 + 1.7 * len(cases), double=0.9 + 1.95 * len(strengths))
+        on.heading(figure, _heading(alignments, settings, on))
+        # A row a strength; a row an objective over one column of a page, where there are more of these
+        if on.is_single:
+            panels = figure.subplots(len(cases), len(strengths), sharex=True, sharey=True, squeeze=False).T
+        else:
+            panels = figure.subplots(len(strengths), len(cases), sharex="col", sharey=True, squeeze=False)
         for row, strength in enumerate(strengths):
             for column, (objective, time) in enumerate(cases):
                 ax = panels[row, column]
                 chosen = _case(alignments, objective, time, strength)
                 for feature in COLOURS:
                     _curves(ax, chosen, feature)
-                letter = "abcdefghijklmnopqrstuvwxyz"[row * len(cases) + column]
-                title = f"{objective_label(objective, time)},  $n$·SNR² = {strength:.3g}"
-                style.lettered(ax, letter, title, pad=15)
-                _growth(ax, _case(rates, objective, time, strength))
-        for ax in panels[-1]:
+                place = column * len(strengths) + row if on.is_single else row * len(cases) + column
+                between = ",\n" if on.is_single else ",  "
+                title = f"{objective_label(objective, time)}{between}$n$·SNR² = {strength:.3g}"
+                style.lettered(ax, string.ascii_lowercase[place], title, pad=22 if on.is_single else 15)
+                _growth(ax, _case(rates, objective, time, strength), on)
+        grid = panels.T if on.is_single else panels
+        for ax in grid[-1]:
             ax.set_xlabel("iteration + 1")
-        for ax in panels[:, 0]:
+        for ax in grid[:, 0]:
             ax.set_ylabel("largest alignment")
-        _scales(panels, alignments)
-        _legend(figure)
+        _scales(grid, alignments)
+        _legend(figure, on)
     return figure
 
 
@@ -65,14 +74,19 @@ def objective_label(objective: str, time: float) -> str:
     return f"diffusion, $t$ = {time:g}" if objective == "diffusion" else objective
 
 
-def _heading(alignments: pd.DataFrame, settings: Mapping[str, Any]) -> str:
+def _heading(alignments: pd.DataFrame, settings: Mapping[str, Any], on: Page) -> str:
     model, rates = settings["model"], settings["learning_rates"]
     sizes, seeds = alignments["train_size"].unique(), alignments["seed"].nunique()
-    return (
-        f"$n$ = {', '.join(map(str, sizes))},  $d$ = {model['dimension']},  $m$ = {model['neurons']},  "
-        rf"$\sigma$ = {model['noise']:g},  $\sigma_0$ = {wording.number_label(model['initialisation'])},  "
-        rf"$\eta$ = {rates['classification']:g} and {rates['diffusion']:g},  {seeds} seeds"
-    )
+    parts = [
+        f"$n$ = {', '.join(map(str, sizes))}",
+        f"$d$ = {model['dimension']}",
+        f"$m$ = {model['neurons']}",
+        rf"$\sigma$ = {model['noise']:g}",
+        rf"$\sigma_0$ = {wording.number_label(model['initialisation'])}",
+        rf"$\eta$ = {rates['classification']:g} and {rates['diffusion']:g}",
+        f"{seeds} seeds",
+    ]
+    return wording.lines(parts, on.line)
 
 
 def _case(table: pd.DataFrame, objective: str, time: float, strength: float) -> pd.DataFrame:
@@ -87,7 +101,7 @@ def _curves(ax: Axes, rows: pd.DataFrame, feature: str) -> None:
     ax.plot(steps, values["median"], color=COLOURS[feature], linestyle="-" if feature == "signal" else "--")
 
 
-def _growth(ax: Axes, rates: pd.DataFrame) -> None:
+def _growth(ax: Axes, rates: pd.DataFrame, on: Page) -> None:
     """Which law the early growth follows, by the interval of the log ratio of residuals."""
     said = []
     for feature in COLOURS:
@@ -95,7 +109,8 @@ def _growth(ax: Axes, rates: pd.DataFrame) -> None:
         (row,) = rates[wanted].to_dict("records")
         law = "linear" if row["ci_low"] > 0 else "exponential" if row["ci_high"] < 0 else "either"
         said.append(f"{feature} {law if row['seeds'] else 'too short'}")
-    ax.text(0, 1.02, f"early: {', '.join(said)}", transform=ax.transAxes, va="bottom", size=6.2, color="0.25")
+    between = ",\n" if on.is_single else ", "
+    ax.text(0, 1.02, f"early: {between.join(said)}", transform=ax.transAxes, va="bottom", size=6.2, color="0.25")
 
 
 def _scales(panels: Any, alignments: pd.DataFrame) -> None:
@@ -109,15 +124,15 @@ def _scales(panels: Any, alignments: pd.DataFrame) -> None:
         style.logarithmic(ax, "x")
 
 
-def _legend(figure: Figure) -> None:
-    figure.legend(
-        handles=[
+def _legend(figure: Figure, on: Page) -> None:
+    on.legend(
+        figure,
+        [
             Line2D([], [], color=COLOURS["signal"], label=r"signal, max$_r\,\langle w_r, \mu\rangle$"),
             Line2D(
                 [], [], color=COLOURS["noise"], linestyle="--", label=r"noise, max$_{r,i}\,\langle w_r, \xi_i\rangle$"
             ),
         ],
-        loc="outside lower center",
-        ncols=2,
+        2,
         handlelength=2.6,
     )

@@ -17,6 +17,7 @@ from matplotlib.patheffects import withStroke
 
 from ...tables.parquet import read_table
 from .. import style, wording
+from ..page import Page, page
 from .feature_alignment import objective_label, objectives
 
 SOURCES = ("phase", "phase_fits")
@@ -41,30 +42,42 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     fits = fits[fits["measure"] == _MEASURE]
     cases = objectives(cells)
     with style.styled():
-        figure = Figure(figsize=(style.WIDTH, 5.6), layout="constrained")
-        figure.suptitle(_heading(cells, settings["model"]), fontsize="medium", color=style.INK)
+        on = page(settings)
+        figure = on.figure(single=6.2, double=5.6)
+        on.heading(figure, _heading(cells, settings["model"], on))
         above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(1, 1.25)).ravel()
         panels = np.atleast_1d(above.subplots(1, len(cases), sharey=True))
         norm = LogNorm(1 / _DECADES, _DECADES)
         for ax, letter, (objective, time) in zip(panels, "abcdefgh", cases, strict=False):
             _map(ax, _of(cells, objective, time), norm)
-            style.lettered(ax, letter, objective_label(objective, time))
-            ax.set_xlabel("training samples $n$")
+            name = objective_label(objective, time)
+            style.lettered(
+                ax, letter, name.replace(", ", ",\n") if on.is_single else name, pad=10 if on.is_single else None
+            )
+            ax.set_xlabel("samples $n$" if on.is_single else "training samples $n$")
         panels[0].set_ylabel(r"SNR = $\|\mu\| / \sigma\sqrt{d}$")
-        bar = above.colorbar(ScalarMappable(norm, _MAP), ax=panels.tolist(), extend="both", pad=0.01)
+        where: dict[str, Any] = {"location": "bottom", "aspect": 40} if on.is_single else {"pad": 0.01}
+        bar = above.colorbar(ScalarMappable(norm, _MAP), ax=panels.tolist(), extend="both", **where)
         bar.set_label("signal / noise")
         ax = below.subplots()
         style.lettered(ax, "abcdefgh"[len(cases)], "the same cells against $n$·SNR²")
-        _against(ax, cells, fits, cases)
+        handles = _against(ax, cells, fits, cases, on)
+        if on.is_single:
+            below.legend(handles=handles, loc="outside lower left", fontsize=6.3, labelspacing=0.35)
+        else:
+            ax.legend(handles=handles, loc="upper left", fontsize=6.3, labelspacing=0.35)
     return figure
 
 
-def _heading(cells: pd.DataFrame, model: Mapping[str, Any]) -> str:
-    return (
-        f"$d$ = {model['dimension']},  $m$ = {model['neurons']},  "
-        rf"$\sigma$ = {model['noise']:g},  $\sigma_0$ = {wording.number_label(model['initialisation'])},  "
-        f"up to {cells['seeds'].max()} seeds per cell"
-    )
+def _heading(cells: pd.DataFrame, model: Mapping[str, Any], on: Page) -> str:
+    parts = [
+        f"$d$ = {model['dimension']}",
+        f"$m$ = {model['neurons']}",
+        rf"$\sigma$ = {model['noise']:g}",
+        rf"$\sigma_0$ = {wording.number_label(model['initialisation'])}",
+        f"up to {cells['seeds'].max()} seeds per cell",
+    ]
+    return wording.lines(parts, on.line)
 
 
 def _of(table: pd.DataFrame, objective: str, time: float) -> pd.DataFrame:
@@ -101,7 +114,8 @@ def _edges(values: list[float]) -> np.ndarray:
     return np.exp(np.concatenate([[2 * logs[0] - middles[0]], middles, [2 * logs[-1] - middles[-1]]]))
 
 
-def _against(ax: Axes, cells: pd.DataFrame, fits: pd.DataFrame, cases: list[Any]) -> None:
+def _against(ax: Axes, cells: pd.DataFrame, fits: pd.DataFrame, cases: list[Any], on: Page) -> list[Line2D]:
+    """The ratios of all cells, their predictions and the line of theory; returns the entries of a legend."""
     strengths = np.geomspace(cells["n_snr2"].min(), cells["n_snr2"].max(), 50)
     handles = []
     for (objective, time), colour, marker in zip(cases, _COLOURS, _MARKERS, strict=False):
@@ -114,7 +128,7 @@ def _against(ax: Axes, cells: pd.DataFrame, fits: pd.DataFrame, cases: list[Any]
         if rows["balanced"].notna().any():
             # One value per cell, not one curve: n and SNR also count apart
             ax.plot(rows["n_snr2"], rows["balanced"], "_", color=colour, markersize=6, markeredgewidth=0.9)
-        label = f"{objective_label(objective, time)}: {_laws(_of(fits, objective, time))}"
+        label = f"{objective_label(objective, time)}: {_laws(_of(fits, objective, time), on)}"
         handles.append(Line2D([], [], color=colour, marker=marker, linestyle="", markersize=4, label=label))
     ax.plot(strengths, strengths / 2, color="0.5", linewidth=0.9, linestyle=style.DASHES, zorder=1)
     ax.axhline(1, color="0.8", linewidth=0.6, zorder=0)
@@ -129,10 +143,10 @@ def _against(ax: Axes, cells: pd.DataFrame, fits: pd.DataFrame, cases: list[Any]
         ),
         Line2D([], [], color="0.5", linewidth=0.9, linestyle=style.DASHES, label=r"$n\cdot$SNR² / 2"),
     ]
-    ax.legend(handles=handles, loc="upper left", fontsize=6.3, labelspacing=0.35)
+    return handles
 
 
-def _laws(fits: pd.DataFrame) -> str:
+def _laws(fits: pd.DataFrame, on: Page) -> str:
     """Fitted exponents in n · SNR², and in n and SNR² apart, that at the crossing, and the crossing, with intervals."""
     rows = {row["quantity"]: row for row in fits.to_dict("records")}
 
@@ -143,4 +157,5 @@ def _laws(fits: pd.DataFrame) -> str:
 
     apart = f"in $n$ {said('slope_n')}, in SNR² {said('slope_snr2')}"
     at = f"ratio 1 at {said('crossing')}, slope there {said('slope_at_crossing')}"
-    return f"slope {said('slope')}, {apart}\n{at}"
+    between = ",\n" if on.is_single else ", "
+    return f"slope {said('slope')}{between}{apart}\n{at}"

@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 
 from ...tables.parquet import read_table
 from .. import style
+from ..page import Page, page
 
 SOURCES = ("noisy_probes", "planted_probes", "feature_balance")
 
@@ -35,28 +36,36 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     balance = balance[balance["quantity"] == "balance"].rename(columns={"value": "accuracy"})
     agreements = sorted(planted["agreement"].unique())
     with style.styled():
-        figure = Figure(figsize=(style.WIDTH, 1.75 * len(agreements) + 2.6), layout="constrained")
+        on = page(settings)
+        # Four panels beside each other, or two above two
+        heights = (2.7 * len(agreements), 3.2) if on.is_single else (1.75 * len(agreements), 2.1)
+        figure = on.figure(single=sum(heights) + 0.5, double=sum(heights) + 0.5)
+        between = "\n" if on.is_single else "  "
         seeds = f"{planted['seeds'].max()} seeds, {planted['images'].max()} held-out images"
-        figure.suptitle(
-            f"dataset {settings['dataset']};  planted features: {seeds}", fontsize="medium", color=style.INK
-        )
-        above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.75 * len(agreements), 2.1)).ravel()
-        panels = above.subplots(len(agreements), 4, sharex=True, sharey="col", squeeze=False)
+        on.heading(figure, f"dataset {settings['dataset']};{between}planted features: {seeds}")
+        above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=heights).ravel()
+        if on.is_single:
+            panels = above.subplots(2 * len(agreements), 2, sharex=True, squeeze=False).reshape(len(agreements), 4)
+            for ax, first in zip(panels[1:].ravel(), [*panels[0]] * (len(agreements) - 1), strict=True):
+                ax.sharey(first)
+        else:
+            panels = above.subplots(len(agreements), 4, sharex=True, sharey="col", squeeze=False)
         for row, agreement in enumerate(agreements):
             here = planted[planted["agreement"] == agreement]
             for ax, (task, label) in zip(panels[row], _TASKS.items(), strict=False):
                 _against_size(ax, here[here["task"] == task])
-                ax.set_title(label if row == 0 else "")
+                ax.set_title(label if row == 0 or on.is_single else "", fontsize=7 if on.is_single else None)
             _against_size(panels[row, 3], balance[balance["agreement"] == agreement])
-            panels[row, 3].set_title("balance, hard / easy" if row == 0 else "")
-            panels[row, 0].set_ylabel(f"agreement {agreement:g}\naccuracy")
-        for ax in panels[-1]:
+            panels[row, 3].set_title("balance, hard / easy" if row == 0 or on.is_single else "")
+            for ax in panels[row, :: 2 if on.is_single else 4]:
+                ax.set_ylabel(f"agreement {agreement:g}\naccuracy")
+        for ax in panels[-1, 2 if on.is_single else 0 :]:
             _sizes(ax, sorted(planted["train_size"].unique()))
         for column in range(3):
             low = min(0.45, planted["ci_low"].min() - 0.05) if column < 2 else max(0, planted["chance"].min() - 0.05)
             panels[0, column].set_ylim(low, 1.04)
-        _noisy(below, noisy)
-        _legend(figure)
+        _noisy(below, noisy, on)
+        _legend(figure, on)
     return figure
 
 
@@ -80,10 +89,12 @@ def _sizes(ax: Axes, sizes: list[int]) -> None:
     ax.set_xlabel("training images $N$")
 
 
-def _noisy(figure: Any, probes: pd.DataFrame) -> None:
+def _noisy(figure: Any, probes: pd.DataFrame, on: Page) -> None:
     """Signal and noise probes of both networks, one panel each, SNR along the axis."""
     networks = sorted(probes["network"].unique(), reverse=True)
-    panels = figure.subplots(1, 2 * len(networks), sharey=True)
+    rows, columns = (len(networks), 2) if on.is_single else (1, 2 * len(networks))
+    grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    panels = grid.ravel()
     snrs, seeds = sorted(probes["snr"].unique()), probes["seed"].nunique()
     for number, (network, task) in enumerate((network, task) for network in networks for task in ("signal", "noise")):
         ax = panels[number]
@@ -101,14 +112,16 @@ def _noisy(figure: Any, probes: pd.DataFrame) -> None:
         ax.axhline(0.5, color="0.5", linewidth=0.8, linestyle=style.DOTS, zorder=0)
         ax.set_xticks(range(len(snrs)), [f"{snr:g}" for snr in snrs])
         ax.set_xlim(-0.5, len(snrs) - 0.5)
-        ax.set(xlabel="SNR", title=f"noisy digits, {network}:\n{task}", ylim=(0.38, 1.04))
-    panels[0].set_ylabel("accuracy")
+        title = f"noisy digits,\n{network}: {task}" if on.is_single else f"noisy digits, {network}:\n{task}"
+        ax.set(xlabel="SNR", title=title, ylim=(0.38, 1.04))
+    for ax in grid[:, 0]:
+        ax.set_ylabel("accuracy")
 
 
-def _legend(figure: Figure) -> None:
+def _legend(figure: Figure, on: Page) -> None:
     handles = [
         Line2D([], [], color=colour, marker=marker, markersize=4, linewidth=0.9, label=name)
         for name, (colour, marker) in OBJECTIVES.items()
     ]
     chance = Line2D([], [], color="0.5", linewidth=0.8, linestyle=style.DOTS, label="chance")
-    figure.legend(handles=[*handles, chance], loc="outside lower center", ncols=4)
+    on.legend(figure, [*handles, chance], 4)

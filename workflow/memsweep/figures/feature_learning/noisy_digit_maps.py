@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from ...tables.parquet import read_arrow, read_table
 from .. import style
+from ..page import page
 
 SOURCES = ("noisy_maps",)
 
@@ -40,13 +41,10 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     height, width = (int(part) for part in metadata[b"patch_shape"].decode().split(","))
     rows = sorted({(snr, example) for snr, example in zip(maps["snr"], maps["example"], strict=True)})
     with style.styled():
-        tall = style.WIDTH / len(_COLUMNS) * height / (2 * width) + 0.05
-        figure = Figure(figsize=(style.WIDTH, tall * len(rows) + 0.75), layout="constrained")
-        figure.suptitle(
-            f"dataset {metadata[b'dataset'].decode()}: held-out images, one of each class",
-            fontsize="medium",
-            color=style.INK,
-        )
+        on = page(settings)
+        tall = (on.width / len(_COLUMNS) * height / (2 * width) + 0.05) * len(rows)
+        figure = on.figure(single=tall + 1.3, double=tall + 0.75)
+        on.heading(figure, f"dataset {metadata[b'dataset'].decode()}: held-out images, one of each class")
         panels = figure.subplots(len(rows), len(_COLUMNS), squeeze=False)
         for row, (snr, example) in enumerate(rows):
             here = maps[(maps["snr"] == snr) & (maps["example"] == example)]
@@ -56,8 +54,10 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
                 values = np.asarray(chosen["values"].iloc[0]).reshape(2, height, width)
                 _show(ax, values, gradient=kind == "shown" and objective == "classification")
                 if row == 0:
-                    ax.set_title(heading, loc="center")
-            panels[row, 0].set_ylabel(f"SNR {snr:g}")
+                    ax.set_title(heading, loc="center", rotation=90 if on.is_single else 0)
+            panels[row, 0].set_ylabel(f"{snr:g}" if on.is_single else f"SNR {snr:g}")
+        if on.is_single:
+            figure.supylabel("SNR", fontsize="medium")
     return figure
 
 

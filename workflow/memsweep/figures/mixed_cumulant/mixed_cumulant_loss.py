@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from ...tables.parquet import read_table
 from ...theory.mixed_cumulant.hermite import Term, series
 from .. import style
+from ..page import page
 from . import words
 
 SOURCES = ("loss_terms", "information_exponents")
@@ -32,8 +33,10 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     orders = read_table(sources["information_exponents"], "information_exponents")
     experiments = settings["experiments"]
     with style.styled():
-        figure = Figure(figsize=(style.WIDTH, 2.9), layout="constrained")
-        panels = figure.subplots(1, len(experiments), sharey=True, squeeze=False)[0]
+        on = page(settings)
+        figure = on.figure(single=0.3 + 2.4 * len(experiments), double=2.9)
+        columns = on.across(len(experiments))
+        panels = figure.subplots(len(experiments) // columns, columns, sharey=True, squeeze=False).ravel()
         for number, (ax, experiment) in enumerate(zip(panels, experiments, strict=True)):
             mine = terms[terms["experiment"] == experiment["name"]].drop(columns="experiment")
             found = [Term(**{str(name): value for name, value in row.items()}) for row in mine.to_dict("records")]
@@ -41,7 +44,8 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             style.lettered(ax, letter, words.latents_label(experiment))
             _falls(ax, found, orders[orders["experiment"] == experiment["name"]].to_dict("records"))
             ax.set_xlabel("overlap")
-        panels[0].set_ylabel("fall of the population loss")
+        for ax in panels[::columns]:
+            ax.set_ylabel("fall of the population loss")
         panels[0].set_ylim(1e-8, 1e2)
         for ax in panels:
             style.logarithmic(ax, "x")
@@ -64,7 +68,13 @@ def _falls(ax: Axes, terms: list[Term], orders: list[dict[Any, Any]]) -> None:
         origin = (0.0, other) if spike == "u" else (other, 0.0)
         fall = series(terms, *origin) - series(terms, *places)
         label = rf"${spike}$ alone" if not row["other_learnt"] else rf"${spike}$, the other at {_OTHER:g}"
-        look = {"color": words.COLOURS[spike], "linestyle": words.DASHES["v" if row["other_learnt"] else "u"]}
+        look: dict[str, Any] = {
+            "color": words.COLOURS[spike],
+            "linestyle": words.DASHES["v" if row["other_learnt"] else "u"],
+            "marker": words.MARKERS[spike],  # without colours the spikes would look alike
+            "markersize": 3,
+            "markevery": 0.2,
+        }
         if fall[0] > 0:
             ax.plot(overlap, np.where(fall > 0, fall, np.nan), label=rf"{label}: $k^*$ = {order:g}", **look)
         else:

@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from ...tables.parquet import read_table
 from .. import style, wording
 from ..fits import seen
+from ..page import Page, page
 from . import words
 
 SOURCES = ("network_curves", "network_departures", "network_exponents", "recovery_times")
@@ -34,8 +35,10 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     dimensions = sorted({dimension for network in networks for dimension in network["dimensions"]})
     colours = words.dimension_colours(dimensions, settings["palette"])
     with style.styled():
-        figure = Figure(figsize=(style.WIDTH, 0.7 + 2.35 * len(networks)), layout="constrained")
-        panels = figure.subplots(len(networks), 3, squeeze=False)
+        on = page(settings)
+        figure = on.figure(single=1.5 + 4.8 * len(networks), double=0.7 + 2.35 * len(networks))
+        columns = on.across(3)
+        panels = figure.subplots(3 * len(networks) // columns, columns, squeeze=False).reshape(len(networks), 3)
         for number, (row, network) in enumerate(zip(panels, networks, strict=True)):
             mine = {
                 name: table[table["network"] == network["name"]] for name, table in tables.items() if "network" in table
@@ -47,7 +50,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             style.lettered(row[1], letters[1], f"$d$ (surrogate / test {wording.MINUS} 1)")
             _departures(row[2], mine, tables["recovery_times"], network, settings)
             style.lettered(row[2], letters[2], "departure", pad=16)
-        _legend(figure, networks[0], colours)
+        _legend(figure, networks[0], colours, on)
     return figure
 
 
@@ -126,7 +129,7 @@ def _departures(
     ax.text(0, 1.025, text, transform=ax.transAxes, ha="left", va="bottom", size=6.5, color="0.25")
 
 
-def _legend(figure: Figure, network: Mapping[str, Any], colours: Mapping[float, style.Colour]) -> None:
+def _legend(figure: Figure, network: Mapping[str, Any], colours: Mapping[float, style.Colour], on: Page) -> None:
     swept = [Line2D([], [], color=colour, linewidth=2.4, label=f"{size:g}") for size, colour in colours.items()]
     lines = [
         Line2D([], [], color=style.INK, label="test loss"),
@@ -138,8 +141,20 @@ def _legend(figure: Figure, network: Mapping[str, Any], colours: Mapping[float, 
         Line2D([], [], color=words.COLOURS["v"], label=r"single unit: recovery of $v$"),
         Line2D([], [], color=style.INK, marker="^", linestyle="", markerfacecolor="w", label="run ended before"),
     ]
+    held = wording.lines(
+        [
+            words.strengths_label(network),
+            f"$s$ = {network['noise_level']:g}",
+            f"{network['width']} hidden units",
+            f"$B$ = {network['batch_size']}",
+            rf"Adam, $\eta$ = {wording.number_label(network['learning_rate'])}",
+            f"{network['replicas']} replicas",
+        ],
+        on.line,
+    )
+    if on.is_single:
+        on.around(figure, held, swept, words.DIMENSION, lines, 2)
+        return
     figure.legend(handles=swept, loc="outside lower left", title=words.DIMENSION, ncols=3, alignment="left")
     figure.legend(handles=lines, loc="outside lower right", ncols=2, handlelength=2.6)
-    held = rf"{words.strengths_label(network)},  $s$ = {network['noise_level']:g},  {network['width']} hidden units"
-    batch = rf"$B$ = {network['batch_size']},  Adam, $\eta$ = {wording.number_label(network['learning_rate'])}"
-    figure.suptitle(f"{held},  {batch},  {network['replicas']} replicas", fontsize="medium", color=style.INK)
+    on.heading(figure, held)

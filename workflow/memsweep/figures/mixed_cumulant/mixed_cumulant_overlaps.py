@@ -13,6 +13,7 @@ from matplotlib.lines import Line2D
 
 from ...tables.parquet import read_table
 from .. import style
+from ..page import Page, page
 from . import words
 
 SOURCES = ("overlaps",)
@@ -30,7 +31,8 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     overlaps = read_table(sources["overlaps"], "overlaps")
     experiments = settings["experiments"]
     with style.styled():
-        figure = Figure(figsize=(style.WIDTH, 0.9 + 2.15 * len(experiments)), layout="constrained")
+        on = page(settings)
+        figure = on.figure(single=0.9 + 2.3 * len(experiments), double=0.9 + 2.15 * len(experiments))
         panels = figure.subplots(len(experiments), len(_POWERS), squeeze=False, sharey=True)
         for number, (row, experiment) in enumerate(zip(panels, experiments, strict=True)):
             mine = overlaps[overlaps["experiment"] == experiment["name"]]
@@ -42,11 +44,14 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
                 style.logarithmic(ax, "x")
                 ax.set_xlabel(f"samples / {'$d$' if power == 1 else f'$d^{power}$'}")
             letter = "abcdefghijklmnopqrstuvwxyz"[number % 26]
-            style.lettered(row[0], letter, words.latents_label(experiment))
-            row[1].set_title(words.unit_label(experiment), size=6.5, color="0.35", loc="right")
+            style.lettered(row[0], letter, words.latents_label(experiment), pad=14 if on.is_single else None)
+            if on.is_single:
+                _beneath(row[0], words.unit_label(experiment))
+            else:
+                row[1].set_title(words.unit_label(experiment), size=6.5, color="0.35", loc="right")
             row[0].set_ylabel("|overlap|")
             _dimensions(row[1], colours)
-        _legend(figure)
+        _legend(figure, on)
     return figure
 
 
@@ -60,16 +65,22 @@ def _curves(ax: Axes, rows: pd.DataFrame, power: int, colours: Mapping[float, st
         ax.plot(x, curve["median"], color=colours[size], linestyle=words.DASHES[str(spike)], linewidth=1)
 
 
+def _beneath(ax: Axes, text: str) -> None:
+    """A line beneath the title, over the panel beside it too."""
+    line = ax.text(0, 1.03, text, transform=ax.transAxes, ha="left", va="bottom", size=6.5, color="0.35")
+    line.set_in_layout(False)
+
+
 def _dimensions(ax: Axes, colours: Mapping[float, style.Colour]) -> None:
     handles = [Line2D([], [], color=colour, linewidth=2.4, label=f"{size:g}") for size, colour in colours.items()]
     ax.legend(handles=handles, title="$d$", loc="center left", bbox_to_anchor=(1.01, 0.5), handlelength=1.2)
 
 
-def _legend(figure: Figure) -> None:
+def _legend(figure: Figure, on: Page) -> None:
     handles: list[Any] = [
         Line2D([], [], color=style.INK, linestyle=words.DASHES[spike], label=f"|{label}|")
         for spike, label in words.SPIKE_LABELS.items()
     ]
     dashes = style.DASH_DOTS
     handles.append(Line2D([], [], color="0.45", linewidth=0.8, linestyle=dashes, label="threshold of recovery"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, handlelength=2.8)
+    on.legend(figure, handles, 3, handlelength=2.8)

@@ -15,11 +15,12 @@ from matplotlib.lines import Line2D
 from ...tables.parquet import read_table
 from .. import style
 from ..forest import interval
+from ..page import Page, page
 from . import words
 
 SOURCES = ("recoveries", "recovery_times", "recovery_exponents")
 
-_COLUMNS = 3
+_LEAST, _MOST = -2.0, 6.0  # exponents beyond which an interval is cut, so that one vague fit hides no other
 # Marker and name of each law
 _LAWS = {
     "power": ("o", r"$d^{\,k}$"),
@@ -42,25 +43,30 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         for spike in ("u", "v")
         if experiment[f"beta_{spike}"] > 0
     ]
-    rows = -(-len(pairs) // _COLUMNS)
+    on = page(settings)
+    columns = 2 if on.is_single else 3
+    rows = -(-len(pairs) // columns)
     with style.styled():
-        heights = 2.35 * rows + 0.13 * len(settings["experiments"]), 0.75 + 0.2 * len(tables["recovery_exponents"])
-        figure = Figure(figsize=(style.WIDTH, 0.5 + sum(heights)), layout="constrained")
+        lines = 0.13 * len(settings["experiments"])
+        tops = 0.7 + 1.8 * rows + 2 * lines if on.is_single else 2.35 * rows + lines
+        heights = tops, 0.75 + (0.27 if on.is_single else 0.2) * len(tables["recovery_exponents"])
+        figure = on.figure(single=sum(heights), double=0.5 + sum(heights))
         # The names of the exponents are long: a part of their own, so that they narrow no other panel
         parts: Any = figure.subfigures(2, 1, height_ratios=heights)
         top, bottom = parts
-        held = [f"{words.latents_label(one)}:  {words.unit_label(one)}" for one in settings["experiments"]]
+        between = "\n" if on.is_single else "  "
+        held = [f"{words.latents_label(one)}:{between}{words.unit_label(one)}" for one in settings["experiments"]]
         top.suptitle("\n".join(held), fontsize=6.5, color=style.INK)
-        panels = top.subplots(rows, _COLUMNS, squeeze=False).ravel()
+        panels = top.subplots(rows, columns, squeeze=False).ravel()
         for number, ((experiment, spike), ax) in enumerate(zip(pairs, panels, strict=False)):
             mine = {name: _rows(table, experiment["name"], spike) for name, table in tables.items()}
             letter = "abcdefghijklmnopqrstuvwxyz"[number % 26]
-            style.lettered(ax, letter, words.spike_label(experiment, spike), pad=16)
-            _times(ax, mine, words.COLOURS[spike], experiment)
+            style.lettered(ax, letter, words.spike_label(experiment, spike), pad=16, size=6.5 if on.is_single else 8)
+            _times(ax, mine, words.COLOURS[spike], experiment, on)
         for ax in panels[len(pairs) :]:
             ax.axis("off")
-        _forest(bottom.subplots(), tables["recovery_exponents"], settings)
-        _legend(top)
+        _forest(bottom.subplots(), tables["recovery_exponents"], settings, on)
+        _legend(top, on)
     return figure
 
 
@@ -68,7 +74,9 @@ def _rows(table: pd.DataFrame, experiment: str, spike: str) -> pd.DataFrame:
     return table[(table["experiment"] == experiment) & (table["spike"] == spike)]
 
 
-def _times(ax: Axes, tables: Mapping[str, pd.DataFrame], colour: style.Colour, experiment: Mapping[str, Any]) -> None:
+def _times(
+    ax: Axes, tables: Mapping[str, pd.DataFrame], colour: style.Colour, experiment: Mapping[str, Any], on: Page
+) -> None:
     """Median times with intervals and the replicas' spread; a hollow triangle where fewer than half recovered."""
     times, fits = tables["recovery_times"].sort_values("dimension"), tables["recovery_exponents"]
     for row in times.to_dict("records"):
@@ -85,24 +93,28 @@ def _times(ax: Axes, tables: Mapping[str, pd.DataFrame], colour: style.Colour, e
         ax.plot([place] * 2, ends, color=colour, linewidth=1.2, zorder=3)
         ax.plot(place, middle, marker="o", markersize=3.5, color=colour, zorder=4)
     seen = times[np.isfinite(times["median"])]
-    text = "no exponent: fewer than half recovered"
+    between = "\n" if on.is_single else " "
+    text = f"no exponent:{between}fewer than half{between}recovered"
     if len(seen):
         _laws(ax, seen, fits)
-        prefixes = {"power": "", "power_log": r"with $\log d$: "}
+        prefixes = {"power": "", "power_log": rf"with $\log d$:{between}"}
         of_medians = [fit for fit in fits.to_dict("records") if fit["law"] in prefixes]
         text = "\n".join(rf"{prefixes[fit['law']]}$k$ = {words.interval_label(fit)}" for fit in of_medians)
-    ax.text(0.03, 0.97, text, transform=ax.transAxes, ha="left", va="top", size=6.5, color="0.25")
+    inside = ax.text(0.03, 0.97, text, transform=ax.transAxes, ha="left", va="top", size=6.5, color="0.25")
+    inside.set_in_layout(not on.is_single)  # words do not make a panel narrow
     shown = np.where(np.isfinite(times["median"]), times["median"], times["ci_low"])
     ax.set_yscale("log")
     ax.set_ylim(shown.min() / 4, shown.max() * 25)
     style.logarithmic(ax, "y")
     words.dimension_axis(ax, experiment["dimensions"])
-    ax.tick_params(axis="x", labelsize=5.5)
+    ax.tick_params(axis="x", labelsize=6)
     ax.set_xlabel(words.DIMENSION)
-    ax.set_ylabel("samples to recovery")
+    ax.set_ylabel("samples to recovery", fontsize=on.label)
     share = fits.iloc[0]
     note = f"{share['replicas']} replicas, {share['censored_replicas']} censored"
-    ax.text(0, 1.025, note, transform=ax.transAxes, ha="left", va="bottom", size=6.5, color="0.35")
+    size = 6 if on.is_single else 6.5
+    above = ax.text(0, 1.025, note, transform=ax.transAxes, ha="left", va="bottom", size=size, color="0.35")
+    above.set_in_layout(not on.is_single)
 
 
 def _laws(ax: Axes, seen: pd.DataFrame, fits: pd.DataFrame) -> None:
@@ -117,20 +129,22 @@ def _laws(ax: Axes, seen: pd.DataFrame, fits: pd.DataFrame) -> None:
             ax.plot(dimensions, height * (dimensions / pivot) ** exponent, zorder=1, **look)
 
 
-def _forest(ax: Axes, fits: pd.DataFrame, settings: Mapping[str, Any]) -> None:
+def _forest(ax: Axes, fits: pd.DataFrame, settings: Mapping[str, Any], on: Page) -> None:
     """Every exponent with its interval, beside what theory predicts."""
     experiments = {experiment["name"]: experiment for experiment in settings["experiments"]}
     shown = fits[np.isfinite(fits["exponent"])].to_dict("records")
     labels = []
     ends = [float(fit[end]) for fit in shown for end in ("ci_low", "ci_high") if np.isfinite(fit[end])]
-    limits = min([0.8, *ends]) - 0.1, max([3.2, *ends]) + 0.1
+    limits = max(min([0.8, *ends]), _LEAST) - 0.1, min(max([3.2, *ends]), _MOST) + 0.1
     for place, fit in enumerate(shown):
         colour = words.COLOURS[fit["spike"]]
         interval(ax, place, fit, limits, colour)
         marker, law = _LAWS[fit["law"]]
-        ax.plot(fit["exponent"], place, color=colour, markersize=4, marker=marker)
+        if limits[0] <= fit["exponent"] <= limits[1]:
+            ax.plot(fit["exponent"], place, color=colour, markersize=4, marker=marker)
         ax.plot(fit["predicted"], place, color="0.3", marker="|", markersize=9, markeredgewidth=1.2, zorder=1)
-        labels.append(f"{words.spike_label(experiments[fit['experiment']], fit['spike'])}  {law}")
+        between = "\n" if on.is_single else "  "
+        labels.append(f"{words.spike_label(experiments[fit['experiment']], fit['spike'])}{between}{law}")
     ax.set_title("exponents, and those predicted")
     ax.set_yticks(range(len(labels)), labels)
     ax.set_ylim(len(labels) - 0.4, -0.6)
@@ -144,7 +158,7 @@ def _forest(ax: Axes, fits: pd.DataFrame, settings: Mapping[str, Any]) -> None:
         style.note(ax, "none estimable")
 
 
-def _legend(figure: FigureBase) -> None:
+def _legend(figure: FigureBase, on: Page) -> None:
     handles = [
         Line2D([], [], color=style.INK, marker="o", markersize=3.5, linewidth=1.2, label="median and its interval"),
         Line2D([], [], color=style.INK, linewidth=4, alpha=0.25, label="middle 80 % of replicas"),
@@ -155,4 +169,4 @@ def _legend(figure: FigureBase) -> None:
         Line2D([], [], color="0.55", linewidth=0.9, linestyle=style.DOTS, label="predicted slope"),
         Line2D([], [], color="0.3", marker="|", markersize=8, linestyle="", label="predicted exponent"),
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    on.legend(figure, handles, 3)

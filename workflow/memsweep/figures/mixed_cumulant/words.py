@@ -17,6 +17,9 @@ DIMENSION = "dimension $d$"
 DASHES: dict[str, Any] = {"u": (0, ()), "v": (0, (3.5, 1.8))}
 """Line style of each spike."""
 
+MARKERS = {"u": "o", "v": "s"}
+"""Marker of each spike where both are lines of one style."""
+
 COLOURS = {"u": (0.0, 0.447, 0.698), "v": (0.835, 0.369, 0.0)}
 """Colour of each spike where colour stands for no dimension: blue and vermilion of Okabe & Ito."""
 

@@ -15,11 +15,13 @@ from matplotlib.lines import Line2D
 from ...study.axes import read_axes
 from ...tables.parquet import read_table
 from .. import selection, style, wording
+from ..page import Page, page
 from ..swept_axis import SweptAxis
 
 SOURCES = ("runs", "trajectories", "agreement_over_pairs", "onsets", "leads")
 
 _LOOKS: Mapping[str, style.Dashes] = {"subset": (0, ()), "seed": (0, (3.5, 1.8))}
+_EVERY = 0.2  # of the diagonal of a panel, from marker to marker of a curve
 _PAIRS = {"subset": "trained on other images", "seed": "other seed, the same images"}
 _MARKS: Mapping[str, dict[str, Any]] = {
     "bias": {"marker": "P", "markersize": 6, "markeredgecolor": "k", "markeredgewidth": 0.6, "linewidth": 0},
@@ -48,13 +50,13 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     losses = losses[losses["split"] == "test"].rename(columns={"loss": "value"})
     pairs = selection.timed(agreement, swept.runs, "step")
     colours = swept.colours(settings["palette"])
-    space = settings["distance"]
+    space, on = settings["distance"], page(settings)
 
     with style.styled():
-        figure = Figure(figsize=(style.WIDTH, 5.4), layout="constrained")
-        figure.suptitle(swept.held_fixed(style.LINE), fontsize="medium", color=style.INK)
-        panels = figure.subplots(2, 2, sharex=True)
-        (cosine, distance), (lean, loss) = panels
+        figure = on.figure(single=8.2, double=5.4)
+        columns = on.across(2)
+        panels = figure.subplots(4 // columns, columns, sharex=True).ravel()
+        cosine, distance, lean, loss = panels
         _curves(cosine, pairs, "cosine", space, swept, colours)
         _curves(distance, pairs, "distance", space, swept, colours)
         _curves(lean, pairs, "lean", "pixels", swept, colours)
@@ -68,32 +70,34 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             (lean, "test_loss_minimum", pairs[pairs["measure"] == "lean"]),
         ):
             _mark(ax, onsets[onsets["definition"] == name], rows, swept, colours, _MARKS[name])
+        between = "\n" if on.is_single else " "
         for ax, letter, title, label in (
-            (cosine, "a", "samples of one latent in two runs", f"cosine similarity ({space} space)"),
-            (distance, "b", "", f"distance / that of other latents\n({space} space)"),
+            (cosine, "a", "samples of one latent in two runs", f"cosine similarity{between}({space} space)"),
+            (distance, "b", "distance of these samples", f"distance / that of other latents\n({space} space)"),
             (lean, "c", "lean to the run's own images", "probability"),
             (loss, "d", "test loss", "squared error per pixel"),
         ):
             style.lettered(ax, letter, title)
-            ax.set_ylabel(label)
+            ax.set_ylabel(label, fontsize=on.label)
             if not ax.lines:
                 style.note(ax, "no values")
-        _say(loss, read_table(sources["leads"], "leads"))
-        for ax in panels[1]:
+        _say(loss, read_table(sources["leads"], "leads"), on)
+        for ax in panels[-columns:]:
             ax.set_xlabel("step")
         style.logarithmic(cosine, "x")
         if losses["value"].notna().any():
             style.logarithmic(loss, "y")
-        _legends(figure, swept, colours, settings)
+        _legends(figure, swept, colours, settings, on)
     return figure
 
 
-def _say(ax: Axes, leads: pd.DataFrame) -> None:
+def _say(ax: Axes, leads: pd.DataFrame, on: Page) -> None:
     """By what factor the test loss turns after the runs lean to their own images."""
     found = leads[(leads["definition"] == "test_loss_minimum") & leads["train_size"].isna() & (leads["runs"] > 0)]
     for row in found.to_dict("records"):
         ratio, low, high = (wording.ratio_label(float(row[key])) for key in ("ratio", "ci_low", "ci_high"))
-        words = f"minimum / bias = {ratio} [{low}, {high}], {row['runs']} pairs"
+        between = "\n" if on.is_single else " "
+        words = f"minimum / bias ={between}{ratio} [{low}, {high}],{between}{row['runs']} pairs"
         ax.text(0.03, 0.03, words, transform=ax.transAxes, ha="left", va="bottom", size=7, color="0.25")
 
 
@@ -123,7 +127,8 @@ def _lines(ax: Axes, rows: pd.DataFrame, swept: SweptAxis, colours: Mapping[Any,
             if curve.empty:
                 continue
             ax.fill_between(curve["time"], curve["low"], curve["high"], color=colour, alpha=0.13, linewidth=0)
-            ax.plot(curve["time"], curve["mean"], color=colour, linestyle=dashes, linewidth=1.2)
+            look: dict[str, Any] = {"color": colour, "linestyle": dashes, "linewidth": 1.2}
+            ax.plot(curve["time"], curve["mean"], marker=swept.markers[value], markersize=2.8, markevery=_EVERY, **look)
 
 
 def _mark(
@@ -148,20 +153,12 @@ def _mark(
 
 
 def _legends(
-    figure: Figure, swept: SweptAxis, colours: Mapping[Any, style.Colour], settings: Mapping[str, Any]
+    figure: Figure, swept: SweptAxis, colours: Mapping[Any, style.Colour], settings: Mapping[str, Any], on: Page
 ) -> None:
-    values = [Line2D([], [], color=colours[value], linewidth=2.4, label=label) for value, label in swept.labels.items()]
-    figure.legend(
-        handles=values,
-        loc="outside lower left",
-        title=wording.axis_label(swept.axis),
-        ncols=min(len(values), 5),
-        handlelength=1.6,
-        alignment="left",
-    )
     styles = [Line2D([], [], color=style.INK, linestyle=dashes, label=_PAIRS[name]) for name, dashes in _LOOKS.items()]
     styles += [
         Line2D([], [], color="0.6", label=wording.definition_label(name, settings["thresholds"]), **look)
         for name, look in _MARKS.items()
     ]
-    figure.legend(handles=styles, loc="outside lower right", ncols=2, handlelength=2.8)
+    heading, title = swept.held_fixed(on.line), wording.axis_label(swept.axis)
+    on.around(figure, heading, swept.handles(colours), title, styles, 2)

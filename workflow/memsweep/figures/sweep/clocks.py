@@ -13,12 +13,14 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.transforms import ScaledTranslation
 
 from ...study.axes import read_axes
 from ...study.onsets import DEPARTURES, among
 from ...tables.parquet import read_table
 from .. import style, wording
 from ..fits import band, height, margin, seen
+from ..page import Page, page
 from ..swept_axis import SweptAxis
 
 SOURCES = ("runs", "onsets", "scaling")
@@ -27,6 +29,8 @@ _LINE = 9.5  # points from line to line of text
 _LETTERS = 58  # of a line of text over a panel
 
 Fit = Mapping[Hashable, Any]
+Entry = tuple[str, dict[str, Any]]
+"""Words, and the look of the mark before them, if there is one."""
 
 
 def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
@@ -43,44 +47,42 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     scaling = read_table(sources["scaling"], "scaling")
     clocks = _clocks(onsets, settings["onset"])
     swept = SweptAxis.all_among(runs, axes)
-    columns = min(2, len(swept))
+    on = page(settings)
+    columns = on.across(min(2, len(swept)))
     rows = -(-len(swept) // columns)
 
     with style.styled():
-        height = 2.3 + _LINE * (len(clocks) + 1) / 72
-        figure = Figure(figsize=(style.WIDTH, 0.9 + height * rows), layout="constrained")
+        words = _LINE * _most_lines(len(clocks), on) / 72
+        figure = on.figure(single=1.1 + (1.5 + words) * rows, double=0.9 + (2.3 + words) * rows)
         panels = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel().tolist()
         for ax in panels[len(swept) :]:
             ax.remove()
         for ax, along, letter in zip(panels, swept, string.ascii_lowercase, strict=False):
             placed = along.placed()
-            lines: list[tuple[str, style.Colour | str]] = []
+            laws: list[Entry] = []
             for definition, (colour, marker) in clocks.items():
                 here = onsets[onsets["definition"] == definition].merge(placed, on="run_id")
                 _points(ax, here, colour, marker)
                 if along.logarithmic:
                     fit = _fit(scaling, definition, along.axis.coordinate)
-                    _line(
-                        ax,
-                        here.assign(value=here[along.column].map(along.numbers)),
-                        fit,
-                        colour,
-                        settings["confidence"],
-                    )
-                    law = rf"step $\propto {along.axis.symbol or 'x'}^k$,  {_exponent(fit, here)}"
-                    lines.append((law, colour))
+                    numbers = here.assign(value=here[along.column].map(along.numbers))
+                    _line(ax, numbers, fit, colour, settings["confidence"])
+                    laws.append((_exponent(fit, here), {"color": colour, "marker": marker}))
+            lines = _lines(laws, rf"step $\propto {along.axis.symbol or 'x'}^k$", on)
             departures = among(clocks, DEPARTURES)
             if along.logarithmic and departures:
                 gap = _difference(scaling, departures[-1], settings["onset"], along.axis.coordinate)
-                lines += [(f"$k$ of copies less $k$ of the last departure: {gap}", style.INK)] if gap else []
-            room = _LINE * (len(clocks) + 1) if lines else 2
-            style.lettered(ax, letter, along.held_fixed(_LETTERS), size=7, pad=4 + room)
+                less = "less that of departure" if on.is_single else "less $k$ of the last departure"
+                lines += [[(f"$k$ of copies {less}: {gap}", {})]] if gap else []
+            room = _LINE * _most_lines(len(clocks), on) if lines else 2
+            letters = on.line - 10 if on.is_single else _LETTERS
+            style.lettered(ax, letter, along.held_fixed(letters), size=7, pad=4 + room)
             _say(ax, lines)
             along.show(ax)
         _steps(panels[: len(swept)], onsets[onsets["definition"].isin(clocks)])
         for ax in panels[: len(swept) : columns]:
             ax.set_ylabel("step")
-        _legend(figure, clocks, settings["thresholds"], onsets)
+        _legend(figure, clocks, settings["thresholds"], onsets, on)
     return figure
 
 
@@ -155,11 +157,30 @@ def _difference(scaling: pd.DataFrame, departure: str, onset: str, term: str) ->
     return f"{numbers[0]} [{numbers[1]}, {numbers[2]}]"
 
 
-def _say(ax: Axes, lines: Sequence[tuple[str, style.Colour | str]]) -> None:
-    """Lines of text above a panel, each in its colour."""
-    above: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points", "size": 7}
-    for place, (text, colour) in enumerate(reversed(lines)):
-        ax.annotate(text, (0, 1), (0, 3 + _LINE * place), color=colour, **above)
+def _most_lines(clocks: int, on: Page) -> int:
+    """Lines of text above a panel: of so many clocks, and of a difference."""
+    return 2 + -(-clocks // 2) if on.is_single else clocks + 1
+
+
+def _lines(laws: Sequence[Entry], law: str, on: Page) -> list[list[Entry]]:
+    """Lines of text for the exponents: the law before each, or over one column once, and exponents side by side."""
+    if not on.is_single or not laws:
+        return [[(f"{law},  {exponent}", look)] for exponent, look in laws]
+    return [[(f"{law}:", {})], *(list(laws[first : first + 2]) for first in range(0, len(laws), 2))]
+
+
+def _say(ax: Axes, lines: Sequence[Sequence[Entry]]) -> None:
+    """Lines of text above a panel, each entry behind the mark of what it says."""
+    above: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
+    for place, line in enumerate(reversed(lines)):
+        up = 3 + _LINE * place
+        size = 6.5 if len(line) > 1 else 7
+        for start, (text, look) in zip((0.0, 0.52), line, strict=False):
+            ax.annotate(text, (start, 1), (10 if look else 0, up), color=style.INK, size=size, **above)
+            if look:
+                beside = ax.transAxes + ScaledTranslation(4 / 72, (up + 2.5) / 72, ax.figure.dpi_scale_trans)
+                mark = Line2D([start], [1], linestyle="", markersize=3.5, transform=beside, clip_on=False, **look)
+                ax.add_artist(mark)
 
 
 def _steps(panels: Sequence[Axes], onsets: pd.DataFrame) -> None:
@@ -178,6 +199,7 @@ def _legend(
     clocks: Mapping[str, tuple[style.Colour | str, str]],
     thresholds: Mapping[str, float],
     onsets: pd.DataFrame,
+    on: Page,
 ) -> None:
     look: dict[str, Any] = {"markersize": 3.5, "linewidth": 1}
     handles = [
@@ -185,4 +207,4 @@ def _legend(
         for name, (colour, marker) in clocks.items()
     ]
     handles += style.censored_handles(onsets[onsets["definition"].isin(clocks)])
-    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    on.legend(figure, handles, 3)

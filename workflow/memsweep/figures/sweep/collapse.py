@@ -14,11 +14,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ...analysis.collapse import CURVES, SHARES, curves
+from ...analysis.collapse import CURVES, PAPER, SHARES, curves
 from ...study.axes import read_axes
 from ...study.onsets import ONSETS
 from ...tables.parquet import read_table
 from .. import style, wording
+from ..page import Page, page
 from ..swept_axis import SweptAxis
 
 SOURCES = ("runs", "trajectories", "metrics", "collapse")
@@ -42,11 +43,15 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     table = table[table["curve"] == kind]
     along = [swept for swept in SweptAxis.all_among(runs, read_axes(settings)) if swept.logarithmic]
     along = [swept for swept in along if swept.axis.coordinate in set(table["axis"])]
-    level = settings["thresholds"][ONSETS[kind].threshold]
+    level, on = settings["thresholds"][ONSETS[kind].threshold], page(settings)
     top = 1.05 if kind in SHARES else _CUT * level
     with style.styled():
-        figure = Figure(figsize=(style.WIDTH, 0.4 + 1.75 * max(1, len(along))), layout="constrained")
-        panels = figure.subplots(max(1, len(along)), len(_WAYS) + 1, squeeze=False, width_ratios=(1, 1, 1, 0.36))
+        count = max(1, len(along))
+        figure = on.figure(single=0.2 + 2.4 * count, double=0.4 + 1.75 * count)
+        if on.is_single:  # two panels beside each other, and the legend beside the third
+            panels = figure.subplots(2 * count, 2, squeeze=False).reshape(count, len(_WAYS) + 1)
+        else:
+            panels = figure.subplots(count, len(_WAYS) + 1, squeeze=False, width_ratios=(1, 1, 1, 0.36))
         letters = iter(string.ascii_lowercase)
         for swept, line in zip(along, panels, strict=False):
             colours = swept.colours(settings["palette"])
@@ -54,12 +59,14 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             looks = {value: {"color": colours[value], "linestyle": dashes[value]} for value in swept.labels}
             for ax, way in zip(line, _WAYS, strict=False):
                 found = table[(table["axis"] == swept.axis.coordinate) & (table["exponents"] == way)].to_dict("records")
-                _panel(ax, rows, swept, looks, found[0] if found else {}, level, top, next(letters))
+                _panel(ax, rows, swept, looks, way, found[0] if found else {}, level, top, next(letters), on)
                 ax.set_xlabel(_WAYS[way] if way != "fitted" else _fitted(swept, found))
-            line[0].set_ylabel(_label(kind))
-            for ax in line[1:-1]:
-                ax.sharey(line[0])
-                ax.tick_params(axis="y", labelleft=False)
+            for place, ax in enumerate(line[:-1]):
+                is_left = place % (2 if on.is_single else len(line)) == 0
+                ax.set_ylabel(_label(kind) if is_left else "")
+                if place:
+                    ax.sharey(line[0])
+                    ax.tick_params(axis="y", labelleft=is_left)
             _legend(line[-1], swept, looks)
         if not along:
             style.note(panels[0, 0], "no axis of positive numbers\nis swept")
@@ -71,16 +78,18 @@ def _panel(
     rows: pd.DataFrame,
     swept: SweptAxis,
     looks: Mapping[Any, Mapping[str, Any]],
+    way: str,
     found: Mapping[Hashable, Any],
     level: float,
     top: float,
     letter: str,
+    on: Page,
 ) -> None:
     """The curves of the runs along an axis in one time, over the smallest value of the axis."""
-    exponent = json.loads(found["value"])[swept.axis.coordinate] if found and found["value"] else None
-    style.lettered(ax, letter, _in_words(found), size=7)
+    exponent = _exponent(way, swept.axis.coordinate, found)
+    style.lettered(ax, letter, _in_words(found, on), size=7)
     if exponent is None:
-        style.note(ax, "not every run passes a level\nabove noise")
+        style.note(ax, "no exponent to fit")
         return
     smallest = min(swept.numbers.values())
     ax.axhline(level, color="0.45", linestyle=style.DASH_DOTS, linewidth=0.8, zorder=1)
@@ -93,14 +102,24 @@ def _panel(
         ax.set_ylim(-0.05 * top, top)
 
 
-def _in_words(found: Mapping[Hashable, Any]) -> str:
-    """The spread over the pure error."""
-    if not found or not np.isfinite(found["spread"]):
+def _exponent(way: str, term: str, found: Mapping[Hashable, Any]) -> float | None:
+    """By which power of an axis time is divided: known before any run, but where it is fitted."""
+    if way == "fitted":
+        return float(json.loads(found["value"])[term]) if found and found["value"] else None
+    return 0.0 if way == "none" else PAPER.get(term)
+
+
+def _in_words(found: Mapping[Hashable, Any], on: Page) -> str:
+    """The spread over the pure error, or why there is none."""
+    if not found:
         return ""
+    if not np.isfinite(found["spread"]):
+        return "not every run\npasses a level" if on.is_single else "not every run passes a level"
     if not np.isfinite(found["ratio"]):
         return f"spread {found['spread']:.2f} in $\\log_{{10}}$"
     ends = (wording.ratio_label(found[f"ratio_ci_{end}"]) for end in ("low", "high"))
-    return f"{wording.ratio_label(found['ratio'])} {wording.TIMES} repetitions [{', '.join(ends)}]"
+    between = "\n" if on.is_single else " "
+    return f"{wording.ratio_label(found['ratio'])} {wording.TIMES} repetitions{between}[{', '.join(ends)}]"
 
 
 def _fitted(swept: SweptAxis, found: list[dict[Hashable, Any]]) -> str:

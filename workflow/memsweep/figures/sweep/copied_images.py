@@ -15,11 +15,13 @@ import pyarrow.compute as pc
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.transforms import ScaledTranslation
 
 from ...data.images import decode
 from ...study.axes import read_axes
 from ...tables.parquet import image_shape, metadata_of, read_arrow, read_table
 from .. import style, wording
+from ..page import page
 from ..swept_axis import SweptAxis
 
 SOURCES = ("runs", "images", "copied_images", "copied_first")
@@ -31,6 +33,7 @@ _HEAD = 0.62  # room for what the images are, in images
 _LETTERS = 40  # of a line over the images
 _MARKERS = "osD^vP"
 _ABOVE = 1.7  # how far above the last step images are that were never copied, as a factor
+_BENEATH = 0.46  # inches from a panel down to its legend, for ticks and the name of the axis
 _PARTS = 3  # of the images of a run, by typicality, whose median is drawn
 
 Colours = Mapping[Any, style.Colour]
@@ -50,12 +53,19 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     points = copied.merge(along.runs[["run_id", "train_size"]], on="run_id")
     colours = along.colours(settings["palette"])
     own = copied[copied["run_id"] == settings["run_id"]]
-    title = wording.held_fixed(runs[runs["run_id"] == settings["run_id"]], axes, None, _LETTERS)
+    on = page(settings)
+    letters = on.line if on.is_single else _LETTERS
+    title = wording.held_fixed(runs[runs["run_id"] == settings["run_id"]], axes, None, letters)
 
     with style.styled():
-        figure = Figure(figsize=(style.WIDTH, 3.9), layout="constrained")
-        ((left, right),) = figure.subfigures(1, 2, squeeze=False, width_ratios=[0.36, 0.64])
-        sheet, panels = left.subplots(), right.subplots(1, len(_MEASURES)).tolist()
+        figure = on.figure(single=8.6, double=3.9)
+        if on.is_single:
+            left, right = figure.subfigures(2, 1, squeeze=False, height_ratios=[0.33, 0.67]).ravel()
+        else:
+            left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[0.36, 0.64]).ravel()
+        sheet = left.subplots()
+        columns = on.across(len(_MEASURES))
+        panels = right.subplots(len(_MEASURES) // columns, columns, squeeze=False).ravel().tolist()
         style.lettered(sheet, "a", title, size=7)
         _images(sheet, own, sources["images"])
         for ax, measure, letter in zip(panels, _MEASURES, "bc", strict=True):
@@ -67,7 +77,10 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             for label, side in zip(ax.get_xticklabels(), ("left", "right"), strict=True):
                 label.set_horizontalalignment(side)
         _steps(panels, points)
-        panels[0].set_ylabel("first step at which it is copied")
+        for place, ax in enumerate(panels):
+            is_left = place % columns == 0
+            ax.tick_params(labelleft=is_left)
+            ax.set_ylabel("first step at which it is copied" if is_left else "")
     return figure
 
 
@@ -160,7 +173,8 @@ def _say(ax: Axes, rows: pd.DataFrame, colours: Colours) -> None:
             handles.append(Line2D([], [], linestyle="", label=f"{words}: {_correlation(row)}"))
     if handles:
         title = r"Spearman's $\rho$, above 0: typical first"
-        place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.24)}
+        beneath = ax.transAxes + ScaledTranslation(0, -_BENEATH, ax.figure.dpi_scale_trans)
+        place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "bbox_transform": beneath}
         ax.legend(handles=handles, title=title, fontsize=6.5, title_fontsize=6.5, handlelength=1.6, **place)
 
 
@@ -189,5 +203,3 @@ def _steps(panels: Sequence[Axes], points: pd.DataFrame) -> None:
             ax.set_ylim(steps.min() / 1.3, _never(points) * 1.3)
         ax.set_yticks(ticks, labels)
         ax.set_yticks([], minor=True)
-    for ax in panels[1:]:
-        ax.tick_params(labelleft=False)

@@ -13,12 +13,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.transforms import ScaledTranslation
 
 from ...analysis import published
 from ...study.axes import read_axes
 from ...tables.parquet import read_table
 from .. import selection, style, wording
 from ..curves import TEST, TRAIN, banded, fit_shares, linear, logarithmic, threshold
+from ..page import Page, page
 from ..swept_axis import SweptAxis
 
 SOURCES = ("runs", "trajectories", "metrics", "agreement_over_pairs")
@@ -27,6 +29,9 @@ SOURCES = ("runs", "trajectories", "metrics", "agreement_over_pairs")
 CLOSENESS = ("nearer", "authenticity")
 BATTERY = (*CLOSENESS, "precision", "recall", "density", "coverage")
 
+
+_EVERY = 0.2  # of the diagonal of a panel, from marker to marker of a curve
+_ASIDE = 6  # points from the first to the last interval right of the curves
 
 # What two seeds of one training set show
 SEEDS: style.Dashes = (0, (5, 1.2, 1, 1.2, 1, 1.2))
@@ -61,11 +66,34 @@ class _Curves:
 
     def draw(self, ax: Axes, rows: pd.DataFrame, dashes: style.Dashes, width: float = 1.2, band: bool = True) -> None:
         """The mean over repetitions as a line, its band behind it, for each value of the axis."""
-        curves = selection.over_repetitions(rows, self.swept.axis)
         for value, colour in self.colours.items():
-            curve = curves[curves[self.swept.column] == value]
+            curve = self._of(rows, value)
             if not curve.empty:
                 banded(ax, curve, colour, dashes, width, band)
+                if dashes in (TRAIN, TEST):
+                    ax.lines[-1].set(marker=self.swept.markers[value], markersize=2.8, markevery=_EVERY)
+
+    def both(self, ax: Axes, metric: str, space: str) -> None:
+        """A metric against both splits.
+
+        Bands of both would hide each other: that against training images has its interval at the last step alone,
+        right of the curves.
+        """
+        known = self.metric(metric, "train", space)
+        self.draw(ax, known, TRAIN, band=not len(self.metric(metric, "test", space)))
+        self.draw(ax, self.metric(metric, "test", space), TEST)
+        if not len(self.metric(metric, "test", space)):
+            return
+        for place, (value, colour) in enumerate(self.colours.items()):
+            for last in self._of(known, value).tail(1).to_dict("records"):
+                right = 3 + _ASIDE * place / max(len(self.colours) - 1, 1)
+                aside = ScaledTranslation(right / 72, 0, ax.figure.dpi_scale_trans)
+                look: dict[str, Any] = {"transform": ax.transData + aside, "color": colour, "linewidth": 1}
+                ax.vlines(last["time"], last["low"], last["high"], **look)
+
+    def _of(self, rows: pd.DataFrame, value: Any) -> pd.DataFrame:
+        """The mean over repetitions at one value of the axis, as of `selection.over_repetitions`."""
+        return selection.over_repetitions(rows[rows[self.swept.column] == value], self.swept.axis)
 
 
 def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
@@ -94,11 +122,11 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         swept.colours(settings["palette"]),
         settings,
     )
-    columns = min(2, len(panels))
+    on = page(settings)
+    columns = on.across(min(2, len(panels)))
     rows = -(-len(panels) // columns)
     with style.styled():
-        figure = Figure(figsize=(style.WIDTH, 0.8 + 2.3 * rows), layout="constrained")
-        figure.suptitle(swept.held_fixed(style.LINE), fontsize="medium", color=style.INK)
+        figure = on.figure(single=1.3 + 1.45 * rows, double=0.8 + 2.3 * rows)
         drawn = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel().tolist()
         for ax in drawn[len(panels) :]:
             ax.remove()
@@ -106,14 +134,14 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         for ax, name, letter in zip(drawn, panels, string.ascii_lowercase, strict=False):
             title, label = PANELS[name](ax, curves)
             style.lettered(ax, letter, title)
-            ax.set_ylabel(label)
+            ax.set_ylabel(label, fontsize=on.label)
             if not ax.lines:
                 style.note(ax, "no values")
         for ax in drawn[-columns:]:
             ax.set_xlabel(wording.TIME_LABELS[settings["time"]])
             ax.tick_params(labelbottom=True)
         style.logarithmic(drawn[0], "x")
-        _legends(figure, curves)
+        _legends(figure, curves, on)
     return figure
 
 
@@ -145,7 +173,7 @@ def _calibrated(ax: Axes, curves: _Curves) -> tuple[str, str]:
     threshold(ax, level)
     _shares(ax, curves, "f_mem_calibrated", "pixels")
     fit_shares(ax, level)
-    return "memorised share", "calibrated copies"
+    return "memorised share, calibrated", "calibrated copies"
 
 
 def _sscd_score(ax: Axes, curves: _Curves) -> tuple[str, str]:
@@ -153,7 +181,7 @@ def _sscd_score(ax: Axes, curves: _Curves) -> tuple[str, str]:
     for number in _published_scores(curves):
         ax.plot(*number, **style.PUBLISHED)
     ax.set_ylim(-0.03, max(ax.get_ylim()[1], 0.1))
-    return "memorised share", "SSCD score"
+    return "memorised share, by SSCD", "SSCD score"
 
 
 def _published_scores(curves: _Curves) -> list[tuple[float, float]]:
@@ -175,15 +203,15 @@ def _shares(ax: Axes, curves: _Curves, metric: str, space: str) -> None:
 def _distance(metric: str) -> _Panel:
     def panel(ax: Axes, curves: _Curves) -> tuple[str, str]:
         space = curves.settings["distance"]
-        curves.draw(ax, curves.metric(metric, "train", space), TRAIN)
-        curves.draw(ax, curves.metric(metric, "test", space), TEST)
+        curves.both(ax, metric, space)
         if (floor := curves.floor(metric)) and ax.lines:
             style.floor(ax, floor)
         if metric in ("kid", "frechet_infinity"):  # unbiased, so it may be below 0
             linear(ax)
         else:
             logarithmic(ax)
-        return "distance of the generated images", wording.distance_label(metric, space)
+        of = "" if page(curves.settings).is_single else " of the generated images"
+        return wording.distance_name(metric, space), f"distance{of}\n({space} space)"
 
     return panel
 
@@ -192,8 +220,7 @@ def _battery(metric: str, label: str) -> _Panel:
     def panel(ax: Axes, curves: _Curves) -> tuple[str, str]:
         space = "pixels" if metric in CLOSENESS else curves.settings["distance"]
         curves.draw(ax, curves.metric(metric, "control", space), style.DOTS, width=0.9, band=False)
-        curves.draw(ax, curves.metric(metric, "train", space), TRAIN)
-        curves.draw(ax, curves.metric(metric, "test", space), TEST)
+        curves.both(ax, metric, space)
         linear(ax)
         return metric.replace("nearer", "nearer than held-out images"), label
 
@@ -262,10 +289,8 @@ def _mark_diverged(ax: Axes, curves: _Curves) -> None:
         ax.plot(last["time"], last["value"], color=curves.colours[last[curves.swept.column]], **_CROSS)
 
 
-def _legends(figure: Figure, curves: _Curves) -> None:
-    """Colours on the left, line styles on the right, both in two lines below the panels."""
-    panels, labels = curves.settings["panels"], curves.swept.labels
-    swept = [Line2D([], [], color=curves.colours[value], linewidth=2.4, label=label) for value, label in labels.items()]
+def _legends(figure: Figure, curves: _Curves, on: Page) -> None:
+    panels, values = curves.settings["panels"], curves.swept.handles(curves.colours)
     styles = [("train", TRAIN), ("test", TEST)]
     shares = {"f_mem": "pixels", "f_mem_calibrated": "pixels", "sscd_score": "sscd"}
     shares |= {name: "pixels" if name in CLOSENESS else curves.settings["distance"] for name in BATTERY}
@@ -283,12 +308,5 @@ def _legends(figure: Figure, curves: _Curves) -> None:
     diverged = "loss" in panels and len(_diverged(curves)) > 0
     if diverged:
         lines.append(Line2D([], [], color=style.INK, linewidth=0, label="a run diverged", **_CROSS))
-    figure.legend(
-        handles=swept,
-        loc="outside lower left",
-        title=wording.axis_label(curves.swept.axis),
-        ncols=min(len(swept), 5),
-        handlelength=1.6,
-        alignment="left",
-    )
-    figure.legend(handles=lines, loc="outside lower right", ncols=3 if diverged else 2, handlelength=2.8)
+    heading, title = curves.swept.held_fixed(on.line), wording.axis_label(curves.swept.axis)
+    on.around(figure, heading, values, title, lines, 3 if diverged else 2)

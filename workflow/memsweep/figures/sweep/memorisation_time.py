@@ -19,6 +19,7 @@ from ...study.onsets import DEFINITIONS, among
 from ...tables.parquet import read_table
 from .. import selection, style, wording
 from ..fits import band, height, margin, seen
+from ..page import Page, page
 from ..swept_axis import SweptAxis
 
 SOURCES = ("runs", "onsets", "scaling", "ratios")
@@ -53,14 +54,16 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     colours = swept.colours(settings["palette"])
 
     with style.styled():
-        rows = -(-len(definitions) // 2)
-        figure = Figure(figsize=(style.WIDTH, 0.7 + 2.25 * rows), layout="constrained")
-        figure.suptitle(swept.held_fixed(style.LINE), fontsize="medium", color=style.INK)
-        panels = figure.subplots(rows, 2, sharex=True, sharey=True).ravel().tolist()
+        on = page(settings)
+        columns = on.across(2 if len(definitions) <= 4 else 3)
+        rows = -(-len(definitions) // columns)
+        figure = on.figure(single=1.3 + 1.35 * rows, double=0.7 + 2.3 * rows)
+        on.heading(figure, swept.held_fixed(on.line))
+        panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel().tolist()
         marked: list[float] = []
         for ax, letter, definition in zip(panels, string.ascii_lowercase, definitions, strict=False):
             here = onsets[onsets["definition"] == definition]
-            style.lettered(ax, letter, wording.definition_label(definition, settings["thresholds"]), pad=16)
+            style.lettered(ax, letter, wording.definition_label(definition, settings["thresholds"]), pad=25)
             _points(ax, here, axis.column, colours)
             if seen(here).empty:
                 every_run_ended = "every run ended before the onset" if len(here) else "no runs"
@@ -74,12 +77,12 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             _steps(panels[0], [*onsets["step"], *marked])
         for ax in panels[len(definitions) :]:
             ax.remove()
-        for ax in panels[len(definitions) - 2 : len(definitions)]:
+        for ax in panels[len(definitions) - columns : len(definitions)]:
             ax.tick_params(axis="x", labelbottom=True)
             swept.show(ax)
-        for ax in panels[::2]:
-            ax.set_ylabel("onset of memorisation (steps)")
-        _legend(figure, onsets, swept, ratios, bool(marked))
+        for ax in panels[::columns]:
+            ax.set_ylabel("onset (steps)" if on.is_single else "onset of memorisation (steps)")
+        _legend(figure, onsets, swept, ratios, bool(marked), on)
     return figure
 
 
@@ -108,7 +111,7 @@ def _power_law(
         return
     exponent, low, high = (wording.exponent_label(float(fit[key])) for key in ("exponent", "ci_low", "ci_high"))
     runs = f"{int(fit['runs'])} runs, {selection.censored_count(fit)} censored"
-    _say(ax, rf"$\tau \propto {swept.axis.symbol or 'x'}^k$,  $k$ = {exponent} [{low}, {high}];  {runs}")
+    _say(ax, rf"$\tau \propto {swept.axis.symbol or 'x'}^k$,  $k$ = {exponent} [{low}, {high}]" + f"\n{runs}")
 
 
 def _lines(
@@ -125,7 +128,7 @@ def _lines(
     line = np.geomspace(numbers.min() / 1.15, numbers.max() * 1.15, 50)
     if expected is not None:
         law = at_pivot * (line / pivot) ** expected
-        ax.plot(line, law, color="0.6", linewidth=0.8, linestyle=style.DOTS, zorder=1)
+        ax.plot(line, law, color="0.5", linewidth=0.9, linestyle=style.DOTS, zorder=1)
     if fit is None:
         return
     ax.plot(line, at_pivot * (line / pivot) ** slope, color=style.INK, linewidth=1.1, zorder=1)
@@ -201,7 +204,9 @@ def _steps(ax: Axes, steps: Sequence[float]) -> None:
     style.logarithmic(ax, "y")
 
 
-def _legend(figure: Figure, onsets: pd.DataFrame, swept: SweptAxis, ratios: pd.DataFrame, marked: bool) -> None:
+def _legend(
+    figure: Figure, onsets: pd.DataFrame, swept: SweptAxis, ratios: pd.DataFrame, marked: bool, on: Page
+) -> None:
     base = {text(value): label for value, label in swept.labels.items()}.get("".join(ratios["base"].head(1)), "base")
     fitted = "fitted power law" if swept.logarithmic else f"fitted, and the interval of its ratio to that at {base}"
     shapes = [
@@ -211,7 +216,7 @@ def _legend(figure: Figure, onsets: pd.DataFrame, swept: SweptAxis, ratios: pd.D
     ]
     if swept.logarithmic and swept.axis.coordinate in _EXPECTED:
         _, law = _EXPECTED[swept.axis.coordinate]
-        shapes.append(Line2D([], [], color="0.6", linewidth=0.8, linestyle=style.DOTS, label=law))
+        shapes.append(Line2D([], [], color="0.5", linewidth=0.9, linestyle=style.DOTS, label=law))
     if marked:
         shapes.append(Line2D([], [], label=published.LABEL, **style.PUBLISHED))
-    figure.legend(handles=shapes, loc="outside lower center", ncols=3 if marked else 4)
+    on.legend(figure, shapes, 3 if marked else 4)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import string
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from scipy.stats import norm
 from ...metrics.constructed import GENERATORS
 from ...tables.parquet import read_table
 from .. import style
+from ..page import Page, page
 from ..wording import MINUS
 
 SOURCES = ("metric_check",)
@@ -37,6 +39,8 @@ _COLUMNS = {
     ("kid", "held_out"): "KID",
     ("frechet", "held_out"): "Fréchet",
 }
+Key = tuple[str, str]
+
 _CLOSENESS = 4  # of these, the first compare with the training set
 _SHADES, _SCALE = sns.color_palette("vlag", as_cmap=True), Normalize(-10, 10)
 _FAULTS = ("copies", "low quality", "low diversity")
@@ -58,41 +62,67 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     table = table[table["samples"] == table["samples"].max()]
     sizes = sorted({table["train_size"].min(), table["train_size"].max()})
     rows, width = len(GENERATORS), 2 * float(norm.ppf((1 + settings["confidence"]) / 2))
+    on = page(settings)
+    # Over one column of a page, what compares with the training set stands above what compares with other images
+    keys = list(_COLUMNS)
+    blocks = [keys[:_CLOSENESS], keys[_CLOSENESS:]] if on.is_single else [keys]
+    left, right, names = (0.36, 0.02, 1.0) if on.is_single else (_LABELS, _MARGIN, _NAMES)
     with style.styled():
-        panel = _HEIGHT * rows
-        height = _NAMES + len(sizes) * (panel + _BETWEEN) + _LEGEND
-        figure = Figure(figsize=(style.WIDTH, height))
-        for place, size in enumerate(sizes):
-            below = _LEGEND + (len(sizes) - 1 - place) * (panel + _BETWEEN)
-            ax = figure.add_axes((_LABELS, below / height, 1 - _LABELS - _MARGIN, panel / height))
-            _matrix(ax, table[table["train_size"] == size], is_first=place == 0, width=width)
-            title = rf"$\bf{{{'abc'[place]}}}$  $N$ = {size}"
-            ax.text(-0.75, -0.75, title, ha="right", va="bottom", size=8)
-        _legend(figure, height, table["samples"].iloc[0])
+        panel = (0.15 if on.is_single else _HEIGHT) * rows
+        height = len(blocks) * (names + len(sizes) * (panel + _BETWEEN)) + _LEGEND + 0.44 * on.is_single
+        figure = Figure(figsize=(on.width, height))
+        top, letters = height, iter(string.ascii_lowercase)
+        for block, faults in zip(blocks, (_FAULTS, ()), strict=False):
+            top -= names
+            for place, size in enumerate(sizes):
+                top -= _BETWEEN + panel
+                ax = figure.add_axes((left, top / height, 1 - left - right, panel / height))
+                _matrix(
+                    ax,
+                    table[table["train_size"] == size],
+                    block,
+                    faults,
+                    is_first=place == 0,
+                    slant=90 if on.is_single else 40,
+                    width=width,
+                )
+                title = rf"$\bf{{{next(letters)}}}$  $N$ = {size}"
+                ax.text(-0.75, -0.75, title, ha="right", va="bottom", size=8)
+        _legend(figure, height, table["samples"].iloc[0], on)
     return figure
 
 
-def _matrix(ax: Axes, table: pd.DataFrame, is_first: bool, width: float) -> None:
+def _matrix(
+    ax: Axes,
+    table: pd.DataFrame,
+    block: Sequence[Key],
+    faults: Sequence[str],
+    is_first: bool,
+    slant: float,
+    width: float,
+) -> None:
     """Generators in rows, faults and metrics in columns; intervals are so many standard errors wide."""
+    lefts = _lefts(block, len(faults))
     cells = {(row["generator"], row["metric"], row["reference"]): row for row in table.to_dict("records")}
     for row, generator in enumerate(GENERATORS):
-        faults = (generator.copies > 0, not generator.is_real, not generator.is_diverse)
-        for column, has in enumerate(faults):
+        found = (generator.copies > 0, not generator.is_real, not generator.is_diverse)
+        for column, has in enumerate(found[: len(faults)]):
             ax.plot(column, row, "s", markersize=4.5, color=style.INK if has else "0.9")
-        for number, key in enumerate(_COLUMNS):
-            left = _left(number)
+        for key, left in lefts.items():
             cell = cells[(generator.name, *key)]
             perfect = cells[(_PERFECT, *key)]
             if np.isnan(cell["value"]):
-                ax.text(left, row, "none", ha="center", va="center", size=6, color="0.6")
+                ax.text(left, row, "none", ha="center", va="center", size=6, color="0.45")
             else:
                 _cell(ax, left, row, cell, perfect, width)
     ax.set_yticks(range(len(GENERATORS)), [generator.name.replace("_", " ") for generator in GENERATORS])
-    places = [*range(len(_FAULTS)), *(_left(number) for number in range(len(_COLUMNS)))]
-    ax.set_xticks(places, [*_FAULTS, *_COLUMNS.values()], rotation=40, ha="left", rotation_mode="anchor")
+    names = [*faults, *(_COLUMNS[key] for key in block)]
+    look: dict[str, Any] = {"va": "center"} if slant == 90 else {}
+    places = [*range(len(faults)), *lefts.values()]
+    ax.set_xticks(places, names, rotation=slant, ha="left", rotation_mode="anchor", **look)
     ax.xaxis.tick_top()
     ax.tick_params(length=0, labeltop=is_first)
-    ax.set(xlim=(-0.5, _left(len(_COLUMNS) - 1) + 0.52), ylim=(len(GENERATORS) - 0.45, -0.55))
+    ax.set(xlim=(-0.5, lefts[block[-1]] + 0.52), ylim=(len(GENERATORS) - 0.45, -0.55))
     for spine in ax.spines.values():
         spine.set_visible(False)
 
@@ -106,11 +136,19 @@ def _cell(ax: Axes, left: float, row: int, cell: Mapping[Any, Any], perfect: Map
     ax.add_patch(Rectangle((left - 0.48, row - 0.46), 0.96, 0.92, facecolor=shade, linewidth=0))
     look: dict[str, Any] = {"weight": "bold", "color": "white" if sum(shade[:3]) < 1.6 else "black"} if is_seen else {}
     ax.text(left, row, _number(cell["value"]), ha="center", va="center", size=6.2, **look)
+    if is_seen:  # without colours both sides would look alike
+        height, marker = (-0.33, "^") if distance > 0 else (0.33, "v")
+        ax.plot(left - 0.4, row + height, marker=marker, markersize=2, markeredgewidth=0, color=look["color"])
 
 
-def _left(number: int) -> float:
-    """The middle of a metric's column."""
-    return len(_FAULTS) + number + _GAP * (1 + (number >= _CLOSENESS))
+def _lefts(block: Sequence[Key], faults: int) -> dict[Key, float]:
+    """The middle of each metric's column, right of those of faults, with a gap between one set and the other."""
+    lefts, left = {}, faults + _GAP * (faults > 0)
+    for before, key in zip([block[0], *block], block, strict=False):
+        left += _GAP * (before[1] != key[1])
+        lefts[key] = left
+        left += 1
+    return lefts
 
 
 def _number(value: float) -> str:
@@ -119,9 +157,10 @@ def _number(value: float) -> str:
     return shown.replace("0.", ".", 1).replace("-", MINUS) if shown not in ("0.00", "1.00") else shown[0]
 
 
-def _legend(figure: Figure, height: float, samples: int) -> None:
+def _legend(figure: Figure, height: float, samples: int, on: Page) -> None:
     """What colours and squares mean."""
-    ax = figure.add_axes((_LABELS + 0.02, 0.24 / height, 0.24, 0.08 / height))
+    left, above, width = (0.36, 0.44, 0.48) if on.is_single else (_LABELS + 0.02, 0.0, 0.24)
+    ax = figure.add_axes((left, (0.24 + above) / height, width, 0.08 / height))
     ax.imshow(np.linspace(-_MOST, _MOST, 201)[None], cmap=_SHADES, aspect="auto", extent=(-_MOST, _MOST, 0, 1))
     ax.set(yticks=[], xticks=[-_MOST, -_SEEN, _SEEN, _MOST])
     ax.axvspan(-_SEEN, _SEEN, color="w")
@@ -129,7 +168,8 @@ def _legend(figure: Figure, height: float, samples: int) -> None:
     for spine in ax.spines.values():
         spine.set_visible(False)
     text = (
-        f"standard errors from a perfect sampler (bold: at least {_SEEN:g});\n"
+        f"standard errors from a perfect sampler (bold: at least {_SEEN:g},\n"
+        "a triangle up where above it, down where below);\n"
         f"{samples} generated images; dark squares: what a generator does"
     )
-    figure.text(_LABELS + 0.29, 0.26 / height, text, size=7, va="center")
+    figure.text(0.02 if on.is_single else left + 0.27, 0.26 / height, text, size=7, va="center")

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -17,7 +16,8 @@ from ...study.axes import read_axes, text
 from ...study.onsets import ONSETS, among
 from ...tables.parquet import read_table
 from .. import style, wording
-from ..forest import MARKERS, interval
+from ..forest import interval
+from ..page import Page, page
 
 SOURCES = ("runs", "ratios")
 
@@ -35,14 +35,15 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     runs, ratios = read_table(sources["runs"], "runs"), read_table(sources["ratios"], "ratios")
     compared = [axis for axis in read_axes(settings) if axis.column in set(ratios["axis"])]
     definitions = among(ratios["definition"], ONSETS)
-    palette = sns.color_palette("colorblind", max(len(MARKERS), len(definitions)))
-    looks = {name: (palette[place], MARKERS[place % len(MARKERS)]) for place, name in enumerate(definitions)}
+    palette = style.distinct_colours(definitions)
+    looks = {name: (palette[name], style.MARKERS[place % len(style.MARKERS)]) for place, name in enumerate(definitions)}
     limits = _limits(ratios)
     values = {axis.column: ratios.loc[ratios["axis"] == axis.column, "value"].unique().tolist() for axis in compared}
     rows = [len(values[axis.column]) for axis in compared]
     with style.styled():
         height = 1.1 + 0.3 * len(compared) + (_ROW * len(definitions) + 0.1) * sum(rows)
-        figure = Figure(figsize=(style.WIDTH, height), layout="constrained")
+        on = page(settings)
+        figure = on.figure(single=0.5 + height, double=height)
         panels = figure.subplots(max(len(rows), 1), 1, sharex=True, squeeze=False, height_ratios=rows or None)[:, 0]
         for ax, axis in zip(panels, compared, strict=False):
             here = ratios[ratios["axis"] == axis.column]
@@ -57,10 +58,11 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             ax.tick_params(axis="x", which="both", length=0)
         if not compared:
             style.note(panels[0], "no values are compared")
-        panels[-1].set_xlabel("onset over that at the base value, the other axes held fixed")
+        held = "\n(the other axes held fixed)" if on.is_single else ", the other axes held fixed"
+        panels[-1].set_xlabel(f"onset over that at the base value{held}")
         panels[0].set_xlim(*limits)
         style.logarithmic(panels[0], "x")
-        _legend(figure, looks, settings["thresholds"])
+        _legend(figure, looks, settings["thresholds"], on)
     return figure
 
 
@@ -102,11 +104,13 @@ def _group(
     ax.spines["left"].set_visible(False)
 
 
-def _legend(figure: Figure, looks: Mapping[str, tuple[style.Colour, str]], thresholds: Mapping[str, float]) -> None:
+def _legend(
+    figure: Figure, looks: Mapping[str, tuple[style.Colour, str]], thresholds: Mapping[str, float], on: Page
+) -> None:
     handles = [
         Line2D(
             [], [], color=colour, marker=marker, markersize=4, label=wording.definition_label(definition, thresholds)
         )
         for definition, (colour, marker) in looks.items()
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    on.legend(figure, handles, 3)

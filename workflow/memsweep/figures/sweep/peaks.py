@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import string
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,16 +19,17 @@ from ...analysis import published
 from ...study.axes import read_axes
 from ...tables.parquet import read_table
 from .. import selection, style, wording
+from ..page import Page, page
 from ..swept_axis import SweptAxis
 
 SOURCES = ("runs", "peaks", "metrics", "fidelity_trends", "rates", "rate_trends")
 
-_IN_A_ROW = 4  # axes
+_IN_A_ROW, _IN_A_COLUMN = 4, 2  # axes beside each other, over both columns of a page and over one
+_WORDS = 22  # points, above a panel, for two lines of words
 _TALLEST = 1.5  # how far above the highest rate an interval is drawn, as a factor
 
 _DOT: dict[str, Any] = {"marker": "o", "markersize": 3.5}
 _CENSORED: dict[str, Any] = {"marker": "v", "markersize": 4.5, "markerfacecolor": "w", "linestyle": ""}
-_UNKNOWN: dict[str, Any] = {"marker": "x", "markersize": 4, "linestyle": ""}
 # A run's distances and this paper's have no common scale: its marks are moved to the runs shown.
 _PUBLISHED = f"{published.LABEL}, scaled to these runs"
 
@@ -54,9 +56,11 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     swept = SweptAxis.all_among(runs, axes)
 
     with style.styled():
-        width = style.WIDTH if len(swept) > 1 else style.WIDTH / 2
-        figure = Figure(figsize=(width, 0.4 + 4 * -(-len(swept) // _IN_A_ROW)), layout="constrained")
-        tops, bottoms = _panels(figure, len(swept))
+        on = page(settings)
+        beside = min(len(swept), _IN_A_COLUMN if on.is_single else _IN_A_ROW)
+        width = on.width if on.is_single or len(swept) > 1 else on.width / 2
+        figure = Figure(figsize=(width, 0.4 + 4 * -(-len(swept) // beside)), layout="constrained")
+        tops, bottoms = _panels(figure, len(swept), beside)
         marked = False
         for top, bottom, along in zip(tops, bottoms, swept, strict=True):
             colours = along.colours(settings["palette"])
@@ -73,8 +77,8 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             style.logarithmic(tops[0], "y")
         _from_zero(bottoms[0])
         letters = iter(string.ascii_lowercase)
-        for start in range(0, len(swept), _IN_A_ROW):
-            here = slice(start, start + _IN_A_ROW)
+        for start in range(0, len(swept), beside):
+            here = slice(start, start + beside)
             distance = f"sliced Wasserstein to test\n({settings['distance']} space)"
             _name(tops[here], letters, "peak fidelity", distance)
             between = "from {rate_from:g} to {rate_to:g}".format(**settings["rate"])
@@ -82,13 +86,12 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             _name(bottoms[here], letters, "memorisation rate", rise)
             figure.align_xlabels(bottoms[here])
         label = wording.definition_label(definition, settings["thresholds"])
-        _legend(figure, label, [fidelity, rates], marked, floor is not None, narrow=len(swept) < 2)
+        _legend(figure, label, [fidelity, rates], marked, floor is not None, on, narrow=len(swept) < 2)
     return figure
 
 
-def _panels(figure: Figure, count: int) -> tuple[list[Axes], list[Axes]]:
+def _panels(figure: Figure, count: int, columns: int) -> tuple[list[Axes], list[Axes]]:
     """So many pairs of panels, one below the other; all upper ones share a scale, and all lower ones."""
-    columns = min(count, _IN_A_ROW)
     grid = figure.subplots(2 * -(-count // columns), columns, squeeze=False)
     tops, bottoms = (grid[first::2].ravel().tolist() for first in (0, 1))
     for ax in [*tops[count:], *bottoms[count:]]:
@@ -106,7 +109,7 @@ def _name(row: Sequence[Axes], letters: Iterator[str], title: str, label: str) -
     """A letter for each panel of a row; what the row shows, at its first."""
     row[0].set_ylabel(label)
     for place, ax in enumerate(row):
-        style.lettered(ax, next(letters), "" if place else title)
+        style.lettered(ax, next(letters), "" if place else title, pad=_WORDS if ax.texts else 4)
         if not ax.lines:
             style.note(ax, "no values")
 
@@ -129,17 +132,26 @@ def _fidelities(ax: Axes, rows: pd.DataFrame, column: str, colours: Mapping[Any,
 
 
 def _rates(ax: Axes, rows: pd.DataFrame, column: str, colours: Mapping[Any, style.Colour]) -> None:
-    """Rates with their intervals; what others are at most, hollow; unknown ones as crosses at the foot."""
+    """Rates with their intervals; what others are at most, hollow; unknown ones in words at their value."""
     top = _TALLEST * rows["value"].fillna(rows["at_most"]).max()
     for row in rows.to_dict("records"):
         place, colour = row["place"], colours[row[column]]
         if np.isnan(row["value"]) and np.isnan(row["at_most"]):
-            ax.plot(place, 0.03, transform=ax.get_xaxis_transform(), color=colour, zorder=3, **_UNKNOWN)
             continue
         ax.plot([place, place], [row["ci_low"], min(row["ci_high"], top)], color=colour, linewidth=1, zorder=2)
         bounded = np.isnan(row["value"])
         value = row["at_most"] if bounded else row["value"]
         ax.plot(place, value, color=colour, zorder=3, **(_CENSORED if bounded else _DOT))
+    for _, unknown in rows[rows[["value", "at_most"]].isna().all(axis=1)].groupby(column):
+        words = f"no rate yet: {len(unknown)} run{'s' * (len(unknown) > 1)}"
+        look: dict[str, Any] = {"rotation": 90, "ha": "center", "va": "bottom", "size": 6.5, "color": "0.4"}
+        ax.text(_middle(unknown["place"]), 0.04, words, transform=ax.get_xaxis_transform(), **look)
+
+
+def _middle(places: pd.Series[float]) -> float:
+    """Between the outermost of places on an axis of logarithms, or one of small numbers."""
+    low, high = float(places.min()), float(places.max())
+    return math.sqrt(low * high) if low > 0 else (low + high) / 2
 
 
 def _trends_of(table: pd.DataFrame, definition: str, space: str) -> pd.DataFrame:
@@ -153,7 +165,7 @@ def _trend(ax: Axes, trends: pd.DataFrame, along: SweptAxis) -> None:
         if along.logarithmic and np.isfinite(fit["exponent"]):
             k, low, high = (wording.exponent_label(float(fit[key])) for key in ("exponent", "ci_low", "ci_high"))
             words = rf"SW$^2$ less floor $\propto {along.axis.symbol or 'x'}^k$" + f"\n$k$ = {k} [{low}, {high}]"
-            ax.text(0.97, 0.98, words, transform=ax.transAxes, ha="right", va="top", size=6.5, color="0.25")
+            ax.text(0, 1.03, words, transform=ax.transAxes, ha="left", va="bottom", size=6.5, color="0.25")
 
 
 def _rate_trend(ax: Axes, trends: pd.DataFrame, along: SweptAxis) -> None:
@@ -162,7 +174,7 @@ def _rate_trend(ax: Axes, trends: pd.DataFrame, along: SweptAxis) -> None:
             # A difference, as of an exponent, and likewise named
             change, low, high = (wording.exponent_label(float(fit[key])) for key in ("trend", "ci_low", "ci_high"))
             words = rf"per decade of ${along.axis.symbol or 'x'}$:" + f"\n{change} [{low}, {high}]"
-            ax.text(0.97, 0.98, words, transform=ax.transAxes, ha="right", va="top", size=6.5, color="0.25")
+            ax.text(0, 1.03, words, transform=ax.transAxes, ha="left", va="bottom", size=6.5, color="0.25")
 
 
 def _marks(ax: Axes, peaks: pd.DataFrame, along: SweptAxis, settings: Mapping[str, Any]) -> bool:
@@ -186,29 +198,22 @@ def _marks(ax: Axes, peaks: pd.DataFrame, along: SweptAxis, settings: Mapping[st
 
 
 def _from_zero(ax: Axes) -> None:
-    """An axis that shows 0, from which rates are judged, less only where an interval does, and room for words."""
+    """An axis that shows 0, from which rates are judged, less only where an interval does."""
     low, high = ax.get_ylim()
-    ax.set_ylim(min(low, 0), high + 0.2 * (high - min(low, 0)))
+    ax.set_ylim(min(low, 0), high)
     ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
 
 
 def _legend(
-    figure: Figure, onset: str, tables: Sequence[pd.DataFrame], marked: bool, floored: bool, narrow: bool
+    figure: Figure, onset: str, tables: Sequence[pd.DataFrame], marked: bool, floored: bool, on: Page, narrow: bool
 ) -> None:
     """The shapes that occur, below the panels."""
     fidelity, rates = tables
     handles = [Line2D([], [], color=style.INK, linewidth=1, label="run and its interval", **_DOT)]
     if fidelity["censored"].any() or rates["at_most"].notna().any():
         handles.append(Line2D([], [], color=style.INK, label="at most: run ended before", **_CENSORED))
-    if rates[["value", "at_most"]].isna().all(axis=1).any():
-        handles.append(Line2D([], [], color=style.INK, label="no rate yet", **_UNKNOWN))
     if floored:
         handles.append(Line2D([], [], label="real images", **style.FLOOR))
     if marked:
         handles.append(Line2D([], [], label=_PUBLISHED, **style.PUBLISHED))
-    figure.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=1 if narrow else len(handles),
-        title=f"onset of memorisation: {onset}",
-    )
+    on.legend(figure, handles, 1 if narrow else len(handles), title=f"onset of memorisation: {onset}")

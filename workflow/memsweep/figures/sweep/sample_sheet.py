@@ -22,13 +22,15 @@ from ...study.axes import Axis, read_axes
 from ...tables.frames import to_frame
 from ...tables.parquet import image_shape, metadata_of, read_arrow, read_table
 from .. import style, wording
+from ..page import page
 
 SOURCES = ("runs", "images", "samples", "neighbours")
 
 _COPY = "#D55E00"
 _LABELS = 1.05  # inches for the row labels
 _HEADING, _TITLE_LINE = 0.31, 0.16  # inches above the images, and for each line of the title
-_LETTERS = 85  # of a line of the title
+_LETTERS = 85  # of a line of the title, over both columns of a page
+_SMALLEST = 0.22  # inches of an image, of which no more are beside each other than there is room for
 _TALLEST = 7.4  # inches, so that the sheet and its caption fit a page
 _PAIR = 2.22  # height of a pair of rows and the space below it, in images
 
@@ -56,16 +58,20 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     steps = spread(available, settings["sheet_steps"])
     pairs = to_frame(neighbours.drop_columns(["reference"]))
     pairs["copied"] = copied(pairs, settings["f_mem_threshold"])
-    shown = np.sort(pairs.loc[pairs["step"] == steps[0], "index"].unique())[: settings["sheet_samples"]]
+    on = page(settings)
+    most = min(settings["sheet_samples"], int((on.width - _LABELS) / _SMALLEST))
+    shown = np.sort(pairs.loc[pairs["step"] == steps[0], "index"].unique())[:most]
 
     images = read_arrow(sources["images"], "images")
     train = images.filter(pc.equal(images["split"], "train"))
-    title = _title(sources["runs"], run_id, read_axes(settings))
+    letters = on.line - 8 if on.is_single else _LETTERS  # the title is larger than other text
+    title = _title(sources["runs"], run_id, read_axes(settings), letters)
     heading = _HEADING + _TITLE_LINE * (1 + title.count("\n"))
     with style.styled():
         columns = max(len(shown), 6)
-        cell = min((style.WIDTH - _LABELS) / columns, (_TALLEST - heading) / (_PAIR * len(steps)))
-        width, height = cell * columns + _LABELS, cell * _PAIR * len(steps) + heading
+        cell = min((on.width - _LABELS) / columns, (_TALLEST - heading) / (_PAIR * len(steps)))
+        width = on.width if on.is_single else cell * columns + _LABELS
+        height = cell * _PAIR * len(steps) + heading
         figure = Figure(figsize=(width, height))
         ax = figure.add_axes((_LABELS / width, 0, 1 - _LABELS / width, 1 - heading / height))
         for row, step in enumerate(steps):
@@ -76,7 +82,8 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             _label(ax, row * _PAIR, step, float(here["copied"].mean()))
         ax.set(xlim=(-0.04, columns + 0.04), ylim=(len(steps) * _PAIR, -0.04), aspect="equal", anchor="NW")
         ax.axis("off")
-        _heading(figure, title, heading - 0.18, settings["f_mem_threshold"])
+        left = 0.03 if on.is_single else _LABELS + 0.03
+        _heading(figure, title, left, heading - 0.18, settings["f_mem_threshold"])
     return figure
 
 
@@ -141,15 +148,15 @@ def _label(ax: Axes, top: float, step: int, share: float) -> None:
     ax.text(-0.15, top + 0.98, rf"$f_\mathrm{{mem}}$ = {100 * share:.3g} %", ha="right", va="center", size=7)
 
 
-def _title(path: Path, run_id: str, axes: Sequence[Axis]) -> str:
+def _title(path: Path, run_id: str, axes: Sequence[Axis], letters: int) -> str:
     runs = read_table(path, "runs")
-    return wording.held_fixed(runs[runs["run_id"] == run_id], axes, None, _LETTERS) or f"run {run_id}"
+    return wording.held_fixed(runs[runs["run_id"] == run_id], axes, None, letters) or f"run {run_id}"
 
 
-def _heading(figure: Figure, title: str, below: float, threshold: float) -> None:
-    """The title, and so many inches below the top what a frame means."""
+def _heading(figure: Figure, title: str, left: float, below: float, threshold: float) -> None:
+    """The title, so many inches from the left, and so many inches below the top what a frame means."""
     width, height = figure.get_size_inches()
-    left = (_LABELS + 0.03) / width
+    left /= width
     figure.text(left, 1 - 0.08 / height, title, va="top", size=8.5)
     figure.text(
         left,
@@ -157,5 +164,5 @@ def _heading(figure: Figure, title: str, below: float, threshold: float) -> None
         rf"framed: a copy, $d_1 / d_2$ < {threshold:.2g}",
         va="top",
         size=7.5,
-        color=_COPY,
+        color=style.INK,
     )

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -16,7 +15,8 @@ from ...study.axes import read_axes
 from ...study.onsets import DEFINITIONS, ONSETS, among
 from ...tables.parquet import read_table
 from .. import selection, style, wording
-from ..forest import MARKERS, columns, exponent_limits, interval
+from ..forest import columns, exponent_limits, grid, interval, name_rows
+from ..page import Page, page
 
 SOURCES = ("scaling",)
 
@@ -36,24 +36,27 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     terms = scaling.loc[scaling["runs"] > 0, "term"].unique().tolist()
     limits = exponent_limits(scaling["exponent"], scaling[["ci_low", "ci_high"]])
     with style.styled():
-        height = 0.9 + (0.1 + 0.21 * len(definitions)) * max(len(terms), 1)
-        figure = Figure(figsize=(style.WIDTH, height), layout="constrained")
-        # Numbers stand in a column of their own, so that the layout makes room for them.
-        grid = figure.subplots(max(len(terms), 1), 2, sharex="col", sharey="row", squeeze=False, width_ratios=(3, 1.7))
-        panels, numbers = grid[:, 0], grid[:, 1]
+        on = page(settings)
+        row, between = (0.25, 0.3) if on.is_single else (0.21, 0.1)
+        height = 0.9 + (between + row * len(definitions)) * max(len(terms), 1)
+        figure = on.figure(single=height, double=height)
+        panels, numbers = grid(figure, len(terms), on)
         for ax, column, term in zip(panels, numbers, terms, strict=False):
             ax.set_title(labels[term], weight="bold", pad=2, loc="left")
-            _group(ax, column, term, definitions, scaling[scaling["term"] == term], limits, settings)
+            _group(ax, column, term, definitions, scaling[scaling["term"] == term], limits, settings, on)
         for ax in panels[:-1]:
             ax.spines["bottom"].set_visible(False)
             ax.tick_params(axis="x", length=0)
-        for column in numbers:
-            column.axis("off")
         if not terms:
             style.note(panels[0], "no axis is swept")
         panels[0].set_xlim(*limits)
-        panels[-1].set_xlabel(r"exponent $k$ of: onset $\propto$ axis$^{\,k}$, the other axes held fixed")
-        columns(numbers[0], -1.1, ("$k$", f"{100 * settings['confidence']:g} % interval", "runs (censored)"))
+        held = "\n(the other axes held fixed)" if on.is_single else ", the other axes held fixed"
+        panels[-1].set_xlabel(rf"exponent $k$ of: onset $\propto$ axis$^{{\,k}}${held}")
+        level = f"{100 * settings['confidence']:g} % interval"
+        if on.is_single:
+            figure.suptitle(f"$k$, {level}, runs (censored)", x=0.98, ha="right", size=7)
+        else:
+            columns(numbers[0], -1.1, ("$k$", level, "runs (censored)"), on)
     return figure
 
 
@@ -65,9 +68,10 @@ def _group(
     rows: pd.DataFrame,
     limits: tuple[float, float],
     settings: Mapping[str, Any],
+    on: Page,
 ) -> None:
     """One axis of the grid: a row per definition, and where the normalised step would put it."""
-    palette = sns.color_palette("colorblind", max(len(MARKERS), len(definitions)))
+    palette = style.distinct_colours(definitions)
     fits = {fit["definition"]: fit for fit in rows.to_dict("records")}
     ax.axvline(0, color="0.8", linewidth=0.6, zorder=0)
     if term in _EXPECTED:
@@ -78,16 +82,19 @@ def _group(
         if definition not in fits:
             continue
         fit = fits[definition]
-        interval(ax, place, fit, limits, palette[place])
+        interval(ax, place, fit, limits, palette[definition])
         exponent = float(fit["exponent"])
         if np.isfinite(exponent):
-            ax.plot(exponent, place, marker=MARKERS[place % len(MARKERS)], color=palette[place], markersize=4.5)
-        columns(column, place, _numbers(fit))
+            ax.plot(
+                exponent,
+                place,
+                marker=style.MARKERS[place % len(style.MARKERS)],
+                color=palette[definition],
+                markersize=4.5,
+            )
+        columns(column, place, _numbers(fit), on)
     labels = [wording.definition_label(definition, settings["thresholds"]) for definition in definitions]
-    ax.set_yticks(range(len(labels)), labels)
-    ax.set_ylim(len(labels) - 0.4, -0.6)
-    ax.tick_params(axis="y", length=0)
-    ax.spines["left"].set_visible(False)
+    name_rows(ax, labels, on)
 
 
 def _numbers(fit: Mapping[Hashable, Any]) -> tuple[str, str, str]:

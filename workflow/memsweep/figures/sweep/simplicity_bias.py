@@ -5,6 +5,7 @@ After Bardone, Merger & Goldt 2026 (arXiv 2603.12901).
 
 from __future__ import annotations
 
+import string
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from ...analysis.departure import SURROGATES
 from ...study.axes import Axis, read_axes
 from ...tables.parquet import read_table
 from .. import selection, style, wording
+from ..page import Page, page
 from ..swept_axis import SweptAxis
 
 SOURCES = ("runs", "trajectories", "excess", "onsets", "baselines")
@@ -29,10 +31,14 @@ SOURCES = ("runs", "trajectories", "excess", "onsets", "baselines")
 _MOST_PANELS = 4
 _SURROGATES = {"gaussian": "Gaussian surrogate", "gaussian_mixture": "mixture surrogate"}
 _SPLITS = {"train": "training images", "test": "test images", **_SURROGATES}
+_MARKERS = {"train": "o", "test": "D", "gaussian": "s", "gaussian_mixture": "^"}
+_EVERY = 0.22  # of the diagonal of a panel, from marker to marker of a curve
 _DEEPEST = 30  # how far below the networks' lowest loss one is still drawn where it is
 _ROUNDING = 1e-12
 _OPTIMA = {"gaussian": "test", "gaussian_mixture": "test", "empirical": "train"}
 """The baselines that are drawn, and the split on which."""
+
+_DASHES = {"gaussian": style.DASHES, "gaussian_mixture": style.DASH_DOTS, "empirical": style.DOTS}
 
 
 def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
@@ -51,13 +57,16 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     baselines = baselines[baselines["noise_level"].isna()]
     floor = float(losses["value"].min()) / _DEEPEST if len(losses) else 0.0
     values = _spread(list(swept.labels), _MOST_PANELS)
-    colours = _colours()
+    colours, letters, on = _colours(), string.ascii_lowercase, page(settings)
 
     with style.styled():
-        figure = Figure(figsize=(style.WIDTH, 4.9), layout="constrained")
-        figure.suptitle(swept.held_fixed(style.LINE), fontsize="medium", color=style.INK)
-        # One axis of steps for all columns, so that a departure that does not move with the axis is seen not to
-        panels = figure.subplots(2, len(values), sharex=True, sharey="row", squeeze=False)
+        figure = on.figure(single=2.2 + 1.35 * len(values), double=4.9)
+        on.heading(figure, swept.held_fixed(on.line))
+        # One axis of steps for all values, so that a departure that does not move with the axis is seen not to
+        if on.is_single:
+            panels = figure.subplots(len(values), 2, sharex=True, sharey="col", squeeze=False).T
+        else:
+            panels = figure.subplots(2, len(values), sharex=True, sharey="row", squeeze=False)
         for column, value in enumerate(values):
             top, bottom = panels[:, column]
             here = runs[runs[axis.column] == value]
@@ -65,15 +74,18 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
             _baselines(top, _of_these(baselines, here), floor, colours)
             _excess(bottom, excess[excess[axis.column] == value], axis, colours)
             _departures(bottom, onsets[onsets[axis.column] == value], settings, colours)
-            style.lettered(top, "abcd"[column], f"{wording.axis_name(axis)} = {swept.labels[value]}")
-            style.lettered(bottom, "efgh"[column])
-            bottom.set_xlabel("step")
+            first, second = (2 * column, 2 * column + 1) if on.is_single else (column, len(values) + column)
+            style.lettered(top, letters[first], f"{wording.axis_name(axis)} = {swept.labels[value]}")
+            style.lettered(bottom, letters[second])
             if not top.lines:
                 style.note(top, "no values")
         _scales(panels, losses["time"])
-        panels[0, 0].set_ylabel("loss (per pixel)")
-        panels[1, 0].set_ylabel(f"excess: surrogate / test {wording.MINUS} 1")
-        _legend(figure, settings["surrogates"], colours, onsets)
+        for ax in panels[:, -1] if on.is_single else panels[1]:
+            ax.set_xlabel("step")
+        for top, bottom in panels.T if on.is_single else panels[:, :1].T:
+            top.set_ylabel("loss (per pixel)")
+            bottom.set_ylabel("excess" if on.is_single else f"excess: surrogate / test {wording.MINUS} 1")
+        _legend(figure, settings["surrogates"], colours, onsets, on)
     return figure
 
 
@@ -95,18 +107,18 @@ def _colours() -> dict[str, style.Colour | str]:
     return {"train": green, "empirical": green, "test": "black", "gaussian": blue, "gaussian_mixture": orange}
 
 
-def _curve(ax: Axes, rows: pd.DataFrame, axis: Axis, colour: style.Colour | str) -> None:
+def _curve(ax: Axes, rows: pd.DataFrame, axis: Axis, colour: style.Colour | str, marker: str) -> None:
     """The mean over repetitions as a line, its band behind it."""
     curve = selection.over_repetitions(rows, axis)
     ax.fill_between(curve["time"], curve["low"], curve["high"], color=colour, alpha=0.15, linewidth=0)
-    ax.plot(curve["time"], curve["mean"], color=colour, marker="o" if len(curve) == 1 else "")
+    ax.plot(curve["time"], curve["mean"], color=colour, marker=marker, markersize=3, markevery=_EVERY)
 
 
 def _losses(ax: Axes, losses: pd.DataFrame, axis: Axis, colours: Mapping[str, style.Colour | str]) -> None:
     for split in _SPLITS:
         rows = losses[losses["split"] == split]
         if len(rows):
-            _curve(ax, rows, axis, colours[split])
+            _curve(ax, rows, axis, colours[split], _MARKERS[split])
 
 
 def _of_these(baselines: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
@@ -135,9 +147,11 @@ def _baselines(ax: Axes, baselines: pd.DataFrame, floor: float, colours: Mapping
                 )
                 arrow = {"arrowstyle": "->", "color": colour, "shrinkA": 0, "shrinkB": 0}
                 ax.annotate("", low, foot, xycoords="axes fraction", textcoords="axes fraction", arrowprops=arrow)
-                ax.text(edge - 0.03, 0.03, label, transform=ax.transAxes, color=colour, ha="right", va="bottom", size=7)
+                ax.text(
+                    edge - 0.03, 0.03, label, transform=ax.transAxes, color=style.INK, ha="right", va="bottom", size=7
+                )
                 continue
-            ax.axhline(row["loss"], color=colour, linestyle=style.DASHES, linewidth=0.9, zorder=1)
+            ax.axhline(row["loss"], color=colour, linestyle=_DASHES[estimator], linewidth=0.9, zorder=1)
             ends = [max(row["ci_low"], floor), row["ci_high"]]
             ax.plot([edge] * 2, ends, transform=ax.get_yaxis_transform(), color=colour, linewidth=1.6)
 
@@ -147,7 +161,7 @@ def _excess(ax: Axes, excess: pd.DataFrame, axis: Axis, colours: Mapping[str, st
     for surrogate in _SURROGATES:
         rows = excess[excess["surrogate"] == surrogate]
         if len(rows):
-            _curve(ax, rows, axis, colours[surrogate])
+            _curve(ax, rows, axis, colours[surrogate], _MARKERS[surrogate])
 
 
 def _departures(
@@ -180,16 +194,18 @@ def _scales(panels: Any, steps: pd.Series[float]) -> None:
 
 
 def _legend(
-    figure: Figure, surrogates: Sequence[str], colours: Mapping[str, style.Colour | str], onsets: pd.DataFrame
+    figure: Figure, surrogates: Sequence[str], colours: Mapping[str, style.Colour | str], onsets: pd.DataFrame, on: Page
 ) -> None:
     """Losses on the left, then the baselines, then the marks."""
     splits = [name for name in _SPLITS if name in ("train", "test", *surrogates)]
-    curves: list[Any] = [Line2D([], [], color=colours[name], label=_SPLITS[name]) for name in splits]
+    curves: list[Any] = [
+        Line2D([], [], color=colours[name], marker=_MARKERS[name], markersize=3, label=_SPLITS[name]) for name in splits
+    ]
     curves.append(Patch(color="0.5", alpha=0.3, linewidth=0, label="interval"))
     optima = {"gaussian": "Wiener filter, on test", "gaussian_mixture": "Wiener filter by class, on test"}
     optima = {name: label for name, label in optima.items() if name in surrogates}
     optima["empirical"] = "posterior mean of the training images, on train"
-    best = [Line2D([], [], color=colours[name], linestyle=style.DASHES, label=label) for name, label in optima.items()]
+    best = [Line2D([], [], color=colours[name], linestyle=_DASHES[name], label=label) for name, label in optima.items()]
     ink: dict[str, Any] = {"color": style.INK, "markersize": 4.5}
     marks = [
         Line2D([], [], marker="o", linewidth=1.6, label="departure and its interval", **ink),
@@ -201,6 +217,9 @@ def _legend(
     if not onsets.loc[onsets["definition"].isin(SURROGATES), "left_censored"].any():
         del marks[2]
     look: dict[str, Any] = {"alignment": "left", "handlelength": 2.2}
+    if on.is_single:
+        on.legend(figure, [*curves, *best, *marks], 2, **look)
+        return
     figure.legend(handles=curves, loc="outside lower left", title="networks", **look)
     figure.legend(handles=best, loc="outside lower center", title="best denoisers, untrained", **look)
     figure.legend(handles=marks, loc="outside lower right", title="departure from a surrogate", **look)

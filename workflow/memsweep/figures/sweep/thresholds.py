@@ -18,7 +18,7 @@ from ...study.axes import read_axes
 from ...study.onsets import ONSETS, among
 from ...tables.parquet import read_table
 from .. import style, wording
-from ..forest import MARKERS
+from ..page import Page, page
 
 SOURCES = ("thresholds", "local_slopes")
 
@@ -41,14 +41,16 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
     names = {axis.coordinate: wording.axis_label(axis) for axis in read_axes(settings)}
     terms = [term for term in names if term in set(table["term"])]
     looks = {
-        term: (colour, MARKERS[place % len(MARKERS)])
+        term: (colour, style.MARKERS[place % len(style.MARKERS)])
         for place, (term, colour) in enumerate(style.distinct_colours(terms).items())
     }
     definitions = among(table["definition"], ONSETS)
-    rows = max(1, -(-len(definitions) // _IN_A_ROW))
+    on = page(settings)
+    columns = on.across(_IN_A_ROW)
+    rows = max(1, -(-len(definitions) // columns))
     with style.styled():
-        figure = Figure(figsize=(style.WIDTH, 0.7 + 1.9 * rows), layout="constrained")
-        panels = figure.subplots(rows, _IN_A_ROW, sharey=True, squeeze=False)
+        figure = on.figure(single=1.3 + 1.25 * rows, double=0.7 + 1.9 * rows)
+        panels = figure.subplots(rows, columns, sharey=True, squeeze=False)
         for ax, letter, definition in zip(panels.flat, string.ascii_lowercase, definitions, strict=False):
             style.lettered(ax, letter, wording.definition_label(definition, settings["thresholds"]))
             own = settings["thresholds"][ONSETS[definition].threshold]
@@ -61,7 +63,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
         panels[0, 0].set_ylim(*_limits(table))
         for ax in panels[:, 0]:
             ax.set_ylabel("exponent $k$")
-        _legend(figure, looks, names)
+        _legend(figure, looks, names, on)
     return figure
 
 
@@ -111,7 +113,7 @@ def _known(rows: pd.DataFrame, term: str) -> pd.DataFrame:
     return here.sort_values("threshold")
 
 
-def _legend(figure: Figure, looks: Mapping[str, tuple[style.Colour, str]], names: Mapping[str, str]) -> None:
+def _legend(figure: Figure, looks: Mapping[str, tuple[style.Colour, str]], names: Mapping[str, str], on: Page) -> None:
     axes: Sequence[Line2D] = [
         Line2D([], [], color=colour, marker=marker, markersize=3.8, linewidth=0.8, label=names[term])
         for term, (colour, marker) in looks.items()
@@ -123,5 +125,8 @@ def _legend(figure: Figure, looks: Mapping[str, tuple[style.Colour, str]], names
         Line2D([], [], label="threshold of the study", **_OWN),
         Patch(label="reached by chance", **_NOISE),
     ]
+    if on.is_single:
+        on.legend(figure, [*axes, *signs], 2, handlelength=2.2)
+        return
     figure.legend(handles=axes, loc="outside lower left", ncols=2)
     figure.legend(handles=signs, loc="outside lower right", ncols=2, handlelength=2.2)

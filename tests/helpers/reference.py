@@ -1,0 +1,93 @@
+"""How far the tables of a study may be from those of the same study on another machine.
+
+What is drawn, counted or computed in closed form is the same everywhere, to rounding. What is learnt is not: the order
+in which a machine sums moves the last bits, and training moves them on. Tolerances are some twice the largest
+difference that other arithmetic made on one machine, that of processors without vector units
+(`ATEN_CPU_CAPABILITY=default`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """Of a number: of either kind, the larger one counts."""
+
+    absolute: float = 0.0
+    relative: float = 0.0
+
+    def holds(self, found: pd.Series, expected: pd.Series) -> pd.Series:
+        """Where two columns of numbers agree; missing and infinite ones where both are."""
+        with np.errstate(invalid="ignore"):
+            near = (found - expected).abs() <= np.maximum(self.absolute, self.relative * expected.abs())
+        return near | (found == expected) | (found.isna() & expected.isna())
+
+
+EXACT = Tolerance()
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What of a table is compared.
+
+    Attributes:
+        keys: columns that tell rows apart, the same everywhere.
+        values: columns of numbers, each with its tolerance.
+        off: share of the rows that may be off, of a table of very many.
+    """
+
+    keys: tuple[str, ...]
+    values: Mapping[str, Tolerance]
+    off: float = 0.0
+
+
+def differences(found: Mapping[str, pd.DataFrame], expected: Mapping[str, pd.DataFrame]) -> Iterator[str]:
+    """A sentence for each column of a table that is farther off than it may be."""
+    for name, compared in TABLES.items():
+        here, there = (tables[name].reset_index(drop=True) for tables in (found, expected))
+        keys = list(compared.keys)
+        if not here[keys].equals(there[keys]):
+            yield f"{name}: other rows: {len(here)} for {len(there)}, by {', '.join(keys)}"
+            continue
+        for column, tolerance in compared.values.items():
+            off = ~tolerance.holds(here[column].astype(float), there[column].astype(float))
+            if off.mean() > compared.off:
+                row = int(off.idxmax())
+                yield (
+                    f"{name}: {column} is off in {int(off.sum())} of {len(off)} rows, first in row {row}: "
+                    f"{here.loc[row, column]!r} for {there.loc[row, column]!r}"
+                )
+    yield from _verdicts(found["claims"], expected["claims"])
+
+
+def _verdicts(found: pd.DataFrame, expected: pd.DataFrame) -> Iterator[str]:
+    """Verdicts differ only where an end of the interval lies within a tenth of its width of a margin."""
+    both = found.merge(expected, on="claim", suffixes=("", "_there"))
+    for row in both[both["verdict"] != both["verdict_there"]].to_dict("records"):
+        width = row["ci_high_there"] - row["ci_low_there"]
+        ends = [abs(row[f"{end}_there"] - row[f"{margin}"])
+                for end in ("ci_low", "ci_high") for margin in ("margin_low", "margin_high")]  # fmt: skip
+        if not np.nanmin(ends) <= width / 10:
+            yield f"claims: {row['claim']!r} is {row['verdict']} for {row['verdict_there']}"
+
+
+def read(folder: Path) -> dict[str, pd.DataFrame]:
+    """The tables of a folder that are compared."""
+    return {name: pd.read_parquet(folder / f"{name}.parquet") for name in TABLES}
+
+
+ROUNDING = Tolerance(absolute=1e-9, relative=1e-6)
+TABLES: Mapping[str, Compared] = {
+    "runs": Compared(
+        ("run_id", "train_size", "base_channels", "batch_size", "seed", "subset", "status", "data_hash"),
+        {"learning_rate": EXACT, "parameters": EXACT, "max_steps": EXACT},
+    ),
+    "baselines": Compared(("estimator", "train_size", "subset", "split"), {"noise_level": EXACT, "loss": ROUNDING}),
+}
