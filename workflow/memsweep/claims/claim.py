@@ -98,6 +98,7 @@ class Claim:
         low, high: range of the number in which the claim holds.
         outside: it holds outside that range instead.
         published: the number in the paper, where it has one.
+        unit: what is counted as the evidence's runs.
     """
 
     name: str
@@ -110,6 +111,7 @@ class Claim:
     high: float = math.inf
     outside: bool = False
     published: float = math.nan
+    unit: str = "run"
 
     def verdict(self, found: Evidence) -> str:
         """What the evidence says to the claim."""
@@ -164,6 +166,7 @@ def verdicts(claims: Sequence[Claim], tables: Tables) -> pd.DataFrame:
                 "outside": claim.outside,
                 "verdict": verdict,
                 "runs": found.runs,
+                "unit": claim.unit,
                 "needed": claim.needed(found),
                 "lacking": found.lacking if verdict == NOT_TESTABLE else None,
                 "published": claim.published,

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from ..tables.parquet import read_table
-from . import style
+from . import claim_wording, style
 
 Row = Mapping[Hashable, Any]
 
@@ -50,7 +50,7 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
 def drawn(claims: pd.DataFrame) -> Figure:
     """The figure of a table ``claims``."""
     rows: Sequence[Row] = claims.to_dict("records")
-    statements = [textwrap.wrap(_statement(row), _LETTERS) for row in rows]
+    statements = [_statement(row) for row in rows]
     verdicts = [_verdict(row) for row in rows]
     heights = [max(len(left), len(right)) * _LINE + _GAP for left, right in zip(statements, verdicts, strict=True)]
     with style.styled():
@@ -95,11 +95,13 @@ def _draw_row(ax: Axes, row: Row, top: float, height: float, left: Sequence[str]
         ax.plot(placed(row["published"]), middle, "|", color=style.INK, markersize=11)
 
 
-def _statement(row: Row) -> str:
-    """A statement with its source, which is not broken over lines."""
-    return f"{row['statement']} ({row['source']})".replace(
-        row["source"], row["source"].replace(" ", "\N{NO-BREAK SPACE}")
-    )
+def _statement(row: Row) -> list[str]:
+    """The lines of a statement with its source, which is not broken, and of what it asks of which number."""
+    said = f"{row['statement']} ({row['source']})"
+    unbroken = said.replace(row["source"], row["source"].replace(" ", "\N{NO-BREAK SPACE}"))
+    asked = claim_wording.asked(row)
+    decides = f"{row['measure']}: {asked}" if asked else ""
+    return [*textwrap.wrap(unbroken, _LETTERS), *textwrap.wrap(decides, _LETTERS)]
 
 
 def _limits(row: Row) -> tuple[float, float]:
@@ -117,23 +119,11 @@ def _verdict(row: Row) -> list[str]:
     """The lines of a verdict: the word, the numbers, and what else decides."""
     if row["verdict"] == "not testable":
         return ["not testable", *textwrap.wrap(row["lacking"], 40)]
-    numbers = f"{_short(row['estimate'])} [{_short(row['ci_low'])}, {_short(row['ci_high'])}]"
+    numbers = claim_wording.found(row)
     if math.isfinite(row["published"]):
-        numbers += f", published {_short(row['published'])}"
-    behind = f"n = {row['runs']}; {row['definitions_agreeing']} of {row['definitions']} ways agree"
-    lines = [row["verdict"], numbers, behind]
-    if row["verdict"] == "undecided":
-        needed = row["needed"]
-        lines.append(
-            "at its edge: no number would decide"
-            if pd.isna(needed)
-            else f"some {float(f'{needed:.2g}'):,.0f} more would decide"
-        )
-    return lines
-
-
-def _short(value: float) -> str:
-    return f"{value:.3g}".replace("-", "\N{MINUS SIGN}").replace("inf", "∞")
+        numbers += f", published {claim_wording.number(row['published'])}"
+    lines = [row["verdict"], numbers, f"{claim_wording.behind(row)}; {claim_wording.agreeing(row)}"]
+    return [*lines, claim_wording.deciding(row)] if row["verdict"] == "undecided" else lines
 
 
 def _legend(figure: Figure) -> None:
