@@ -33,6 +33,7 @@ class Evidence:
         estimate, ci_low, ci_high: the number that decides, with its interval; NaN where there is none.
         runs: behind it: runs, or what a study has in their place.
         lacking: what the study lacks, where there is no estimate.
+        absent: this way of measuring is not there at all, so that what another one lacks says more.
     """
 
     estimate: float = math.nan
@@ -40,6 +41,7 @@ class Evidence:
     ci_high: float = math.nan
     runs: int = 0
     lacking: str | None = None
+    absent: bool = False
 
     @classmethod
     def of(cls, rows: pd.DataFrame, value: str, absent: str, unknown: str, runs: str = "runs") -> Evidence:
@@ -148,7 +150,8 @@ def verdicts(claims: Sequence[Claim], tables: Tables) -> pd.DataFrame:
     for claim in claims:
         measured = {way: claim.evidence(tables, way) for way in claim.ways}
         known = {way: found for way, found in measured.items() if not math.isnan(found.estimate)}
-        primary = next(iter(known), claim.ways[0])
+        there = {way: found for way, found in measured.items() if not found.absent}
+        primary = next(iter([*known, *there, *claim.ways]))
         found = measured[primary]
         verdict = claim.verdict(found)
         rows.append(

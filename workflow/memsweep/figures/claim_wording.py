@@ -34,6 +34,8 @@ def asked(row: Mapping[Any, Any]) -> str:
 
 def found(row: Mapping[Any, Any]) -> str:
     """The number that decides with its interval: ``1.77 [1.70, 1.84]``."""
+    if row["ci_low"] == row["ci_high"]:
+        return f"{number(row['estimate'])}, without scatter"
     return f"{number(row['estimate'])} [{number(row['ci_low'])}, {number(row['ci_high'])}]"
 
 
@@ -45,7 +47,10 @@ def behind(row: Mapping[Any, Any]) -> str:
 def agreeing(row: Mapping[Any, Any]) -> str:
     """How many of the ways to measure the number come to the verdict; the one that decides is among them."""
     ways, alike = int(row["definitions"]), int(row["definitions_agreeing"])
-    return "measured in one way" if ways == 1 else f"{'all' if alike == ways else f'{alike} of'} {ways} ways agree"
+    if ways == 1:
+        return "measured in one way"
+    every = "both" if ways == 2 else f"all {ways}"
+    return f"{every if alike == ways else f'{alike} of {ways}'} ways agree"
 
 
 def deciding(row: Mapping[Any, Any]) -> str:
@@ -53,7 +58,7 @@ def deciding(row: Mapping[Any, Any]) -> str:
     if pd.isna(row["needed"]):
         return f"at its edge: no number of {row['unit']}s would decide"
     about = int(float(f"{row['needed']:.2g}"))
-    return f"some {counted(about, 'more ' + row['unit'])} would decide"
+    return f"about {counted(about, 'more ' + row['unit'])} would decide"
 
 
 def number(value: float) -> str:

@@ -18,6 +18,7 @@ from ..tables.parquet import read_table
 from . import claim_wording, style
 
 Row = Mapping[Hashable, Any]
+Lines = Sequence[tuple[str, Mapping[str, Any]]]  # and how each looks
 
 SOURCES = ("claims",)
 
@@ -30,10 +31,10 @@ MARKS: Mapping[str, tuple[str, bool]] = {
 }
 _LINE = 0.135  # inches from line to line of text
 _GAP = 0.13  # between rows
-_LETTERS = 44  # of a line of a statement
+_LETTERS = 50  # of a line of a statement
 _SCALE = (0.0, 1.0)
 _TEXT, _VERDICT = -0.05, 1.06  # where statements end and verdicts begin, in scales
-_MARGIN, _RULE = "0.85", "0.9"
+_MARGIN, _RULE, _SOFT = "0.85", "0.9", "0.4"
 
 
 def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
@@ -66,13 +67,10 @@ def drawn(claims: pd.DataFrame) -> Figure:
         return figure
 
 
-def _draw_row(ax: Axes, row: Row, top: float, height: float, left: Sequence[str], right: Sequence[str]) -> None:
+def _draw_row(ax: Axes, row: Row, top: float, height: float, left: Lines, right: Lines) -> None:
     middle = top + height / 2
-    ax.text(_TEXT, middle, "\n".join(left), ha="right", va="center", fontsize=7)
-    heavy = "normal" if row["verdict"] == "not testable" else "bold"
-    for number, line in enumerate(right):
-        place = middle + (number - (len(right) - 1) / 2) * _LINE
-        ax.text(_VERDICT, place, line, ha="left", va="center", fontsize=7, fontweight="normal" if number else heavy)
+    _write(ax, _TEXT, middle, left, "right")
+    _write(ax, _VERDICT, middle, right, "left")
     ax.axhline(top, color=_RULE, linewidth=0.5, xmin=-2, xmax=3, clip_on=False)
     if row["verdict"] == "not testable":
         return
@@ -82,7 +80,7 @@ def _draw_row(ax: Axes, row: Row, top: float, height: float, left: Sequence[str]
         return min(max((value - low) / (high - low), 0.0), 1.0)
 
     edges = placed(row["margin_low"]), placed(row["margin_high"])
-    holds = [(0.0, edges[0]), (edges[1], 1.0)] if row["outside"] else [edges]
+    holds = [side for side in ((0.0, edges[0]), (edges[1], 1.0)) if side[0] < side[1]] if row["outside"] else [edges]
     for start, end in holds:
         ax.fill_betweenx([top + 0.03, top + height - 0.03], start, max(end, start + 0.008), color=_MARGIN, linewidth=0)
     ax.plot([placed(row["ci_low"]), placed(row["ci_high"])], [middle] * 2, color=style.INK, linewidth=1.3)
@@ -95,13 +93,24 @@ def _draw_row(ax: Axes, row: Row, top: float, height: float, left: Sequence[str]
         ax.plot(placed(row["published"]), middle, "|", color=style.INK, markersize=11)
 
 
-def _statement(row: Row) -> list[str]:
+def _write(ax: Axes, across: float, middle: float, lines: Lines, side: str) -> None:
+    """Write lines, each with its look, around the middle of a row."""
+    for number, (line, look) in enumerate(lines):
+        place = middle + (number - (len(lines) - 1) / 2) * _LINE
+        ax.text(across, place, line, ha=side, va="center", fontsize=7, **look)
+
+
+def _statement(row: Row) -> Lines:
     """The lines of a statement with its source, which is not broken, and of what it asks of which number."""
     said = f"{row['statement']} ({row['source']})"
     unbroken = said.replace(row["source"], row["source"].replace(" ", "\N{NO-BREAK SPACE}"))
     asked = claim_wording.asked(row)
     decides = f"{row['measure']}: {asked}" if asked else ""
-    return [*textwrap.wrap(unbroken, _LETTERS), *textwrap.wrap(decides, _LETTERS)]
+    return [*_wrapped(unbroken, {}), *_wrapped(decides, {"color": _SOFT})]
+
+
+def _wrapped(text: str, look: Mapping[str, Any], width: int = _LETTERS) -> Lines:
+    return [(line, look) for line in textwrap.wrap(text, width, break_on_hyphens=False)]
 
 
 def _limits(row: Row) -> tuple[float, float]:
@@ -115,15 +124,17 @@ def _limits(row: Row) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _verdict(row: Row) -> list[str]:
+def _verdict(row: Row) -> Lines:
     """The lines of a verdict: the word, the numbers, and what else decides."""
     if row["verdict"] == "not testable":
-        return ["not testable", *textwrap.wrap(row["lacking"], 40)]
+        return [("not testable", {}), *_wrapped(row["lacking"], {}, 40)]
     numbers = claim_wording.found(row)
     if math.isfinite(row["published"]):
         numbers += f", published {claim_wording.number(row['published'])}"
-    lines = [row["verdict"], numbers, f"{claim_wording.behind(row)}; {claim_wording.agreeing(row)}"]
-    return [*lines, claim_wording.deciding(row)] if row["verdict"] == "undecided" else lines
+    lines = [numbers, f"{claim_wording.behind(row)}; {claim_wording.agreeing(row)}"]
+    if row["verdict"] == "undecided":
+        lines.append(claim_wording.deciding(row))
+    return [(row["verdict"], {"fontweight": "bold"}), *((line, {}) for line in lines)]
 
 
 def _legend(figure: Figure) -> None:

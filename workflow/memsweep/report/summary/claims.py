@@ -34,7 +34,7 @@ def _evidence(row: Mapping[Any, Any]) -> list[str]:
         return [f"It cannot be tested here: {row['lacking']}.", *_published(row)]
     measure, way = _capitalised(row["measure"]), row["primary"]
     told = [
-        f"{measure}, measured by {way}: {claim_wording.found(row)}, of {claim_wording.behind(row)}; the claim holds "
+        f"{measure} (way: {way}): {claim_wording.found(row)}, of {claim_wording.behind(row)}; the claim holds "
         f"where that is {claim_wording.asked(row)}.",
         *_published(row),
         f"{_capitalised(claim_wording.agreeing(row))}.",
