@@ -36,10 +36,16 @@ def row(numbers: tuple[float, float, float], value: str, **of: Any) -> pd.DataFr
     return pd.DataFrame([{**of, value: numbers[0], "ci_low": numbers[1], "ci_high": numbers[2], "runs": 9}])
 
 
+def swept(term: str) -> pd.DataFrame:
+    """Runs that differ on one axis."""
+    axes = ("train_size", "parameters", "batch_size", "learning_rate")
+    return pd.DataFrame({axis: [1.0, 2.0 if axis == term else 1.0] for axis in axes})
+
+
 def law(claim: Claim, way: str, verdict: str) -> Tables:
     term = claim.evidence.keywords["term"]
     table = row(interval(claim, verdict), "estimate", definition=way, term=term, order=1, reason=None)
-    return {"law": pd.concat([table, table.assign(order=2, estimate=0.0)])}
+    return {"law": pd.concat([table, table.assign(order=2, estimate=0.0)]), "runs": swept(term)}
 
 
 def trend(claim: Claim, way: str, verdict: str) -> Tables:
@@ -47,18 +53,20 @@ def trend(claim: Claim, way: str, verdict: str) -> Tables:
     of = {"metric": metric, "space": space, "definition": "test_loss_minimum", "term": claim.evidence.keywords["term"]}
     table = row(interval(claim, verdict), "exponent", **of)
     # That up to another onset decides nothing
-    return {"fidelity_trends": pd.concat([table.assign(definition="f_mem", exponent=-5.0), table])}
+    rows = pd.concat([table.assign(definition="f_mem", exponent=-5.0), table])
+    return {"fidelity_trends": rows, "runs": swept(of["term"])}
 
 
 def rate(claim: Claim, way: str, verdict: str) -> Tables:
-    table = row(interval(claim, verdict), "trend", metric=way, term=claim.evidence.keywords["term"])
-    return {"rate_trends": table}
+    term = claim.evidence.keywords["term"]
+    return {"rate_trends": row(interval(claim, verdict), "trend", metric=way, term=term), "runs": swept(term)}
 
 
 def collapse(claim: Claim, way: str, verdict: str) -> Tables:
     table = row(interval(claim, verdict), "ratio", curve=way, axis=claim.evidence.keywords["axis"], exponents="paper")
     table = table.rename(columns={"ci_low": "ratio_ci_low", "ci_high": "ratio_ci_high"})
-    return {"collapse": pd.concat([table.assign(exponents="fitted", ratio=1.0), table])}
+    curves = pd.concat([table.assign(exponents="fitted", ratio=1.0), table])
+    return {"collapse": curves, "runs": swept(claim.evidence.keywords["axis"])}
 
 
 def distances(claim: Claim, way: str, verdict: str) -> Tables:
@@ -137,6 +145,14 @@ def test_a_study_that_cannot_speak_to_a_claim_says_what_it_lacks(name: str) -> N
     found = verdicts([claim], nothing).iloc[0]
     assert found["verdict"] == "not testable"
     assert len(found["lacking"]) > 10
+
+
+def test_what_is_lacking_is_of_a_way_that_the_study_has() -> None:
+    claim = CLAIMS["lower rate with more images"]
+    tables = rate(claim, "f_mem", SUPPORTED)
+    tables["rate_trends"] = tables["rate_trends"].assign(trend=math.nan, runs=1)
+    found = verdicts([claim], tables).iloc[0]
+    assert (found["primary"], found["lacking"]) == ("f_mem", "too few runs, 1, reach both shares of copies")
 
 
 def test_no_claim_decides_by_what_another_axis_has() -> None:

@@ -13,10 +13,12 @@ from memsweep.tables.frames import frame_of
 ROW: dict[str, Any] = {
     "source": "Author et al. 2026",
     "statement": "It is so.",
+    "measure": "exponent",
     "margin_low": 0.8,
     "margin_high": 1.2,
     "outside": False,
     "runs": 9,
+    "unit": "run",
     "needed": pd.NA,
     "lacking": None,
     "published": math.nan,
@@ -50,22 +52,23 @@ def grey(figure: Any) -> list[tuple[float, float]]:
 
 def test_a_row_has_the_words_and_the_numbers() -> None:
     said = texts(drawn("undecided", 1.1, 0.7, 1.5, needed=12_345, published=0.97))
-    assert said[0] == "It is so. (Author et al. 2026)"
-    assert said[1:] == [
+    assert said == [
+        "It is so. (Author et al. 2026)",
+        "exponent: between 0.8 and 1.2",
         "undecided",
-        "1.1 [0.7, 1.5], published 0.97",
-        "n = 9; 2 of 3 ways agree",
-        "some 12,000 more would decide",
+        "1.10 [0.700, 1.50], published 0.970",
+        "9 runs; 2 of 3 ways agree",
+        "about 12,000 more runs would decide",
     ]
 
 
 def test_what_no_number_of_runs_decides_says_so() -> None:
-    assert texts(drawn("undecided", 1.2, 0.7, 1.7))[-1] == "at its edge: no number would decide"
+    assert texts(drawn("undecided", 1.2, 0.7, 1.7))[-1] == "at its edge: no number of runs would decide"
 
 
 def test_what_is_not_testable_says_why_and_has_no_mark() -> None:
     figure = drawn("not testable", math.nan, math.nan, math.nan, lacking="no batch sizes")
-    assert texts(figure)[1:] == ["not testable", "no batch sizes"]
+    assert texts(figure)[2:] == ["not testable", "no batch sizes"]
     assert not grey(figure)
 
 
@@ -82,8 +85,9 @@ def test_the_mark_lies_in_the_grey_where_the_claim_holds(
     figure = drawn("supported", estimate, estimate - 0.01, estimate + 0.01, margin_low=low, outside=outside)
     place = mark(figure)
     assert 0 < place < 1
-    held = any(start <= place <= end for start, end in grey(figure) if end - start > 0.02)
+    held = any(start <= place <= end for start, end in grey(figure))
     assert held == (inside != outside)
+    assert len(grey(figure)) == (2 if outside and not endless else 1)
 
 
 def test_an_endless_interval_has_arrowheads() -> None:

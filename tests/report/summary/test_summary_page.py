@@ -8,17 +8,14 @@ import sys
 import tomllib
 from pathlib import Path
 
-import pandas as pd
-import pyarrow as pa
 import pytest
 import yaml
 from helpers.configs import ROOT
 from helpers.projects import TINY, Project
 from helpers.sweep_tables import onsets_of, runs_of, study_of
 from memsweep.base.errors import UserError
+from memsweep.claims.claim import Claim, Evidence, Tables, verdicts
 from memsweep.report.summary.page import write_summary
-from memsweep.tables import contracts
-from memsweep.tables.contracts.columns import column
 from memsweep.tables.parquet import write_table
 
 BIGGEST = 15_000_000
@@ -68,24 +65,18 @@ def test_the_configuration_is_printed_as_it_was_written(results: Path) -> None:
     assert "snakemake --configfile config/tiny.yaml" in page
 
 
-def test_claims_are_shown_where_there_is_a_table_of_them(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    row = {"claim": "linear", "source": "Some & Others", "statement": "τ ∝ N^1", "estimate": 1.7, "ci_low": 1.6}
-    row |= {
-        "ci_high": 1.8,
-        "margin_low": 0.8,
-        "margin_high": 1.2,
-        "verdict": "not testable",
-        "runs": 4,
-        "needed": "runs",
-    }
-    row |= {"lacking": "", "published": "N^1", "definitions_agreeing": 1, "definitions": 2}
-    claims = pd.DataFrame([row])
-    fields = [column(name, pa.Schema.from_pandas(claims).field(name).type, name) for name in claims]
-    monkeypatch.setitem(contracts.SCHEMAS, "claims", pa.schema(fields))
-    write_table(results / "tables" / "claims.parquet", "claims", claims)
+def test_claims_are_shown_where_there_is_a_table_of_them(results: Path) -> None:
+    known, unknown = Evidence(0.3, 0.1, 0.5, 4), Evidence(lacking="no sizes")
+    told = [
+        Claim("linear", "Some & Others", "τ ∝ N^1", "exponent", ("f_mem",), lambda *_: unknown),
+        Claim("apart", "Some & Others", "They differ.", "spread", ("f_mem",), lambda *_: known, high=2, outside=True),
+    ]
+    write_table(results / "tables" / "claims.parquet", "claims", verdicts(told, Tables(results / "tables")))
     page = written(results, tables=["runs", "onsets"])
     assert '<span class="verdict not-testable">not testable</span> τ\u00a0∝\u00a0N<sup>1</sup></h3>' in page
     assert "Some &amp; Others" in page
+    assert '<span class="verdict refuted">refuted</span> They differ.</h3>' in page
+    assert "0.300 [0.100, 0.500], of 4 runs; the claim holds where that is above 2." in page
 
 
 def test_tables_of_other_runs_are_refused(results: Path) -> None:

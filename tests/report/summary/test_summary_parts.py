@@ -159,7 +159,8 @@ def test_numbers_are_held_as_json_has_them(value: Any, held: Any) -> None:
 def claim(**changes: Any) -> dict[str, Any]:
     row = {"claim": "linear", "source": "Marion & Wu 2026", "statement": "τ goes as N^1", "estimate": 1.77}
     row |= {"ci_low": 1.7, "ci_high": 1.84, "margin_low": 0.8, "margin_high": 1.2, "verdict": "refuted", "runs": 11}
-    row |= {"needed": None, "lacking": "", "published": 1.0, "definitions_agreeing": 4, "definitions": 5}
+    row |= {"needed": None, "lacking": None, "published": 1.0, "definitions_agreeing": 4, "definitions": 5}
+    row |= {"measure": "exponent of the onset in N", "primary": "f_mem", "outside": False, "unit": "run"}
     return {**row, **changes}
 
 
@@ -167,18 +168,25 @@ def test_a_claim_has_its_verdict_and_what_it_rests_on() -> None:
     (card,) = cards(pd.DataFrame([claim()]))
     assert (card.verdict, card.source) == ("refuted", "Marion & Wu 2026")
     assert card.evidence == [
-        "Estimate 1.77 [1.70, 1.84], of 11 runs; the claim asks for a value within [0.80, 1.20].",
+        "Exponent of the onset in N (way: f_mem): 1.77 [1.70, 1.84], of 11 runs; the claim holds where that is between "
+        "0.8 and 1.2.",
         "Published: 1.00.",
-        "4 of 5 definitions of the onset agree.",
+        "4 of 5 ways agree.",
     ]
 
 
+def test_an_open_claim_says_what_would_decide() -> None:
+    (card,) = cards(pd.DataFrame([claim(verdict="undecided", needed=10_456, unit="cell", definitions_agreeing=5)]))
+    assert card.evidence[0].endswith("of 11 cells; the claim holds where that is between 0.8 and 1.2.")
+    assert card.evidence[2:] == ["All 5 ways agree.", "About 10,000 more cells would decide."]
+
+
 def test_a_claim_that_cannot_be_tested_says_what_it_lacks_and_comes_last() -> None:
-    untold = {"estimate": float("nan"), "published": float("nan"), "definitions": float("nan"), "runs": float("nan")}
-    missing = claim(verdict="not testable", lacking="two subsets", needed=6, **untold)
+    untold = {"estimate": float("nan"), "published": float("nan"), "definitions": 0, "runs": 0}
+    missing = claim(verdict="not testable", lacking="two subsets are needed", **untold)
     first, last = cards(pd.DataFrame([missing, claim(verdict="supported")]))
     assert first.verdict == "supported"
-    assert last.evidence == ["Lacking: two subsets.", "Needed: 6 runs."]
+    assert last.evidence == ["It cannot be tested here: two subsets are needed."]
 
 
 # Captions
@@ -362,7 +370,7 @@ def test_methods_follow_the_configuration() -> None:
     assert told["Training"].startswith("SGD for 50 epochs")
     assert "momentum 0.9" in told["Training"]
     assert "f_mem > 20 %: the share of samples that are copies" in told["Onsets"]
-    assert "hold 90 %" in told["Intervals"]
+    assert "at a level of 90 %" in told["Intervals"]
     assert "11 resamples" in told["Intervals"]
 
 
@@ -372,8 +380,8 @@ def test_what_training_cost_is_what_was_measured(tmp_path: Path) -> None:
     (tmp_path / "two.tsv").write_text(header + "30.0\t0:00:30\tNA\t1\n")
     (tmp_path / "odd.tsv").write_text("nothing\n")
     assert making.cost(tmp_path, ["one", "odd", "missing"]) == (
-        "1 training job took 1.5 minutes in all, at most 1.0 GB of memory each; of a job that was interrupted, only "
-        "the last attempt is counted."
+        "1 training job took 1.5 minutes in all, at most 1.0 GB of memory each; of a job that was interrupted or run "
+        "again, only the last attempt is counted."
     )
     assert making.cost(tmp_path, ["two", "one"]).startswith("2 training jobs took 2.0 minutes in all, at most 1.0 GB")
     assert making.cost(tmp_path, ["missing"]) == ""

@@ -59,8 +59,8 @@ def test_where_no_run_reached_the_onset_the_advice_is_three_times_the_budget() -
     onsets = onsets_of(RUNS, [30, 30, 32, 32], censored=[True] * 4)
     said = sweep_onsets.started(facts(onsets=onsets))
     assert said == (
-        "None of 4 runs reached the onset (f_mem > 5 %) by step 32: raise training.budget at least threefold, from 32 "
-        "to 96 steps; the runs go on from where they are."
+        "None of 4 runs reached the onset (f_mem > 5 %) by step 32, the last that a later evaluation can confirm: "
+        "raise training.budget at least threefold, from 32 to 96 steps; the runs go on from where they are."
     )
     assert sweep_onsets.along_axis(facts(onsets=onsets), axis(SIZES)) == ""
 
@@ -85,7 +85,7 @@ def test_along_an_axis_both_ends_and_the_law_are_told() -> None:
     said = sweep_onsets.along_axis(facts(onsets=onsets, scaling=scaling), axis(SIZES))
     # The geometric means of 80 and 125, and of 1000 and 4000
     assert said == (
-        "It starts at step 100 for N = 8 (80 to 125 in 2 runs) and at step 2,000 for N = 16 (1,000 to 4,000 in 2 "
+        "Copying starts at step 100 for N = 8 (80 to 125 in 2 runs) and at step 2,000 for N = 16 (1,000 to 4,000 in 2 "
         "runs): τ ∝ N^1.77 [1.69, 1.86], of 8 runs, for f_mem > 5 %."
     )
 
@@ -208,7 +208,7 @@ def test_the_rate_of_copying_is_that_of_the_runs() -> None:
     values = (("a", "f_mem", 1.0), ("b", "f_mem", 2.0), ("c", "f_mem", 4.0), ("d", "f_mem", NAN), ("c", "other", 9.0))
     rates = table("rates", [{"run_id": run, "metric": metric, "value": value} for run, metric, value in values])
     said = sweep_course.rate(facts(rates=rates))
-    assert "rises by 2.00 for each factor of ten in steps (median; 1.00 to 4.00 in 3 runs)" in said
+    assert "rises at a rate of 2.00 per factor of ten in steps (median; 1.00 to 4.00 in 3 runs)" in said
     assert sweep_course.rate(facts(rates=rates.head(1))).endswith("in steps (one run).")
     assert sweep_course.rate(facts(rates=table("rates", []))) == ""
 
@@ -255,7 +255,9 @@ def test_exponents_under_every_definition_stand_beside_their_thresholds() -> Non
     ]
     apart = sweep_onsets.definitions_apart(facts(scaling=scaling))
     assert "Under the 2 definitions" in apart
-    assert "between N^1.40 [1.20, 1.60] (test loss minimum) and N^1.80 [1.70, 1.90] (f_mem > 5 %)." in apart
+    assert "lies between 1.40 [1.20, 1.60] (test loss minimum) and 1.80 [1.70, 1.90] (f_mem > 5 %)." in apart
+    unknown = table("scaling", [fit("train_size", NAN, NAN, NAN, "f_mem")])
+    assert sweep_onsets.exponents(facts(scaling=unknown)) is None
 
 
 def test_the_answer_comes_first_and_other_axes_after() -> None:

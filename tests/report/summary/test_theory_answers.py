@@ -103,8 +103,8 @@ def test_alignments_go_with_n_snr() -> None:
     (said,) = feature_passages(None, {"phase_fits": fits})[0].sentences
     assert said == (
         "For diffusion at t = 0.2, mean alignment with the signal over that with the noise goes as (n SNR^2)^0.97 "
-        "[0.90, 1.04]; the predicted power 1 lies within it; it crosses 1 at n SNR^2 = 2.1 [1.9, 2.4] "
-        "(12 cells of n and SNR)."
+        "[0.90, 1.04]; the predicted power 1 lies within that interval; the ratio crosses 1 at n SNR^2 = 2.1 "
+        "[1.9, 2.4] (12 cells of n and SNR)."
     )
     unknown = table("phase_fits", [phase("slope", NAN, NAN, NAN)])
     assert "cannot be fitted" in feature_passages(None, {"phase_fits": unknown})[0].sentences[0]
@@ -130,5 +130,5 @@ def test_objectives_are_set_beside_each_other_for_each_planted_training_set() ->
         for objective, value in (("classification", 0.2), ("diffusion", 0.6))
     ]
     (said,) = feature_passages(None, {"feature_balance": table("feature_balance", rows)})[2].sentences
-    assert said.startswith("With 64 images of which 90 % have both features agree")
-    assert said.endswith("0.20 [0.10, 0.30] of classification and 0.60 [0.50, 0.70] of diffusion.")
+    assert said.startswith("With 64 images, in 90 % of which both planted features agree")
+    assert said.endswith("0.20 [0.10, 0.30] after classification and 0.60 [0.50, 0.70] after diffusion.")

@@ -34,6 +34,7 @@ class Evidence:
         estimate, ci_low, ci_high: the number that decides, with its interval; NaN where there is none.
         runs: behind it: runs, or what a study has in their place.
         lacking: what the study lacks, where there is no estimate.
+        absent: this way of measuring is not there at all, so that what another one lacks says more.
     """
 
     estimate: float = math.nan
@@ -41,6 +42,7 @@ class Evidence:
     ci_high: float = math.nan
     runs: int = 0
     lacking: str | None = None
+    absent: bool = False
 
     @classmethod
     def of(cls, rows: pd.DataFrame, value: str, absent: str, unknown: str, runs: str = "runs") -> Evidence:
@@ -99,6 +101,7 @@ class Claim:
         low, high: range of the number in which the claim holds.
         outside: it holds outside that range instead.
         published: the number in the paper, where it has one.
+        unit: what is counted as the evidence's runs.
     """
 
     name: str
@@ -111,6 +114,7 @@ class Claim:
     high: float = math.inf
     outside: bool = False
     published: float = math.nan
+    unit: str = "run"
 
     def verdict(self, found: Evidence) -> str:
         """What the evidence says to the claim."""
@@ -147,7 +151,8 @@ def verdicts(claims: Sequence[Claim], tables: Tables) -> pd.DataFrame:
     for claim in claims:
         measured = {way: claim.evidence(tables, way) for way in claim.ways}
         known = {way: found for way, found in measured.items() if not math.isnan(found.estimate)}
-        primary = next(iter(known), claim.ways[0])
+        there = {way: found for way, found in measured.items() if not found.absent}
+        primary = next(iter([*known, *there, *claim.ways]))
         found = measured[primary]
         verdict = claim.verdict(found)
         rows.append(
@@ -165,6 +170,7 @@ def verdicts(claims: Sequence[Claim], tables: Tables) -> pd.DataFrame:
                 "outside": claim.outside,
                 "verdict": verdict,
                 "runs": found.runs,
+                "unit": claim.unit,
                 "needed": claim.needed(found),
                 "lacking": found.lacking if verdict == NOT_TESTABLE else None,
                 "published": claim.published,

@@ -79,6 +79,7 @@ def claims(settings: Mapping[str, Any], tables: Tables) -> list[Claim]:
                 f"exponent of the stationary ratio in {of}",
                 slopes["diffusion"],
                 partial(fitted, objective="diffusion", quantity=quantity),
+                unit="cell",
                 low=1 - MARGIN,
                 high=1 + MARGIN,
                 published=1,
@@ -93,6 +94,7 @@ def claims(settings: Mapping[str, Any], tables: Tables) -> list[Claim]:
             slopes["classification"],
             partial(fitted, objective="classification", quantity="slope"),
             low=1 + MARGIN,
+            unit="cell",
         ),
         Claim(
             "classification memorises noise",
@@ -102,6 +104,7 @@ def claims(settings: Mapping[str, Any], tables: Tables) -> list[Claim]:
             ("mean", "max"),
             partial(at_end, end="least"),
             high=1,
+            unit="seed",
         ),
         Claim(
             "classification learns the signal",
@@ -111,6 +114,7 @@ def claims(settings: Mapping[str, Any], tables: Tables) -> list[Claim]:
             ("mean", "max"),
             partial(at_end, end="greatest"),
             low=1,
+            unit="seed",
         ),
         Claim(
             "diffusion grows linearly",
@@ -120,6 +124,7 @@ def claims(settings: Mapping[str, Any], tables: Tables) -> list[Claim]:
             early["diffusion"],
             partial(grown, objective="diffusion"),
             low=0,
+            unit="seed",
         ),
         Claim(
             "classification grows exponentially",
@@ -129,5 +134,6 @@ def claims(settings: Mapping[str, Any], tables: Tables) -> list[Claim]:
             early["classification"],
             partial(grown, objective="classification"),
             high=0,
+            unit="seed",
         ),
     ]

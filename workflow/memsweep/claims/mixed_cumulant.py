@@ -95,6 +95,7 @@ def claims(settings: Mapping[str, Any], tables: Tables) -> list[Claim]:
             partial(order, spike="u"),
             low=2,
             high=2,
+            unit="experiment",
         ),
         Claim(
             "k* of the fourth cumulant",
@@ -105,6 +106,7 @@ def claims(settings: Mapping[str, Any], tables: Tables) -> list[Claim]:
             partial(order, spike="v"),
             low=4,
             high=4,
+            unit="experiment",
         ),
         Claim(
             "covariance with d samples",
@@ -116,6 +118,7 @@ def claims(settings: Mapping[str, Any], tables: Tables) -> list[Claim]:
             low=1 - MARGIN,
             high=1 + MARGIN,
             published=1,
+            unit="replica",
         ),
         Claim(
             "fourth cumulant with d³ samples",
@@ -127,6 +130,7 @@ def claims(settings: Mapping[str, Any], tables: Tables) -> list[Claim]:
             low=3 - MARGIN,
             high=3 + MARGIN,
             published=3,
+            unit="replica",
         ),
         Claim(
             "fourth cumulant with d samples where latents correlate",
@@ -138,6 +142,7 @@ def claims(settings: Mapping[str, Any], tables: Tables) -> list[Claim]:
             low=1 - MARGIN,
             high=1 + MARGIN,
             published=1,
+            unit="replica",
         ),
         Claim(
             "once the covariance is learnt",
@@ -148,6 +153,7 @@ def claims(settings: Mapping[str, Any], tables: Tables) -> list[Claim]:
             samples_once_learnt,
             low=1,
             high=1,
+            unit="experiment",
         ),
         Claim(
             "easy before hard",
@@ -157,5 +163,6 @@ def claims(settings: Mapping[str, Any], tables: Tables) -> list[Claim]:
             both or [ABSENT],
             partial(later, confidence=settings["confidence"]),
             low=0.5,
+            unit="replica",
         ),
     ]

@@ -47,13 +47,25 @@ AXES = {
 }
 
 
+def _swept(tables: Tables, term: str) -> bool:
+    """Whether runs differ on an axis, by its coordinate."""
+    return tables["runs"][term].nunique() > 1
+
+
+def _unswept(term: str) -> Evidence:
+    return Evidence(lacking=f"{AXES[term]} is not swept")
+
+
 def onset_exponent(tables: Tables, definition: str, term: str) -> Evidence:
     """The exponent of the onset in an axis by the law of all axes together."""
+    if not _swept(tables, term):
+        return _unswept(term)
     law = tables["law"]
     rows = law[(law["definition"] == definition) & (law["term"] == term) & (law["order"] == 1)]
-    has = (law["definition"] == definition).any()
-    absent = f"{AXES[term]} is not swept" if has else f"no onset by {definition}"
-    return Evidence.of(rows, "estimate", absent, next(iter(rows["reason"].dropna()), "no interval"))
+    if not (law["definition"] == definition).any():
+        return Evidence(lacking=f"no onset by {definition}", absent=True)
+    unknown = next(iter(rows["reason"].dropna()), "no interval")
+    return Evidence.of(rows, "estimate", f"no exponent in {AXES[term]}", unknown)
 
 
 def fidelity_exponent(tables: Tables, way: str, term: str) -> Evidence:
@@ -62,24 +74,28 @@ def fidelity_exponent(tables: Tables, way: str, term: str) -> Evidence:
     Args:
         way: metric and space, as ``sliced_wasserstein_corrected in pixels``.
     """
+    if not _swept(tables, term):
+        return _unswept(term)
     metric, space = way.split(" in ")
     trends = tables["fidelity_trends"]
     of_metric = (trends["metric"] == metric) & (trends["space"] == space)
     rows = trends[of_metric & (trends["definition"] == "test_loss_minimum")]
     if rows.empty:
-        return Evidence(lacking=f"{metric} is not measured in {space}")
+        return Evidence(lacking=f"{metric} is not measured in {space}", absent=True)
     unknown = f"too few runs, {{runs}}, for an exponent in {AXES[term]}"
-    return Evidence.of(rows[rows["term"] == term], "exponent", f"{AXES[term]} is not swept", unknown)
+    return Evidence.of(rows[rows["term"] == term], "exponent", f"no exponent in {AXES[term]}", unknown)
 
 
 def rate_trend(tables: Tables, metric: str, term: str) -> Evidence:
     """What the memorisation rate between two fixed shares gains per factor of ten of an axis."""
+    if not _swept(tables, term):
+        return _unswept(term)
     trends = tables["rate_trends"]
     rows = trends[trends["metric"] == metric]
     if rows.empty:
-        return Evidence(lacking=f"{metric} is not measured")
+        return Evidence(lacking=f"{metric} is not measured", absent=True)
     unknown = "too few runs, {runs}, reach both shares of copies"
-    return Evidence.of(rows[rows["term"] == term], "trend", f"{AXES[term]} is not swept", unknown)
+    return Evidence.of(rows[rows["term"] == term], "trend", f"no trend in {AXES[term]}", unknown)
 
 
 def splits_apart(tables: Tables, way: str, confidence: float) -> Evidence:
@@ -96,7 +112,9 @@ def splits_apart(tables: Tables, way: str, confidence: float) -> Evidence:
     rows = rows[rows["step"] >= rows["onset"]]
     if rows.empty:
         measured = ((metrics["metric"] == metric) & (metrics["space"] == space)).any()
-        return Evidence(lacking="no run copies" if measured else f"{metric} is not measured in {space}")
+        if measured:
+            return Evidence(lacking="no run copies")
+        return Evidence(lacking=f"{metric} is not measured in {space}", absent=True)
     values = rows.pivot(index=["run_id", "step"], columns="reference", values="value")
     ratios = values["test"] / values["train"]
     logs = ratios.map(math.log10).groupby("run_id").mean().rename("log")
@@ -115,12 +133,14 @@ def _mean(values: np.ndarray, runs: int, confidence: float, lacking: str) -> Evi
 
 def left_over(tables: Tables, curve: str, axis: str) -> Evidence:
     """How far curves stay apart in the paper's T along an axis, over the error of a single onset."""
+    if not _swept(tables, axis):
+        return _unswept(axis)
     found = tables["collapse"]
     rows = found[(found["curve"] == curve) & (found["exponents"] == "paper")]
     if rows.empty:
-        return Evidence(lacking=f"no curve of {curve}")
+        return Evidence(lacking=f"no curve of {curve}", absent=True)
     rows = rows[rows["axis"] == axis].rename(columns={"ratio_ci_low": "ci_low", "ratio_ci_high": "ci_high"})
-    return Evidence.of(rows, "ratio", f"{AXES[axis]} is not swept", "too few levels that all curves reach")
+    return Evidence.of(rows, "ratio", f"no curves along {AXES[axis]}", "too few levels that all curves reach")
 
 
 def descents(tables: Tables, way: str, split: str, confidence: float) -> Evidence:
@@ -129,7 +149,7 @@ def descents(tables: Tables, way: str, split: str, confidence: float) -> Evidenc
     found = tables["descents"]
     rows = found[(found["metric"] == metric) & (found["space"] == space) & (found["split"] == split)]
     if rows.empty:
-        return Evidence(lacking=f"{metric} is not measured in {space}")
+        return Evidence(lacking=f"{metric} is not measured in {space}", absent=True)
     known = rows[rows["verdict"].isin(["yes", "no"])]
     return Evidence.of_share(int((known["verdict"] == "yes").sum()), len(known), confidence, "of no run is it known")
 

@@ -15,10 +15,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from ..tables.parquet import read_table
-from . import style
+from . import claim_wording, style
 from .page import DOUBLE, Page, page
 
 Row = Mapping[Hashable, Any]
+Lines = Sequence[tuple[str, Mapping[str, Any]]]  # and how each looks
 
 SOURCES = ("claims",)
 
@@ -29,11 +30,11 @@ MARKS: Mapping[str, tuple[str, bool]] = {
     "undecided": ("o", False),
     "not testable": ("_", False),
 }
-_LINE = 0.115  # inches from line to line of text
-_GAP = 0.06  # between rows
+_LINE = 0.125  # inches from line to line of text
+_GAP = 0.1  # between rows
 _SCALE = (0.0, 1.0)
 _TEXT, _VERDICT = -0.05, 1.06  # where statements end and verdicts begin, in scales
-_MARGIN, _RULE = "0.85", "0.9"
+_MARGIN, _RULE, _SOFT = "0.85", "0.9", "0.4"
 
 
 def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
@@ -49,16 +50,17 @@ def draw(sources: Mapping[str, Path], settings: Mapping[str, Any]) -> Figure:
 def drawn(claims: pd.DataFrame, on: Page = DOUBLE) -> Figure:
     """The figure of a table ``claims``: a statement left of its scale, or over one column of a page above it."""
     rows: Sequence[Row] = claims.to_dict("records")
-    statements = [textwrap.wrap(_statement(row), 60 if on.is_single else 44) for row in rows]
-    verdicts = [_verdict(row, 34 if on.is_single else 40) for row in rows]
+    single = on.is_single
+    statements = [_statement(row, 58 if single else 44) for row in rows]
+    verdicts = [_verdict(row, 31 if single else 40) for row in rows]
     # Where a row's scale begins below its top, and the height of the row
-    tops = [len(lines) * _LINE + _GAP / 2 if on.is_single else 0.0 for lines in statements]
+    tops = [len(lines) * _LINE + _GAP / 2 if single else 0.0 for lines in statements]
     heights = [
-        (top + len(right) * _LINE if on.is_single else max(len(left), len(right)) * _LINE) + _GAP
+        (top + len(right) * _LINE if single else max(len(left), len(right)) * _LINE) + _GAP
         for top, left, right in zip(tops, statements, verdicts, strict=True)
     ]
-    legend = 0.75 if on.is_single else 0.45
-    left, width = (0.04, 0.36) if on.is_single else (0.415, 0.25)
+    legend = 0.75 if single else 0.45
+    left, width = (0.04, 0.36) if single else (0.415, 0.25)
     with style.styled():
         figure = Figure(figsize=(on.width, sum(heights) + legend + 0.1))
         tall = figure.get_figheight()
@@ -68,23 +70,20 @@ def drawn(claims: pd.DataFrame, on: Page = DOUBLE) -> Figure:
         top = 0.0
         for row, statement, verdict, beneath, height in zip(rows, statements, verdicts, tops, heights, strict=True):
             ax.axhline(top, color=_RULE, linewidth=0.5, xmin=-2, xmax=3, clip_on=False)
-            if beneath:
-                ax.text(0, top + _GAP / 2, "\n".join(statement), ha="left", va="top", fontsize=7)
+            if single:
+                _write(ax, 0, top + (beneath + _GAP / 2) / 2, statement, "left")
             else:
-                ax.text(_TEXT, top + height / 2, "\n".join(statement), ha="right", va="center", fontsize=7)
+                _write(ax, _TEXT, top + height / 2, statement, "right")
             _draw_row(ax, row, top + beneath, height - beneath, verdict)
             top += height
         _legend(figure, on)
         return figure
 
 
-def _draw_row(ax: Axes, row: Row, top: float, height: float, verdict: Sequence[str]) -> None:
+def _draw_row(ax: Axes, row: Row, top: float, height: float, verdict: Lines) -> None:
     """The scale of a row and its verdict in words."""
     middle = top + height / 2
-    heavy = "normal" if row["verdict"] == "not testable" else "bold"
-    for number, line in enumerate(verdict):
-        place = middle + (number - (len(verdict) - 1) / 2) * _LINE
-        ax.text(_VERDICT, place, line, ha="left", va="center", fontsize=7, fontweight="normal" if number else heavy)
+    _write(ax, _VERDICT, middle, verdict, "left")
     if row["verdict"] == "not testable":
         return
     low, high = _limits(row)
@@ -93,7 +92,7 @@ def _draw_row(ax: Axes, row: Row, top: float, height: float, verdict: Sequence[s
         return min(max((value - low) / (high - low), 0.0), 1.0)
 
     edges = placed(row["margin_low"]), placed(row["margin_high"])
-    holds = [(0.0, edges[0]), (edges[1], 1.0)] if row["outside"] else [edges]
+    holds = [side for side in ((0.0, edges[0]), (edges[1], 1.0)) if side[0] < side[1]] if row["outside"] else [edges]
     for start, end in holds:
         ax.fill_betweenx([top + 0.03, top + height - 0.03], start, max(end, start + 0.008), color=_MARGIN, linewidth=0)
     ax.plot([placed(row["ci_low"]), placed(row["ci_high"])], [middle] * 2, color=style.INK, linewidth=1.3)
@@ -106,11 +105,24 @@ def _draw_row(ax: Axes, row: Row, top: float, height: float, verdict: Sequence[s
         ax.plot(placed(row["published"]), middle, "|", color=style.INK, markersize=11)
 
 
-def _statement(row: Row) -> str:
-    """A statement with its source, which is not broken over lines."""
-    return f"{row['statement']} ({row['source']})".replace(
-        row["source"], row["source"].replace(" ", "\N{NO-BREAK SPACE}")
-    )
+def _write(ax: Axes, across: float, middle: float, lines: Lines, side: str) -> None:
+    """Write lines, each with its look, around the middle of a row."""
+    for number, (line, look) in enumerate(lines):
+        place = middle + (number - (len(lines) - 1) / 2) * _LINE
+        ax.text(across, place, line, ha=side, va="center", fontsize=7, **look)
+
+
+def _statement(row: Row, letters: int) -> Lines:
+    """The lines of a statement with its source, which is not broken, and of what it asks of which number."""
+    said = f"{row['statement']} ({row['source']})"
+    unbroken = said.replace(row["source"], row["source"].replace(" ", "\N{NO-BREAK SPACE}"))
+    asked = claim_wording.asked(row)
+    decides = f"{row['measure']}: {asked}" if asked else ""
+    return [*_wrapped(unbroken, {}, letters), *_wrapped(decides, {"color": _SOFT}, letters)]
+
+
+def _wrapped(text: str, look: Mapping[str, Any], letters: int) -> Lines:
+    return [(line, look) for line in textwrap.wrap(text, letters, break_on_hyphens=False)]
 
 
 def _limits(row: Row) -> tuple[float, float]:
@@ -124,27 +136,18 @@ def _limits(row: Row) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _verdict(row: Row, letters: int) -> list[str]:
+def _verdict(row: Row, letters: int) -> Lines:
     """The lines of a verdict, of so many letters: the word, the numbers, and what else decides."""
     if row["verdict"] == "not testable":
-        return ["not testable", *textwrap.wrap(row["lacking"], letters)]
-    numbers = f"{_short(row['estimate'])} [{_short(row['ci_low'])}, {_short(row['ci_high'])}]"
+        return [("not testable", {}), *_wrapped(row["lacking"], {}, letters)]
+    numbers = claim_wording.found(row)
     if math.isfinite(row["published"]):
-        numbers += f", published {_short(row['published'])}"
-    behind = f"n = {row['runs']}; {row['definitions_agreeing']} of {row['definitions']} ways agree"
-    lines = [row["verdict"], numbers, behind]
+        numbers += f", published {claim_wording.number(row['published'])}"
+    lines = [numbers, f"{claim_wording.behind(row)}; {claim_wording.agreeing(row)}"]
     if row["verdict"] == "undecided":
-        needed = row["needed"]
-        lines.append(
-            "at its edge: no number would decide"
-            if pd.isna(needed)
-            else f"some {float(f'{needed:.2g}'):,.0f} more would decide"
-        )
-    return lines
-
-
-def _short(value: float) -> str:
-    return f"{value:.3g}".replace("-", "\N{MINUS SIGN}").replace("inf", "∞")
+        lines.append(claim_wording.deciding(row))
+    rest = [line for text in lines for line in _wrapped(text, {}, letters)]
+    return [(row["verdict"], {"fontweight": "bold"}), *rest]
 
 
 def _legend(figure: Figure, on: Page) -> None:

@@ -75,6 +75,11 @@ def letters(label: str) -> int:
     return len(re.sub(r"\\[a-zA-Z]+|\\,", "x", label).translate(str.maketrans("", "", "${}^_")))
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 run``, ``1,200 runs``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def count_label(count: float) -> str:
     """A count in three significant digits: 512, 64k, 2.93M."""
     for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):

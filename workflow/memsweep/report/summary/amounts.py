@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...figures.wording import MINUS, TIMES, exponent_label
+from ...figures.wording import counted as counted
 
 INFINITE = "∞"
 UNKNOWN = "\N{EN DASH}"
@@ -56,11 +57,6 @@ def _end(value: float, write: Any) -> str:
     if math.isinf(value):
         return INFINITE if value > 0 else f"{MINUS}{INFINITE}"
     return str(write(value))
-
-
-def counted(count: int, noun: str) -> str:
-    """``1 run``, ``14 runs``."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def listed(parts: Iterable[str], last: str = "and") -> str:

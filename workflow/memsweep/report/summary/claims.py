@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from ...claims.claim import VERDICTS
-from . import amounts
+from ...claims.claim import NOT_TESTABLE, UNDECIDED, VERDICTS
+from ...figures import claim_wording
 
 
 @dataclass(frozen=True)
@@ -25,40 +25,27 @@ class Card:
 
 def cards(claims: pd.DataFrame) -> list[Card]:
     """The claims of the table ``claims``, those that the study decides first."""
-    rows = sorted(claims.to_dict("records"), key=lambda row: _rank(str(row["verdict"])))
-    return [Card(str(row["statement"]), _text(row["source"]), str(row["verdict"]), _evidence(row)) for row in rows]
-
-
-def _rank(verdict: str) -> int:
-    return VERDICTS.index(verdict) if verdict in VERDICTS else len(VERDICTS)
+    rows = sorted(claims.to_dict("records"), key=lambda row: VERDICTS.index(row["verdict"]))
+    return [Card(row["statement"], row["source"], row["verdict"], _evidence(row)) for row in rows]
 
 
 def _evidence(row: Mapping[Any, Any]) -> list[str]:
-    told = []
-    if _known(row["estimate"]):
-        margin = amounts.interval(row, names=("margin_low", "margin_high"))
-        asked = f"; the claim asks for a value within {margin}" if _known(row["margin_low"]) else ""
-        runs = f", of {amounts.counted(int(row['runs']), 'run')}" if _known(row["runs"]) else ""
-        told.append(f"Estimate {amounts.exponent(row['estimate'])} {amounts.interval(row)}{runs}{asked}.")
-    if _known(row["published"]):
-        told.append(f"Published: {_value(row['published'])}.")
-    if _known(row["definitions_agreeing"]) and _known(row["definitions"]):
-        told.append(f"{int(row['definitions_agreeing'])} of {int(row['definitions'])} definitions of the onset agree.")
-    if _text(row["lacking"]):
-        told.append(f"Lacking: {_text(row['lacking'])}.")
-    if _known(row["needed"]):
-        needed = row["needed"]
-        told.append(f"Needed: {needed if isinstance(needed, str) else amounts.counted(int(needed), 'run')}.")
-    return told
+    if row["verdict"] == NOT_TESTABLE:
+        return [f"It cannot be tested here: {row['lacking']}.", *_published(row)]
+    measure, way = _capitalised(row["measure"]), row["primary"]
+    told = [
+        f"{measure} (way: {way}): {claim_wording.found(row)}, of {claim_wording.behind(row)}; the claim holds "
+        f"where that is {claim_wording.asked(row)}.",
+        *_published(row),
+        f"{_capitalised(claim_wording.agreeing(row))}.",
+    ]
+    return [*told, f"{_capitalised(claim_wording.deciding(row))}."] if row["verdict"] == UNDECIDED else told
 
 
-def _known(value: Any) -> bool:
-    return not (value is None or value is pd.NA or value == "" or (isinstance(value, float) and math.isnan(value)))
+def _published(row: Mapping[Any, Any]) -> list[str]:
+    known = math.isfinite(row["published"])
+    return [f"Published: {claim_wording.number(row['published'])}."] if known else []
 
 
-def _value(value: Any) -> str:
-    return amounts.exponent(value) if isinstance(value, float) else str(value)
-
-
-def _text(value: Any) -> str:
-    return str(value).rstrip(".") if _known(value) else ""
+def _capitalised(sentence: str) -> str:
+    return sentence[0].upper() + sentence[1:]

@@ -44,11 +44,11 @@ def _phase(fits: pd.DataFrame) -> str:
     told = f"For {_objective(first)}, mean alignment with the signal over that with the noise goes as {ratio}"
     if not math.isnan(slope["predicted"]):
         within = slope["ci_low"] <= slope["predicted"] <= slope["ci_high"]
-        told += f"; the predicted power {slope['predicted']:g} lies {'within' if within else 'outside'} it"
+        told += f"; the predicted power {slope['predicted']:g} lies {'within' if within else 'outside'} that interval"
     crossing = mean.get("crossing")
     if crossing and math.isfinite(crossing["value"]):
         where = f"{amounts.factor(crossing['value'])} {amounts.interval(crossing, amounts.factor)}"
-        told += f"; it crosses 1 at n SNR^2 = {where}"
+        told += f"; the ratio crosses 1 at n SNR^2 = {where}"
     return f"{told} ({amounts.counted(int(slope['cells']), 'cell')} of n and SNR)."
 
 
@@ -77,11 +77,15 @@ def _balance(balance: pd.DataFrame) -> list[str]:
     for _, group in rows.groupby(["train_size", "agreement"], sort=False):
         size, agreement = int(group["train_size"].iloc[0]), float(group["agreement"].iloc[0])
         parts = [
-            f"{amounts.exponent(row['value'])} {amounts.interval(row)} of {row['objective']}"
+            f"{amounts.exponent(row['value'])} {amounts.interval(row)} {_features(row['objective'])}"
             for row in group.to_dict("records")
         ]
         told.append(
-            f"With {size:,} images of which {amounts.share(agreement)} have both features agree, features find the "
-            f"hard one, above chance and relative to the easy one, {amounts.listed(parts)}."
+            f"With {size:,} images, in {amounts.share(agreement)} of which both planted features agree, accuracy above "
+            f"chance on the hard feature over that on the easy one is {amounts.listed(parts)}."
         )
     return told
+
+
+def _features(objective: str) -> str:
+    return "without training" if objective == "untrained" else f"after {objective}"

@@ -15,7 +15,7 @@ from ...base.fingerprints import PACKAGE
 from ...training.version import TRAINING_VERSION
 from . import amounts
 
-LIBRARIES = ("torch", "numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "lifelines", "snakemake")
+LIBRARIES = ("torch", "numpy", "scipy", "pandas", "pyarrow", "scikit-learn", "snakemake")
 MIB = 2**20 / 1e6
 
 
@@ -56,7 +56,9 @@ def cost(benchmarks: Path, jobs: Iterable[str]) -> str:
     memory = max((row["max_rss"] for row in rows if row["max_rss"] == row["max_rss"]), default=0) * MIB / 1000
     of = amounts.counted(len(rows), "training job")
     least = f", at most {memory:.1f} GB of memory each" if memory else ""
-    return f"{of} took {took} in all{least}; of a job that was interrupted, only the last attempt is counted."
+    return (
+        f"{of} took {took} in all{least}; of a job that was interrupted or run again, only the last attempt is counted."
+    )
 
 
 def _measured(file: Path) -> dict[str, float] | None:

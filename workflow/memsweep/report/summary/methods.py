@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ...figures.wording import count_label
+from ...figures.wording import MINUS, count_label
 from ...study.axes import read_axes
 from ...study.identity import training_parameters
 from ...study.networks import network_settings
@@ -67,7 +67,7 @@ def _images(dataset: Mapping[str, Any], runs: pd.DataFrame | None) -> list[str]:
     told = [
         f"The images are those of {dataset['name']}{size}, {_ORDERS[dataset['order']]} (seed {dataset['seed']}); "
         f"{dataset['test_images']:,} are held out of training. A run of N images and subset s is trained on images s N "
-        "to (s + 1) N - 1 of that order: subsets of one N are disjoint, and first subsets of growing N nested."
+        f"to (s + 1) N {MINUS} 1 of that order: subsets of one N are disjoint, and first subsets of growing N nested."
     ]
     hashes = sorted(set(runs["data_hash"])) if runs is not None else []
     return told + ([f"Content hash of the images: {', '.join(hashes)}."] if hashes else [])
@@ -172,8 +172,8 @@ def _onsets(study: Any) -> list[str]:
 
 def _intervals(config: Mapping[str, Any]) -> list[str]:
     return [
-        f"Intervals hold {100 * config['confidence']:g} %. Those of onsets are bootstrap intervals over noisy images "
-        f"and samples ({config['onset']['bootstrap']} resamples); those of exponents and ratios are of a "
+        f"Intervals are at a level of {100 * config['confidence']:g} %. Those of onsets are bootstrap intervals over "
+        f"noisy images and samples ({config['onset']['bootstrap']} resamples); those of exponents and ratios are of a "
         "log-normal model of the onsets in which censored runs enter as such. Seeds of one N and subset share their "
         "training images: with a single subset, intervals hold for these images."
     ]

@@ -103,7 +103,7 @@ def rate(facts: Facts) -> str:
         return ""
     middle, low, high = (f"{value:.2f}" for value in (rates.median(), rates.min(), rates.max()))
     spread = f" (median; {low} to {high} in {amounts.counted(len(rates), 'run')})" if len(rates) > 1 else " (one run)"
-    return f"While copies appear their share f_mem rises by {middle} for each factor of ten in steps{spread}."
+    return f"While copies appear, their share f_mem rises at a rate of {middle} per factor of ten in steps{spread}."
 
 
 def typical_first(facts: Facts) -> list[str]:
@@ -114,10 +114,10 @@ def typical_first(facts: Facts) -> list[str]:
 
 
 def _typical(row: Mapping[Any, Any]) -> str:
+    images, runs = amounts.counted(int(row["images"]), "image"), amounts.counted(int(row["runs"]), "run")
     found = (
-        f"the rank correlation of that distance and the step is {amounts.exponent(row['correlation'])} "
-        f"{amounts.interval(row)}, of {amounts.counted(int(row['images']), 'image')} in "
-        f"{amounts.counted(int(row['runs']), 'run')}"
+        "the rank correlation of that distance and the step at which they are is "
+        f"{amounts.exponent(row['correlation'])} {amounts.interval(row)}, of {images} in {runs}"
     )
     side, close = amounts.beyond(row, 0), _NEAR[row["measure"]]
     if not side:

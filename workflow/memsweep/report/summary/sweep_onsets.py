@@ -34,7 +34,7 @@ def started(facts: Facts) -> str:
     if late == runs:
         return _none_reached(facts, rows)
     seen = rows.loc[is_seen(rows), "step"]
-    what = f"{_BEGINS[ONSETS[facts.onset].of]} ({facts.defined(facts.onset)})"
+    what = f"{_begins(facts)} ({facts.defined(facts.onset)})"
     where = between(seen) if len(seen) else "before their first evaluation"
     apart = [f"{amounts.counted(late, 'run')} ended before it"] if late else []
     if early and len(seen):
@@ -42,6 +42,11 @@ def started(facts: Facts) -> str:
     advice = " Evaluate earlier (evaluation.first) to see where." if early else ""
     sentence = "; ".join([f"{what} starts {in_runs(runs - late, runs)} {where}", *apart])
     return f"{sentence}.{advice}"
+
+
+def _begins(facts: Facts) -> str:
+    """What starts at the onset that is spoken of."""
+    return _BEGINS[ONSETS[facts.onset].of]
 
 
 def in_runs(some: int, of: int) -> str:
@@ -62,9 +67,9 @@ def _none_reached(facts: Facts, rows: pd.DataFrame) -> str:
     unit, length = next(iter(facts.budget.items()))
     runs = "The one run did not reach" if len(rows) == 1 else f"None of {amounts.counted(len(rows), 'run')} reached"
     return (
-        f"{runs} the onset ({facts.defined(facts.onset)}) by step {amounts.steps(rows['step'].max())}: raise "
-        f"training.budget at least threefold, from {length:,g} to {RAISE * length:,g} {unit}; the runs go on from "
-        "where they are."
+        f"{runs} the onset ({facts.defined(facts.onset)}) by step {amounts.steps(rows['step'].max())}, the last that a "
+        f"later evaluation can confirm: raise training.budget at least threefold, from {length:,g} to "
+        f"{RAISE * length:,g} {unit}; the runs go on from where they are."
     )
 
 
@@ -77,7 +82,8 @@ def along_axis(facts: Facts, axis: Axis) -> str:
         return _ratios(facts, axis)
     values = np.sort(rows[axis.coordinate].unique())
     ends = [_at(rows[rows[axis.coordinate] == value], axis, value) for value in dict.fromkeys((values[0], values[-1]))]
-    return f"It starts {amounts.listed(ends)}: {law(facts, facts.onset, axis)}, for {facts.defined(facts.onset)}."
+    found = f"{law(facts, facts.onset, axis)}, for {facts.defined(facts.onset)}"
+    return f"{_begins(facts)} starts {amounts.listed(ends)}: {found}."
 
 
 def _at(rows: pd.DataFrame, axis: Axis, value: Any) -> str:
@@ -142,7 +148,7 @@ def definitions_apart(facts: Facts) -> str:
     if len(fits) < 2:
         return ""
     low, *_, high = sorted(fits, key=lambda name: float(fits[name]["exponent"]))
-    ends = [f"{power(letter, fits[name])} ({facts.defined(name)})" for name in (low, high)]
+    ends = [f"{_exponent_cell(fits[name])} ({facts.defined(name)})" for name in (low, high)]
     return (
         f"Under the {len(fits)} definitions of memorisation by losses and copies, the exponent in {letter} lies "
         f"between {ends[0]} and {ends[1]}."
@@ -153,13 +159,14 @@ def exponents(facts: Facts) -> Grid | None:
     """Exponents of every onset in every axis."""
     axes = facts.exponents
     names = among(facts.table("scaling")["definition"], [*MEMORISATION, *DEPARTURES])
-    if not axes or not names:
+    fits = {name: [facts.fit(name, axis) for axis in axes] for name in names}
+    if not any(fit for of_name in fits.values() for fit in of_name):
         return None
-    rows = [[facts.defined(name), *(_exponent_cell(facts.fit(name, axis)) for axis in axes)] for name in names]
+    rows = [[facts.defined(name), *map(_exponent_cell, of_name)] for name, of_name in fits.items()]
     headings = ["onset", *(f"k in {words.symbol(axis)}" for axis in axes)]
     caption = (
         "Exponents k in τ ∝ axis^k, the other axes held fixed, with their intervals; a dash where runs cannot tell. "
-        "Leans and departures are no memorisation, but come before it."
+        "Leans, distances between runs and departures are no onsets of memorisation."
     )
     return Grid(caption, headings, rows)
 

@@ -39,6 +39,7 @@ CLAIMS: dict[str, pa.Schema] = {
                 "does; not testable: there is no estimate",
             ),
             column("runs", pa.int64(), "runs, or what the study has in their place, behind the estimate"),
+            column("unit", pa.string(), "what these are: run, replica, experiment, seed, or cell of n and SNR"),
             column(
                 "needed",
                 pa.int64(),
