@@ -100,7 +100,8 @@ def test_a_moved_module_makes_nothing_stale(package: Path, monkeypatch: pytest.M
     (package / "figures" / "style.py").rename(package / "figures" / "look.py")
     for path in package.rglob("*.py"):
         text = re.sub(r"\bstyle\.(?=[a-zA-Z])", "look.", path.read_text())
-        path.write_text(re.sub(r"(from \.+ import (?:\w+, )*)style\b", r"\1look", text))
+        text = re.sub(r"(from \.+ import (?:\w+, )*)style\b", r"\1look", text)
+        path.write_text(re.sub(r"(from \.+)style import", r"\1look import", text))
     assert fingerprints() == before
 
 
@@ -129,7 +130,7 @@ def test_a_constant_makes_stale_what_depends_on_it(package: Path) -> None:
         "dynamics",
         "sample_sheet",
     }
-    assert stale_after(package, "figures.sweep.dynamics", replacing("def draw", "SIZE = 3\ndef draw")) == {"dynamics"}
+    assert stale_after(package, "figures.sweep.dynamics", replacing("\ndef draw", "\nSIZE = 3\ndef draw")) == {"dynamics"}
     assert stale_after(package, PRETRAINED, replacing("(", "( ")) == set()
     assert "features" in stale_after(package, PRETRAINED, lambda text: f"{text}\nEXTRA = 1\n")
     assert stale_after(package, "theory.feature_learning.two_patch", lambda text: f"{text}\nEXTRA = 1\n") == {"phase"}

@@ -52,7 +52,7 @@ def drawn(claims: pd.DataFrame, on: Page = DOUBLE) -> Figure:
     rows: Sequence[Row] = claims.to_dict("records")
     single = on.is_single
     statements = [_statement(row, 58 if single else 44) for row in rows]
-    verdicts = [_verdict(row, 31 if single else 40) for row in rows]
+    verdicts = [_verdict(row, 31 if single else 38) for row in rows]
     # Where a row's scale begins below its top, and the height of the row
     tops = [len(lines) * _LINE + _GAP / 2 if single else 0.0 for lines in statements]
     heights = [
