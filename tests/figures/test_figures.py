@@ -1052,6 +1052,7 @@ def any_study() -> Tables:
     at_peaks = peaks_table(of_memorisation, tables["metrics"])
     tables["fidelity_trends"] = fidelity_trends(at_peaks, tables["runs"], GRID, 0.95)
     tables |= _rates(tables["runs"], tables["metrics"])
+    tables["agreement_over_pairs"] = pd.DataFrame(columns=SCHEMAS["agreement_over_pairs"].names)
     return {**tables, "peaks": at_peaks, "law": _law(tables, ANY_AXES), "baselines": _baselines()}
 
 
