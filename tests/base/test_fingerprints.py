@@ -130,7 +130,9 @@ def test_a_constant_makes_stale_what_depends_on_it(package: Path) -> None:
         "dynamics",
         "sample_sheet",
     }
-    assert stale_after(package, "figures.sweep.dynamics", replacing("\ndef draw", "\nSIZE = 3\ndef draw")) == {"dynamics"}
+    assert stale_after(package, "figures.sweep.dynamics", replacing("\ndef draw", "\nSIZE = 3\ndef draw")) == {
+        "dynamics"
+    }
     assert stale_after(package, PRETRAINED, replacing("(", "( ")) == set()
     assert "features" in stale_after(package, PRETRAINED, lambda text: f"{text}\nEXTRA = 1\n")
     assert stale_after(package, "theory.feature_learning.two_patch", lambda text: f"{text}\nEXTRA = 1\n") == {"phase"}

@@ -146,7 +146,7 @@ def test_a_clock_that_jumps_changes_no_number(finished: Project, length: int) ->
     result = finished.snakemake("tables", check=False)
     assert result.returncode != 0
     assert "clock skew" in result.stdout
-    # As the README says
+    # As docs/using.md says
     subprocess.run(["find", "results", "-newermt", "now", "-exec", "touch", "{}", "+"], cwd=finished.folder, check=True)
     finished.snakemake("tables")
     assert contents(finished) == before

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
 from helpers.configs import ROOT
+from helpers.documents import Block, sections
 from helpers.projects import TINY, Project, new_project
 
 DOCUMENT = (ROOT / "docs" / "architecture.md").read_text()
@@ -28,62 +28,7 @@ EMBEDDED = {
 }
 
 
-@dataclass(frozen=True)
-class Block:
-    """A block of an example: a language and its lines."""
-
-    language: str
-    text: str
-
-    @property
-    def written(self) -> list[str]:
-        """What is to be written or typed; not where it goes, nor what stands there."""
-        lines = self.text.splitlines()
-        if self.language == "diff":
-            return [line[1:] for line in lines[1:] if line.startswith("+")]
-        return lines if self.language == "sh" else "\n".join(lines[1:]).strip().splitlines()
-
-    def apply(self, project: Project) -> None:
-        """Do what the block says."""
-        if self.language == "sh":
-            done = subprocess.run(
-                ["bash", "-euo", "pipefail", "-c", self.text],
-                cwd=project.folder,
-                env=project.loaded_environment,
-                capture_output=True,
-                text=True,
-                timeout=600,
-                check=False,
-            )
-            assert done.returncode == 0, f"{self.text}\n{done.stdout}\n{done.stderr}"
-        elif self.language == "diff":
-            name, _, changes = self.text.removeprefix("+++ ").partition("\n")
-            file = project.folder / name
-            content = file.read_text()
-            for hunk in changes.split("@@\n"):
-                lines = hunk.splitlines(keepends=True)
-                before, after = (
-                    "".join(line[1:] for line in lines if line[0] in kept) for kept in ((" ", "-"), (" ", "+"))
-                )
-                assert content.count(before) == 1, f"{name}: not there once:\n{before}"
-                content = content.replace(before, after)
-            file.write_text(content)
-        else:
-            marker, name = self.text.split(maxsplit=2)[:2]
-            assert marker in ("#", "..")
-            assert not (project.folder / name).exists(), f"{name} is there already"
-            (project.folder / name).write_text(self.text)
-
-
-def examples() -> dict[str, list[Block]]:
-    """The examples by their headings."""
-    part = DOCUMENT.partition("\n## Where to put something new\n")[2]
-    sections = (section.partition("\n") for section in re.split(r"^### ", part, flags=re.MULTILINE)[1:])
-    fence = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-    return {title: [Block(*block) for block in fence.findall(text)] for title, _, text in sections}
-
-
-EXAMPLES = examples()
+EXAMPLES = sections(DOCUMENT.partition("\n## Where to put something new\n")[2], "###")
 
 
 def arrows(graph: str, label: str, arrow: str) -> set[tuple[str, ...]]:
