@@ -85,6 +85,12 @@ def test_every_block_runs_as_it_is_written(project: Project) -> None:
                 assert (results / "digits" / "partial" / "tables" / "onsets.parquet").is_file()
             case "Its summary":
                 assert "f_mem_calibrated" in said[0]
+            case "A run, and one that nobody has trained":
+                assert (project.folder / "samples.png").stat().st_size > 500
+                with np.load(project.folder / "new.npz") as file:
+                    assert file["arr_0"].shape == (20, 8, 8, 1)
+                assert "train_size = 1,000" in " ".join(said[1].split())
+                assert "files are whole and belong together" in said[2]
             case "A larger grid":
                 assert "4 runs: 2 new, 2 kept" in said[1]
                 assert len(pd.read_parquet(runs)) == 4
@@ -92,12 +98,6 @@ def test_every_block_runs_as_it_is_written(project: Project) -> None:
                 assert "4 runs: 4 kept" in said[3]
                 assert "analyse" in said[3]
                 assert (results / "digits" / "figures" / "memorisation_time_train_size.pdf").is_file()
-            case "A run, and one that nobody has trained":
-                assert (project.folder / "samples.png").stat().st_size > 500
-                with np.load(project.folder / "new.npz") as file:
-                    assert file["arr_0"].shape == (20, 8, 8, 1)
-                assert "train_size = 1,000" in " ".join(said[1].split())
-                assert "files are whole and belong together" in said[2]
             case "Your own photographs":
                 prepared = pd.read_parquet(results / "photographs" / "data" / "images.parquet")
                 assert dict(prepared["split"].value_counts()) == {"train": 64, "test": 40}
