@@ -120,6 +120,28 @@ def test_the_summary_of_a_module_is_of_what_lies_below_its_prefix(hosted: Path, 
     assert f"python -m memsweep summarise --study {place} --output {place}/summary.html " in jobs
 
 
+def test_a_workflow_finds_the_summary_of_its_module(project: Project, tmp_path: Path) -> None:
+    """The page and, on it, the tables and figures that lie below the prefix."""
+    page_of = """
+rule page:
+    input: rules.memsweep_summary.output
+    output: "page.txt"
+    shell: "ls {{input}} > {{output}}"
+"""
+    study = {name: value for name, value in MIXED_CUMULANT.items() if name != "networks"}
+    folder = host(tmp_path / "host", project, study, HOST.partition("use rule train")[0] + page_of)
+    said(folder, project, "page.txt")
+    assert (folder / "page.txt").read_text() == "inner/part/results/tiny/summary.html\n"
+    results = folder / "inner" / "part" / "results" / "tiny"
+    page = (results / "summary.html").read_text()
+    for kind, files in {"figure": "figures/**/*.png", "table": "tables/*.parquet"}.items():
+        made = {path.stem for path in results.glob(files)}
+        assert len(made) > 2
+        assert set(re.findall(rf'id="{kind}-(\w+)"', page)) == made
+    assert not (folder / "results" / "tiny").exists()
+    assert "Nothing to be done" in said(folder, project, "-n", "page.txt")
+
+
 def test_what_takes_seconds_runs_where_snakemake_does_in_a_module_too(hosted: Path, project: Project) -> None:
     asked = "import json; open('local.json', 'w').write(json.dumps(sorted(workflow._localrules)))"
     with (hosted / "Snakefile").open() as snakefile:

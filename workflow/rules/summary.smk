@@ -1,12 +1,12 @@
 # The page that gives the answer first: sentences, figures, tables, runs to look through, and methods.
 
 
-import memsweep
+from memsweep.base.fingerprints import PACKAGE
 
 SUMMARY = f"{SHOWN}/summary.html"
 
 # What it is written with besides code, which Snakemake does not see either: template, style, script, and captions.
-BESIDE = Path(memsweep.__file__).parents[1]
+BESIDE = PACKAGE.parent
 ASSETS = [file for kind in ("j2", "css", "js") for file in BESIDE.glob(f"memsweep/report/summary/*.{kind}")]
 CAPTIONS = BESIDE.joinpath("report").glob("*/*.rst")
 PAGE_ASSETS = lineage(*(file.read_text() for file in sorted([*ASSETS, *CAPTIONS])))
