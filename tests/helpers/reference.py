@@ -94,7 +94,9 @@ TABLES: Mapping[str, Compared] = {
     "baselines": Compared(("estimator", "train_size", "subset", "split"), {"noise_level": EXACT, "loss": ROUNDING}),
     # What is learnt
     "trajectories": Compared(("run_id", "step", "split"), {"loss": Tolerance(relative=0.1)}, off=0.02),
-    "metrics": Compared(("run_id", "step", "metric", "space", "reference", "generated"), {"value": Tolerance(0.1, 0.2)}, off=0.05),
+    "metrics": Compared(
+        ("run_id", "step", "metric", "space", "reference", "generated"), {"value": Tolerance(0.1, 0.2)}, off=0.05
+    ),
     "onsets": Compared(("run_id", "definition"), {"step": Tolerance(relative=0.2)}, off=0.1),
     "law": Compared(("definition", "term", "value", "order"), {"estimate": Tolerance(0.3)}, off=0.1),
     "claims": Compared(("claim", "measure", "primary"), {"estimate": Tolerance(0.3, 0.3)}, off=0.1),
