@@ -1,4 +1,4 @@
-"""A `python` and a `snakemake` that have loaded their libraries already.
+"""A `python`, a `snakemake` and a `memsweep` that have loaded their libraries already.
 
 A study starts dozens of processes, and most of their time goes into loading torch, pandas or Snakemake. Here a server
 loads them once and forks for each command, which is given the folder, the environment and the open files of the program
@@ -53,10 +53,10 @@ sys.exit(status if status >= 0 else 128 - status)
 
 @functools.cache
 def programs() -> Path:
-    """A folder with both, for the front of a path; what serves them ends with this process."""
+    """A folder with all three, for the front of a path; what serves them ends with this process."""
     folder = Path(tempfile.mkdtemp(prefix="memsweep-loaded-"))
     address = str(folder / "server")
-    for name, words in (("python", ""), ("snakemake", '"-m", "snakemake",')):
+    for name, words in (("python", ""), *((module, f'"-m", "{module}",') for module in ("snakemake", "memsweep"))):
         (folder / name).write_text(PROGRAM.format(python=sys.executable, words=words, address=address))
         (folder / name).chmod(0o755)
     listener = socket.socket(socket.AF_UNIX)
