@@ -27,6 +27,7 @@ from memsweep.jobs.packs import train_pack, write_tables
 from memsweep.jobs.progress import TrainingProgress
 from memsweep.jobs.workshop import Way, Workshop
 from memsweep.study.run import Run
+from memsweep.tables.frames import with_plain_text
 from memsweep.tables.parquet import read_table
 from memsweep.training.cuda_graphs import CaptureFailed
 
@@ -87,7 +88,7 @@ class Turns:
 
 
 def with_code(found: dict[str, pd.DataFrame], version: str) -> dict[str, pd.DataFrame]:
-    return {**found, "runs": found["runs"].assign(code_version=version)}
+    return {**found, "runs": with_plain_text(found["runs"].assign(code_version=version))}
 
 
 @pytest.mark.parametrize("limit", [2, 4])
