@@ -113,15 +113,17 @@ def agree_runs(
                 paired.append({**{name: np.full(len(same), value) for name, value in of.items()}, **values})
             labels_of = {run_id: run.labels[step] for run_id, run in there.items()}
             means += [{"step": step, **row} for row in of_groups.rows(labels_of, settings["confidence"])]
-    tables = {"agreement": frame_of(rows), "agreement_over_pairs": frame_of(means)}
-    for name, written in (tables | {"paired_samples": _stacked(paired)}).items():
-        empty = pd.DataFrame(columns=SCHEMAS[name].names)
-        write_table(output / f"{name}.parquet", name, empty if written.empty else written)
+    for name, found_rows in {"agreement": rows, "agreement_over_pairs": means}.items():
+        write_table(output / f"{name}.parquet", name, frame_of(found_rows, SCHEMAS[name].names))
+    write_table(output / "paired_samples.parquet", "paired_samples", _stacked(paired))
 
 
 def _stacked(parts: Sequence[Mapping[str, np.ndarray]]) -> pd.DataFrame:
-    """One table of parts with the same columns, some of which may hold nothing."""
-    return pd.DataFrame({name: np.concatenate([part[name] for part in parts]) for name in parts[0]} if parts else {})
+    """The table ``paired_samples`` of its parts, which may be none."""
+    columns = SCHEMAS["paired_samples"].names
+    if not parts:
+        return frame_of([], columns)
+    return pd.DataFrame({name: np.concatenate([part[name] for part in parts]) for name in columns})
 
 
 class AgreementMeter:

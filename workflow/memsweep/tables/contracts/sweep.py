@@ -24,7 +24,7 @@ SPLIT = column(
 LABEL = column("label", pa.int64(), "class of the image")
 OTHER_RUN = column("other_run_id", pa.string(), "the run that it is compared with, later in the grid")
 DIFFERS = column("differs", pa.string(), "in what the two differ: subset, their training images, or seed")
-AGREEMENT_SPACE = column("space", pa.string(), "feature space: pixels, classifier, inception, sscd or dinov2")
+SPACE = column("space", pa.string(), "feature space: pixels, classifier, inception, sscd or dinov2")
 AGREEMENT_MEASURE = column(
     "measure",
     pa.string(),
@@ -170,7 +170,7 @@ SWEEP: dict[str, pa.Schema] = {
             OTHER_RUN,
             DIFFERS,
             STEP,
-            AGREEMENT_SPACE,
+            SPACE,
             AGREEMENT_MEASURE,
             column("value", pa.float64(), "value of the measure"),
             *interval("value, over latents"),
@@ -182,7 +182,7 @@ SWEEP: dict[str, pa.Schema] = {
             column("run_id", pa.string(), "the first of some runs that are all compared with each other"),
             DIFFERS,
             STEP,
-            AGREEMENT_SPACE,
+            SPACE,
             AGREEMENT_MEASURE,
             column("value", pa.float64(), "mean of the measure over all pairs of these runs"),
             *interval("value, over runs and latents; null where reason says why"),
@@ -275,7 +275,7 @@ SWEEP: dict[str, pa.Schema] = {
                 "empirical_distance: mean distance of samples to those of the posterior mean of the training images, "
                 "from the same latents, over that to those of the control set",
             ),
-            column("space", pa.string(), "feature space: pixels, classifier, inception, sscd or dinov2"),
+            SPACE,
             column("reference", pa.string(), "train, test, control (training-set-sized, disjoint from it) or null"),
             column("value", pa.float64(), "value of the metric"),
             *interval("value"),
@@ -356,7 +356,7 @@ SWEEP: dict[str, pa.Schema] = {
     "rate_trends": pa.schema(
         [
             column("metric", pa.string(), "the share, as in the table rates"),
-            column("term", pa.string(), "axis, by its column of the table runs; parameters for the model size"),
+            TERM,
             column(
                 "trend",
                 pa.float64(),
