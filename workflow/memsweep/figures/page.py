@@ -11,7 +11,7 @@ from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
 
 from . import wording
-from .style import INK
+from .style import INK, LINE, WIDTH
 
 _KEY = 7  # letters that the sample of a legend's entry and the space around it take
 _SMALLER = 8 / 7  # letters of a legend in the place of one of a line of text
@@ -91,7 +91,7 @@ class Page:
         figure.legend(handles=styles, loc="outside lower right", ncols=most, handlelength=2.8)
 
 
-DOUBLE = Page(width=7.0, line=118, is_single=False)
+DOUBLE = Page(width=WIDTH, line=LINE, is_single=False)
 SINGLE = Page(width=8.6 / 2.54, line=56, is_single=True)
 
 
